@@ -1,0 +1,40 @@
+//! One Producer/Consumer trait over Apache Kafka, Amazon Kinesis, Azure Event Hubs and Google
+//! Cloud Pub/Sub, with one meaning on all of them. Only the URL changes:
+//!
+//! ```
+//! use anyhub::{ConsumerOptions, Event, ProducerExt, ProducerOptions, TopicConfig};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> anyhub::Result<()> {
+//! let url = "memory:/tweets"; // or kafka://localhost:9092/tweets
+//! let (hub, topic) = (anyhub::connect(url)?, anyhub::topic(url)?);
+//! # hub.admin().create_topic(&TopicConfig::new(&topic)).await?;
+//! let producer = hub.producer(&topic, ProducerOptions::new()).await?;
+//! producer.send(Event::new("what a day").with_key("user-7")).await?;
+//!
+//! let mut consumer = hub.consumer(&topic, ConsumerOptions::new().group("score")).await?;
+//! let acks = consumer.acks();
+//! let batch = consumer.receive(100).await?;
+//! for delivery in &batch.deliveries {
+//!     println!("{:?}", delivery.event);
+//!     acks.ack(&[delivery.token]);
+//! }
+//! consumer.close().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Each hub is a feature, none on by default: `kafka`. The memory hub is always there.
+
+mod connect;
+
+pub use anyhub_core::{
+    AckToken, Acks, Admin, Assignment, Batch, BoxError, Capabilities, Change, Consumer,
+    ConsumerExt, ConsumerOptions, Delivery, Error, ErrorKind, Event, GroupInfo, Header,
+    HeaderSupport, Hub, HubUrl, Key, Limits, OwnedPartition, ParsePositionError, Partition,
+    PartitionInfo, PartitionLag, Pending, Point, Position, Producer, ProducerExt, ProducerOptions,
+    Receipt, Resized, Result, Retention, Secret, TopicConfig, TopicInfo, Usage, memory,
+};
+pub use connect::{connect, schemes, topic};
+
+#[cfg(feature = "kafka")]
+pub use anyhub_kafka as kafka;

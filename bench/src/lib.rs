@@ -1,0 +1,1 @@
+//! Compares event hubs on one tweet-sentiment workload: latency, throughput, order, delivery.

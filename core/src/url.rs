@@ -1,0 +1,198 @@
+use crate::{Error, ErrorKind, Result, nearest::nearest};
+use std::{fmt, str::FromStr};
+
+/// A hub's URL in its parts: `scheme://authority/topic?name=value&...`, or `scheme:/topic`.
+///
+/// The authority is kept whole, since a hub may have several hosts (`kafka://a:9092,b:9092/t`),
+/// which the usual URL parsers refuse. Names and values are percent-decoded. Debug prints names of
+/// options without their values, which may be secret.
+///
+/// ```
+/// use anyhub_core::HubUrl;
+/// let url: HubUrl = "kafka://a:9092,b:9092/tweets?linger.ms=5".parse()?;
+/// assert_eq!((url.scheme(), url.authority()), ("kafka", "a:9092,b:9092"));
+/// assert_eq!(url.topic()?, "tweets");
+/// assert_eq!(url.options().next(), Some(("linger.ms", "5")));
+/// # Ok::<(), anyhub_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct HubUrl {
+    scheme: String,
+    authority: String,
+    topic: Option<String>,
+    options: Vec<(String, String)>,
+}
+
+impl HubUrl {
+    /// What stands before the colon, in lower case.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// What stands between `//` and the path; empty where there is none.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The path: the topic. Config if the URL names none.
+    pub fn topic(&self) -> Result<&str> {
+        self.topic.as_deref().ok_or_else(|| {
+            config("the URL names no topic")
+                .with_advice(format!("add it as the path, as in {self}/tweets"))
+        })
+    }
+
+    /// The options in order, decoded.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        let options = self.options.iter();
+        options.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Config, naming the nearest one, if there is an option that is not in `known`.
+    pub fn refuse_unknown_options(&self, known: &[&str]) -> Result<()> {
+        match self.options().find(|(name, _)| !known.contains(name)) {
+            Some((name, _)) => Err(unknown_option(&self.scheme, name, known)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Config: `name` is no option of this scheme; names the nearest one that is.
+pub fn unknown_option(scheme: &str, name: &str, known: &[&str]) -> Error {
+    let advice = match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("did you mean '{nearest}'?"),
+        None if known.is_empty() => "it takes none".to_owned(),
+        None => format!("it takes {}", known.join(", ")),
+    };
+    config(format!("{scheme} has no option '{name}'")).with_advice(advice)
+}
+
+impl FromStr for HubUrl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let malformed = |what: &str| {
+            config(format!("not a hub's URL: {what}"))
+                .with_advice("it looks like kafka://host:9092/topic or memory:/topic")
+        };
+        let (scheme, rest) = text
+            .split_once(':')
+            .ok_or_else(|| malformed("it has no scheme"))?;
+        if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(malformed("its scheme is not a word"));
+        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = match rest.strip_prefix("//") {
+            Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
+            None => ("", rest.trim_start_matches('/')),
+        };
+        let path = path.trim_end_matches('/');
+        let topic = (!path.is_empty()).then(|| decode(path)).transpose()?;
+        let options = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| match pair.split_once('=') {
+                Some((name, value)) => Ok((decode(name)?, decode(value)?)),
+                None => Err(malformed("an option is written name=value")),
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            scheme: scheme.to_ascii_lowercase(),
+            authority: authority.to_owned(),
+            topic,
+            options,
+        })
+    }
+}
+
+/// The URL without its options, and without what stands before an `@`: safe to print.
+impl fmt::Display for HubUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.scheme)?;
+        if !self.authority.is_empty() {
+            let hosts = self.authority.rsplit('@').next().unwrap_or_default();
+            write!(f, "//{hosts}")?;
+        }
+        match &self.topic {
+            Some(topic) => write!(f, "/{topic}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for HubUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        for (nth, (name, _)) in self.options.iter().enumerate() {
+            write!(f, "{}{name}=***", if nth == 0 { '?' } else { '&' })?;
+        }
+        Ok(())
+    }
+}
+
+fn config(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, "anyhub", "connect", message)
+}
+
+fn decode(text: &str) -> Result<String> {
+    let bad = || config("a % in the URL is not followed by two hex digits of UTF-8 text");
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let digit = |byte: Option<u8>| (byte? as char).to_digit(16);
+                let high = digit(bytes.next()).ok_or_else(bad)?;
+                let low = digit(bytes.next()).ok_or_else(bad)?;
+                (high * 16 + low) as u8
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(out).map_err(|_| bad())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<HubUrl> {
+        text.parse()
+    }
+
+    #[test]
+    fn takes_urls_apart() {
+        let url = parse("memory:/tweets").unwrap();
+        assert_eq!((url.authority(), url.topic().unwrap()), ("", "tweets"));
+        let url = parse("kafka://u:p@a:1,b:2?sasl.password=p%26%3D").unwrap();
+        assert_eq!(url.authority(), "u:p@a:1,b:2");
+        assert_eq!(url.options().next(), Some(("sasl.password", "p&=")));
+        assert_eq!(url.topic().unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn never_prints_what_may_be_secret() {
+        let url = parse("kafka://u:hunter2@a:1/t?sasl.password=hunter2").unwrap();
+        let printed = format!("{url} {url:?}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+        assert!(printed.contains("sasl.password=***"), "{printed}");
+    }
+
+    #[test]
+    fn names_the_nearest_option() {
+        let url = parse("memory:/t?partitons=4").unwrap();
+        let error = url.refuse_unknown_options(&["partitions"]).unwrap_err();
+        assert!(
+            error.to_string().contains("did you mean 'partitions'?"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_url() {
+        for text in ["", "tweets", ":/x", "kafka://a/t?x", "kafka://a/%zz", "a b:/"] {
+            assert_eq!(parse(text).unwrap_err().kind(), ErrorKind::Config, "{text}");
+        }
+    }
+}

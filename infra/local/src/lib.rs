@@ -1,0 +1,1 @@
+//! Starts real event hubs on this machine, without containers.

@@ -1,0 +1,72 @@
+//! Free ports on loopback.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+/// Below the range that outgoing connections take their ports from (32768 and up on Linux, 49152 on macOS): while a server is
+/// down, no client can be given its port, and none that keeps trying to reach it can connect to itself.
+const RANGE: std::ops::Range<u16> = 10_240..32_768;
+
+/// The loopback address of a port.
+pub(crate) fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// True if nothing listens on the port.
+pub(crate) fn is_free(port: u16) -> bool {
+    TcpListener::bind(loopback(port)).is_ok()
+}
+
+/// Picks `count` ports that are free now and not among `taken`. Another process may still take one before it is used: be
+/// ready to pick anew.
+pub(crate) fn pick(count: usize, taken: &[u16]) -> io::Result<Vec<u16>> {
+    let mut seen: HashSet<u16> = taken.iter().copied().collect();
+    let mut ports = Vec::with_capacity(count);
+    for _ in 0..10_000 {
+        if ports.len() == count {
+            return Ok(ports);
+        }
+        let offset = random() % u64::from(RANGE.end - RANGE.start);
+        let port = RANGE.start + u16::try_from(offset).unwrap_or_default();
+        if seen.insert(port) && is_free(port) {
+            ports.push(port);
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AddrInUse,
+        format!("no free port found between {} and {}", RANGE.start, RANGE.end),
+    ))
+}
+
+/// A number that no other process draws: the standard library seeds its hash maps from the operating system.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn picks_distinct_free_ports_outside_of_the_ephemeral_range() {
+        let ports = pick(50, &[]).unwrap();
+        let distinct: HashSet<_> = ports.iter().collect();
+        assert_eq!(distinct.len(), 50);
+        assert!(ports.iter().all(|p| RANGE.contains(p)));
+        let again = pick(50, &ports).unwrap();
+        assert!(again.iter().all(|p| !ports.contains(p)));
+    }
+
+    #[test]
+    fn a_port_in_use_is_not_free() {
+        let listener = TcpListener::bind(loopback(0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(!is_free(port));
+        drop(listener);
+        assert!(is_free(port));
+    }
+}

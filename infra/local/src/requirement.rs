@@ -1,0 +1,89 @@
+//! What a local hub needs from this machine, and how to get what is missing.
+
+use std::path::PathBuf;
+
+/// One thing that a local hub needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Requirement {
+    /// What it is, for instance `Java 17 or newer`.
+    pub what: String,
+    /// Whether it is there.
+    pub state: State,
+    /// False if the hub starts without it as things are: Maven, once the jars are there.
+    pub needed: bool,
+}
+
+/// Whether a requirement is met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// It is there.
+    #[non_exhaustive]
+    Found {
+        /// Where.
+        path: PathBuf,
+        /// Its version, where it tells.
+        version: Option<String>,
+    },
+    /// It isn't, or is unfit.
+    #[non_exhaustive]
+    Missing {
+        /// What to do, for instance `apt-get install maven`.
+        fix: String,
+    },
+}
+
+impl Requirement {
+    /// True if nothing has to be done about it.
+    pub fn is_met(&self) -> bool {
+        !self.needed || matches!(self.state, State::Found { .. })
+    }
+}
+
+/// How to install a package on this system: by its name on Debian and Ubuntu, on macOS, and in words elsewhere.
+pub(crate) fn install(debian: &str, brew: &str, elsewhere: &str) -> String {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    match System::of(std::env::consts::OS, &release) {
+        System::Debian => format!("apt-get install {debian}"),
+        System::MacOs => format!("brew install {brew}"),
+        System::Other => format!("install {elsewhere} with your package manager"),
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum System {
+    Debian,
+    MacOs,
+    Other,
+}
+
+impl System {
+    /// From `/etc/os-release` (freedesktop.org, os-release(5)): ID, and ID_LIKE for what derives from it.
+    fn of(os: &str, release: &str) -> Self {
+        if os == "macos" {
+            return System::MacOs;
+        }
+        let debian = release
+            .lines()
+            .filter_map(|line| line.strip_prefix("ID=").or(line.strip_prefix("ID_LIKE=")))
+            .flat_map(|ids| ids.trim_matches('"').split_whitespace())
+            .any(|id| id == "debian" || id == "ubuntu");
+        if debian { System::Debian } else { System::Other }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systems_are_told_apart() {
+        assert_eq!(System::of("macos", ""), System::MacOs);
+        assert_eq!(System::of("linux", "NAME=x\nID=debian\n"), System::Debian);
+        let mint = "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n";
+        assert_eq!(System::of("linux", mint), System::Debian);
+        assert_eq!(System::of("linux", "ID=fedora\n"), System::Other);
+        assert_eq!(System::of("linux", "NAME=\"not debian\"\nVERSION_ID=debian\n"), System::Other);
+    }
+}
