@@ -28,9 +28,9 @@ where
     let mut stop = pin!(stop);
     let mut stopping = false;
     let handle = |queue: usize, delivery: Delivery| {
-        let token = delivery.token;
+        let (token, key) = (delivery.token, delivery.event.key.clone());
         let work = handler(delivery);
-        async move { (queue, token, work.await) }
+        async move { (queue, token, key, work.await) }
     };
     loop {
         for (nth, queue) in queues.iter_mut().enumerate() {
@@ -51,13 +51,16 @@ where
                 // Never begun, so never acknowledged: they come again to whoever is next.
                 queues.iter_mut().for_each(VecDeque::clear);
             }
-            Some((queue, token, outcome)) = running.next(), if !running.is_empty() => {
+            Some((queue, token, key, outcome)) = running.next(), if !running.is_empty() => {
                 busy[queue] = false;
                 match outcome {
                     Ok(()) => acks.ack(&[token]),
                     Err(error) => {
                         tracing::debug!(%error, "the handler failed; the key comes again");
-                        // What waits behind it comes again with it (C5).
+                        // What waits behind it comes again after it, and must not run before (C5).
+                        if key.is_some() {
+                            queues[queue].retain(|waiting| waiting.event.key != key);
+                        }
                         acks.nack(&[token])
                     }
                 };

@@ -85,7 +85,7 @@ pub struct ConsumerOptions {
     /// Events fetched ahead of `receive`. 100,000.
     pub prefetch_events: usize,
     /// Events of a lane delivered beyond its finished prefix; above it the lane pauses (C4).
-    /// 100,000, each about 24 bytes.
+    /// 100,000, each 32 bytes.
     pub max_unfinished: usize,
     /// An ack is durable at most this much later (C3). 1 s.
     pub commit_interval: Duration,

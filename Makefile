@@ -1,0 +1,72 @@
+# Every target does its own set-up: what is missing is named, and installed where that can be done.
+SHELL := /bin/bash
+CARGO := cargo
+LOCKED := --locked
+# One trial or test by name: make conformance ONLY=C3
+ONLY ?=
+HUBS ?= memory,kafka
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test lint unit mutants conformance contract overhead micro loom miri package examples new-hub setup
+
+help: ## this list
+	@echo "anyhub: one Producer/Consumer trait over four event hubs, and a benchmark that compares them"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo
+	@echo "A first build compiles OpenSSL and librdkafka: about 10 minutes on 2 cores; later ones take seconds."
+
+bench: setup ## compare the hubs on this machine; the report is target/anyhub-bench/*/report.html
+	$(CARGO) build --release $(LOCKED) -p anyhub-bench -p anyhub-local
+	@infra/prepare.sh release
+	@$(CARGO) run --quiet --release $(LOCKED) -p anyhub-bench -- run
+
+test: lint unit mutants conformance examples ## all checks: lint, tests, mutants, conformance on every hub, examples
+
+lint: setup ## formatting, clippy, rustdoc, the boundaries between crates, each feature alone
+	@infra/lint.sh
+
+unit: setup ## unit and integration tests, and the examples in the documentation
+	$(CARGO) build $(LOCKED) --workspace --all-targets
+	@infra/prepare.sh debug
+	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-kafka
+	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins
+	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
+	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-kafka --doc
+
+mutants: setup ## prove that the trials can fail: every mutant of the memory hub is caught, 20 of 20 seeds
+	$(CARGO) test $(LOCKED) -p anyhub-conformance --test mutants -- $(ONLY)
+
+conformance: setup ## the contract on every hub: make conformance ONLY=C3
+	@infra/prepare.sh debug
+	$(CARGO) test $(LOCKED) -p anyhub-conformance --test memory -- $(ONLY)
+	$(CARGO) test $(LOCKED) -p anyhub-kafka --test conformance -- $(ONLY)
+
+contract: setup ## clause by hub by result, as a table
+	@infra/contract.sh
+
+overhead: setup ## the trait against raw rdkafka on one broker, in turns (about 25 minutes)
+	@infra/prepare.sh debug
+	$(CARGO) bench $(LOCKED) -p anyhub-kafka --bench overhead
+
+micro: setup ## microbenchmarks of core on the memory hub
+	$(CARGO) bench $(LOCKED) -p anyhub-core
+
+loom: ## Pending and Acks under every interleaving (loom)
+	RUSTFLAGS="--cfg anyhub_loom" CARGO_TARGET_DIR=target/loom $(CARGO) test $(LOCKED) --release -p anyhub-core --lib model
+
+miri: ## core under Miri; needs a nightly with the miri component
+	MIRIFLAGS="-Zmiri-disable-isolation" CARGO_TARGET_DIR=target/miri PROPTEST_CASES=4 $(CARGO) +nightly miri test -p anyhub-core --lib
+
+package: ## pack every crate as for crates.io
+	$(CARGO) package --workspace --allow-dirty
+
+examples: setup ## run every example on the memory hub and on Kafka
+	@infra/prepare.sh debug
+	@infra/examples.sh
+
+new-hub: ## lay out a backend's six files, conformance red: make new-hub NAME=nats
+	@infra/new-hub.sh "$(NAME)"
+
+setup:
+	@infra/setup.sh

@@ -1,0 +1,45 @@
+//! What the examples share: opening a hub by URL, and a few events to begin with.
+
+use anyhub::{ErrorKind, Event, Hub, ProducerExt, ProducerOptions, TopicConfig};
+use std::sync::Arc;
+
+/// Opens the hub and the topic of the URL given as the first argument, `memory:/tweets` without
+/// one; makes the topic if it is not there.
+pub async fn open() -> anyhow::Result<(Arc<dyn Hub>, String)> {
+    let url = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "memory:/tweets".to_owned());
+    let (hub, topic) = (anyhub::connect(&url)?, anyhub::topic(&url)?);
+    match hub
+        .admin()
+        .create_topic(&TopicConfig::new(&topic).partitions(3))
+        .await
+    {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+        _ => Ok((hub, topic)),
+    }
+}
+
+/// Publishes ten events under three keys.
+pub async fn publish_ten(hub: &dyn Hub, topic: &str) -> anyhow::Result<()> {
+    let producer = hub.producer(topic, ProducerOptions::new()).await?;
+    let batch = (0..10)
+        .map(|n| Event::new(format!("tweet {n}")).with_key(format!("user-{}", n % 3)))
+        .collect();
+    for outcome in producer.publish(batch).await? {
+        let receipt = outcome?;
+        if let (Some(partition), Some(position)) = (receipt.partition, receipt.position) {
+            println!("published to partition {partition} at {position}");
+        }
+    }
+    Ok(producer.close().await?)
+}
+
+/// The memory hub lives and dies with its process, so there the example publishes for itself.
+pub async fn play_both_sides(hub: &dyn Hub, topic: &str) -> anyhow::Result<()> {
+    if hub.name() == "memory" {
+        println!("the memory hub is empty at the start: publishing first");
+        publish_ten(hub, topic).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Formatting, clippy, rustdoc, and what may depend on what.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() { printf 'lint: %s\n' "$*" >&2; exit 1; }
+step() { printf 'lint: %s\n' "$*" >&2; }
+
+step "formatting"
+cargo fmt --all --check
+
+step "clippy"
+cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+step "rustdoc"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features --quiet
+
+step "boundaries"
+# Everything that a crate is built from, with all features on.
+tree() { cargo tree --locked --offline -p "$1" -e normal --all-features --prefix none --format '{p}' "${@:2}" | awk '{print $1}' | sort -u; }
+SDKS='^(rdkafka|rdkafka-sys|aws-sdk-kinesis|azure_messaging_eventhubs|google-cloud-pubsub)$'
+refuse() { # crate, pattern, why, further arguments of cargo tree
+    local found
+    found=$(tree "$1" "${@:4}" | grep -vx "$1" | grep -E "$2" || true)
+    [ -z "$found" ] || fail "$1 depends on $(echo $found): $3"
+}
+refuse anyhub-core "^anyhub|$SDKS" "core knows no backend and no SDK"
+refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|kafka)$" "the suite sees hubs only through the traits"
+refuse anyhub-kafka "^anyhub-(local|bench|conformance)$" "a backend depends on core alone"
+refuse anyhub "^anyhub-(local|bench|conformance)$" "what people depend on brings no servers and no harness"
+refuse anyhub-local "^anyhub|$SDKS" "the local hubs depend on no other crate of the workspace"
+refuse anyhub-bench "$SDKS" "the harness sees hubs only through the traits" --depth 1
+[ -z "$(tree anyhub-core | grep -E '^(openssl-sys|rustls|reqwest|hyper)$' || true)" ] || fail "core grew heavy"
+if tree anyhub-bench | grep -qx ring && tree anyhub-bench | grep -qx aws-lc-rs; then
+    fail "two rustls providers are in one tree: ring and aws-lc-rs"
+fi
+
+# As a user's project would: no lock file of ours, one feature at a time. Versions are looked up
+# afresh, so this asks the network; done once for each state of the manifests.
+stamp=${CARGO_TARGET_DIR:-target}/lint-features
+state=$(cat Cargo.toml core/Cargo.toml backends/Cargo.toml backends/*/Cargo.toml Cargo.lock | cksum)
+if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then
+    step "features: the manifests have not changed since each was built alone"
+else
+    features=$(sed -n '/^\[features\]/,/^\[/p' backends/Cargo.toml | sed -nE 's/^([a-z]+) =.*/\1/p' | grep -vx default)
+    user=$(mktemp -d)
+    trap 'rm -rf "$user"' EXIT
+    mkdir -p "$user/src"
+    for feature in '' $features; do
+        step "the feature '${feature:-none}' alone"
+        {
+            printf '[package]\nname = "user"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n'
+            printf '[dependencies]\nanyhub = { path = "%s/backends", features = [%s] }\n' "$PWD" "${feature:+\"$feature\"}"
+            # The same profile as ours, so that what is built already is not built again.
+            sed -n '/^\[profile\.dev/,/^\[profile\.release/p' Cargo.toml | grep -v '^\[profile\.release'
+        } >"$user/Cargo.toml"
+        printf '#![allow(missing_docs)]\nfn main() { println!("{:?}", anyhub::connect("memory:/t").map(|hub| hub.name())); }\n' >"$user/src/main.rs"
+        CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} cargo check --quiet --manifest-path "$user/Cargo.toml"
+    done
+    step "packages"
+    cargo package --workspace --allow-dirty --no-verify --quiet
+    printf '%s\n' "$state" >"$stamp"
+fi
