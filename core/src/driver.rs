@@ -10,6 +10,7 @@ pub use crate::{
     buffer::{Buffer, Room, Turn},
     event_check::check,
     lanes::{Lane, LaneId, Lanes, Reader},
+    murmur2::murmur2,
     pending::Completer,
     window::{Admission, key_hash},
 };

@@ -41,7 +41,10 @@ pub fn check(event: &Event, hub: &'static str, capabilities: &Capabilities) -> R
                 if header.value().len() > 1024 || std::str::from_utf8(header.value()).is_err() {
                     return invalid("a header's value is UTF-8 of at most 1,024 bytes");
                 }
-                if event.headers[..nth].iter().any(|other| other.name() == name) {
+                if event.headers[..nth]
+                    .iter()
+                    .any(|other| other.name() == name)
+                {
                     return invalid("a header's name is used twice");
                 }
             }

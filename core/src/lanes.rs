@@ -103,16 +103,19 @@ impl<P: Clone + Ord> Lanes<P> {
     }
 
     /// Gives a lane up that was taken by another owner: its tokens are stale, and if acks were lost
-    /// with it, [`take_fenced`](Self::take_fenced) says so (C3).
-    pub fn lose(&self, lane: LaneId) {
+    /// with it, this answers true and [`take_fenced`](Self::take_fenced) says so (C3).
+    pub fn lose(&self, lane: LaneId) -> bool {
         let inner = &mut *self.lock();
+        let mut lost = false;
         if let Some(lane) = inner.lanes.get_mut(lane.0 as usize) {
-            inner.fenced |= lane.owned
+            lost = lane.owned
                 && (lane.window.finished() > lane.committed.as_ref()
                     || lane.window.has_stranded_acks());
+            inner.fenced |= lost;
             lane.renew(false);
         }
         self.changed.notify_one();
+        lost
     }
 
     /// Whether acks were lost to another owner since this was last asked.
@@ -182,7 +185,7 @@ impl<P: Clone + Ord> Lanes<P> {
     pub fn is_full(&self, lane: LaneId) -> bool {
         let inner = self.lock();
         let lane = inner.lanes.get(lane.0 as usize);
-        lane.is_some_and(|lane| lane.window.len() >= self.max_unfinished)
+        lane.is_some_and(|lane| lane.window.is_full(self.max_unfinished))
     }
 
     /// Whether the application holds deliveries of a lane that it has not answered.
@@ -302,10 +305,18 @@ impl<P: Clone + Ord> Reader<'_, P> {
         })
     }
 
+    /// Notes that the log no longer keeps what stands before `position` (C14): what waits there to
+    /// come again can't, and holds nothing up any more.
+    pub fn removed_before(&mut self, lane: LaneId, position: &P) {
+        if let Some(state) = self.inner.lanes.get_mut(lane.0 as usize) {
+            state.window.removed_before(position);
+        }
+    }
+
     /// Whether the window of a lane is full, so that its reading must pause (C4).
     pub fn is_full(&self, lane: LaneId) -> bool {
         let lane = self.inner.lanes.get(lane.0 as usize);
-        lane.is_some_and(|lane| lane.window.len() >= self.max_unfinished)
+        lane.is_some_and(|lane| lane.window.is_full(self.max_unfinished))
     }
 }
 

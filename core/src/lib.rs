@@ -17,7 +17,9 @@ mod event_check;
 mod hub;
 mod keyed;
 mod lanes;
+#[cfg(not(anyhub_loom))]
 pub mod memory;
+mod murmur2;
 mod nearest;
 mod options;
 mod pending;

@@ -191,7 +191,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_url() {
-        for text in ["", "tweets", ":/x", "kafka://a/t?x", "kafka://a/%zz", "a b:/"] {
+        for text in [
+            "",
+            "tweets",
+            ":/x",
+            "kafka://a/t?x",
+            "kafka://a/%zz",
+            "a b:/",
+        ] {
             assert_eq!(parse(text).unwrap_err().kind(), ErrorKind::Config, "{text}");
         }
     }

@@ -191,22 +191,21 @@ impl<P: Clone + Ord> Window<P> {
             if nack.due > now {
                 return true;
             }
-            let index = nack.seq.saturating_sub(base) as usize;
-            match of {
-                NackOf::Event(_) => {
-                    if let Some(entry) = entries.get_mut(index) {
-                        entry.state = State::Due;
-                    }
+            // Below the base where the log has lost the event since.
+            let start = nack.seq.saturating_sub(base) as usize;
+            for (index, entry) in entries.iter_mut().enumerate().skip(start) {
+                let meant = match of {
+                    NackOf::Event(seq) => base + index as u64 == *seq,
+                    NackOf::Key(key) => entry.key == Some(*key),
+                };
+                if meant && entry.state == State::Held {
+                    entry.state = State::Due;
+                    first = first.min(index);
                 }
-                NackOf::Key(key) => {
-                    for entry in entries.range_mut(index..) {
-                        if entry.key == Some(*key) && entry.state == State::Held {
-                            entry.state = State::Due;
-                        }
-                    }
+                if matches!(of, NackOf::Event(_)) {
+                    break;
                 }
             }
-            first = first.min(index);
             false
         });
         if first == self.cursor {
@@ -238,11 +237,28 @@ impl<P: Clone + Ord> Window<P> {
         self.entries.len()
     }
 
+    /// Whether nothing new may be read for now. What was read before and comes again always may: it
+    /// takes no more room, and the prefix may wait for it.
+    pub(crate) fn is_full(&self, most: usize) -> bool {
+        self.entries.len() >= most && self.cursor >= self.entries.len()
+    }
+
+    /// Notes that the log has lost what stands before `position`: it can't come again.
+    pub(crate) fn removed_before(&mut self, position: &P) {
+        for entry in &mut self.entries {
+            if entry.position >= *position {
+                break;
+            }
+            if matches!(entry.state, State::Due | State::Held) {
+                entry.state = State::Acked;
+            }
+        }
+        self.advance();
+    }
+
     /// Whether acks wait behind an event that is not finished.
     pub(crate) fn has_stranded_acks(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.state == State::Acked)
+        self.entries.iter().any(|entry| entry.state == State::Acked)
     }
 
     /// Whether the application holds deliveries that it has not answered.
@@ -319,11 +335,7 @@ mod tests {
         assert_eq!(window.rewind(now), Some(0));
         assert_eq!(deliver(&mut window, 0, A).1, 2);
         assert_eq!(window.read(1, B), Admission::Pass);
-        assert_eq!(
-            deliver(&mut window, 2, A).1,
-            2,
-            "acked, and comes again"
-        );
+        assert_eq!(deliver(&mut window, 2, A).1, 2, "acked, and comes again");
         assert_eq!(deliver(&mut window, 3, A).1, 1);
         assert_eq!(window.read(4, B), Admission::Pass);
         deliver(&mut window, 5, A);
@@ -339,6 +351,37 @@ mod tests {
         assert_eq!(window.rewind(now), Some(0));
         deliver(&mut window, 7, B);
         assert_eq!(window.finished(), Some(&0));
+    }
+
+    #[test]
+    fn what_retention_has_removed_does_not_hold_the_prefix() {
+        let now = Instant::now();
+        let mut window = Window::new();
+        let keyless = deliver(&mut window, 0, None);
+        let a1 = deliver(&mut window, 1, A);
+        let b2 = deliver(&mut window, 2, B);
+        let later = now + Duration::from_secs(1);
+        assert!(window.nack(keyless.0, 1, |_| later) && window.nack(a1.0, 1, |_| later));
+        window.removed_before(&2);
+        assert_eq!(window.finished(), Some(&1));
+        assert_eq!(window.rewind(later), None, "nothing is left to come again");
+        assert!(window.ack(b2.0, 1), "the next event was not touched");
+        assert_eq!(window.finished(), Some(&2));
+    }
+
+    #[test]
+    fn a_full_window_is_read_again_after_a_rewind() {
+        let now = Instant::now();
+        let mut window = Window::new();
+        let first = deliver(&mut window, 0, A);
+        deliver(&mut window, 1, B);
+        assert!(window.is_full(2));
+        window.nack(first.0, 1, |_| now);
+        assert_eq!(window.rewind(now), Some(0));
+        assert!(!window.is_full(2), "what comes again takes no more room");
+        assert_eq!(deliver(&mut window, 0, A).1, 2);
+        assert_eq!(window.read(1, B), Admission::Pass);
+        assert!(window.is_full(2));
     }
 
     #[test]

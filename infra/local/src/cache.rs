@@ -22,12 +22,19 @@ pub fn cache_dir() -> Result<PathBuf, Error> {
         cfg!(target_os = "macos"),
     )
     .ok_or_else(|| {
-        Error::Invalid("there is no home folder to keep fetched files in: set ANYHUB_CACHE to a folder".into())
+        Error::Invalid(
+            "there is no home folder to keep fetched files in: set ANYHUB_CACHE to a folder".into(),
+        )
     })?;
     std::path::absolute(&folder).map_err(|e| Error::io("finding", &folder, e))
 }
 
-fn choose(own: Option<PathBuf>, xdg: Option<PathBuf>, home: Option<PathBuf>, mac: bool) -> Option<PathBuf> {
+fn choose(
+    own: Option<PathBuf>,
+    xdg: Option<PathBuf>,
+    home: Option<PathBuf>,
+    mac: bool,
+) -> Option<PathBuf> {
     own.or_else(|| match home {
         Some(home) if mac => Some(home.join("Library/Caches/anyhub")),
         home => xdg
@@ -110,13 +117,15 @@ impl Entry {
             return Ok(self.path());
         }
         let prefix = format!(".{}-", self.name);
-        self.remove_unfinished(&prefix).map_err(at("clearing the cache folder"))?;
+        self.remove_unfinished(&prefix)
+            .map_err(at("clearing the cache folder"))?;
         let new = tempfile::Builder::new()
             .prefix(&prefix)
             .tempdir_in(&self.root)
             .map_err(at("writing to the cache folder"))?;
         build(new.path())?;
-        self.publish(new.path()).map_err(at("writing to the cache folder"))?;
+        self.publish(new.path())
+            .map_err(at("writing to the cache folder"))?;
         Ok(self.path())
     }
 
@@ -166,7 +175,8 @@ fn list(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 /// A manifest line is `SHA256 SIZE FILE`.
 fn fits(folder: &Path, line: &str, check: Check) -> bool {
     let mut parts = line.splitn(3, ' ');
-    let (Some(expected), Some(size), Some(file)) = (parts.next(), parts.next(), parts.next()) else {
+    let (Some(expected), Some(size), Some(file)) = (parts.next(), parts.next(), parts.next())
+    else {
         return false;
     };
     let path = folder.join(file);
@@ -203,10 +213,14 @@ mod tests {
         let built = Cell::new(0);
         for _ in 0..3 {
             let path = entry
-                .get(Check::Sizes, || {}, |folder| {
-                    built.set(built.get() + 1);
-                    fill(folder)
-                })
+                .get(
+                    Check::Sizes,
+                    || {},
+                    |folder| {
+                        built.set(built.get() + 1);
+                        fill(folder)
+                    },
+                )
                 .unwrap();
             assert_eq!(fs::read_to_string(path.join("lib/a.jar")).unwrap(), "aaaa");
         }
@@ -219,10 +233,14 @@ mod tests {
     fn what_is_cut_off_or_damaged_is_not_taken_for_complete() {
         let root = tempfile::tempdir().unwrap();
         let entry = Entry::new(root.path().into(), "x-1", "recipe");
-        let cut_off = entry.get(Check::Sizes, || {}, |folder| {
-            fill(folder)?;
-            Err(Error::Invalid("cut off".into()))
-        });
+        let cut_off = entry.get(
+            Check::Sizes,
+            || {},
+            |folder| {
+                fill(folder)?;
+                Err(Error::Invalid("cut off".into()))
+            },
+        );
         assert!(cut_off.is_err());
         assert!(!entry.path().exists());
         // As a kill -9 leaves it.
@@ -249,21 +267,25 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let entry = Entry::new(root.path().into(), "x-1", "recipe");
         let (waits, waited) = std::sync::mpsc::channel();
+        let other = entry.clone();
+        let mut second = None;
         entry
-            .get(Check::Sizes, || {}, |folder| {
-                let other = entry.clone();
-                let second = std::thread::spawn(move || {
-                    let waiting = || waits.send(()).unwrap();
-                    other.get(Check::Sizes, waiting, |_| panic!("built twice")).unwrap();
-                });
-                waited.recv().unwrap();
-                fill(folder)?;
-                // It ends only after this build has.
-                drop(second);
-                Ok(())
-            })
+            .get(
+                Check::Sizes,
+                || {},
+                |folder| {
+                    second = Some(std::thread::spawn(move || {
+                        let waiting = || waits.send(()).unwrap();
+                        other
+                            .get(Check::Sizes, waiting, |_| panic!("built twice"))
+                            .unwrap();
+                    }));
+                    waited.recv().unwrap();
+                    fill(folder)
+                },
+            )
             .unwrap();
-        entry.get(Check::Sizes, || {}, |_| panic!("built twice")).unwrap();
+        second.unwrap().join().unwrap();
     }
 
     #[test]
@@ -272,9 +294,15 @@ mod tests {
         let chosen = |own, xdg, mac| choose(own, xdg, path("/home/u"), mac);
         assert_eq!(chosen(path("/own"), path("/xdg"), false), path("/own"));
         assert_eq!(chosen(None, path("/xdg"), false), path("/xdg/anyhub"));
-        assert_eq!(chosen(None, path("relative"), false), path("/home/u/.cache/anyhub"));
+        assert_eq!(
+            chosen(None, path("relative"), false),
+            path("/home/u/.cache/anyhub")
+        );
         assert_eq!(chosen(None, None, false), path("/home/u/.cache/anyhub"));
-        assert_eq!(chosen(None, None, true), path("/home/u/Library/Caches/anyhub"));
+        assert_eq!(
+            chosen(None, None, true),
+            path("/home/u/Library/Caches/anyhub")
+        );
         assert_eq!(choose(None, None, None, true), None);
     }
 }

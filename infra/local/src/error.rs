@@ -32,7 +32,9 @@ pub enum Error {
         log: PathBuf,
     },
     /// The port that was asked for is in use.
-    #[error("port {port} on 127.0.0.1 is in use: stop what listens there, choose another port, or leave it out to have a free one picked")]
+    #[error(
+        "port {port} on 127.0.0.1 is in use: stop what listens there, choose another port, or leave it out to have a free one picked"
+    )]
     #[non_exhaustive]
     PortInUse {
         /// The port.

@@ -22,9 +22,14 @@ pub(crate) struct Folder {
 #[derive(Debug)]
 enum Kind {
     /// Removed on drop; by the sweeper if this process is killed. `hold` is its pipe.
-    Temporary { sweeper: Child, hold: PipeWriter },
+    Temporary {
+        sweeper: Child,
+        hold: PipeWriter,
+    },
     /// The user's: locked while in use, never removed.
-    Given { _lock: File },
+    Given {
+        _lock: File,
+    },
     Closed,
 }
 
@@ -33,7 +38,9 @@ impl Folder {
     pub(crate) fn temporary(prefix: &str) -> Result<Self, Error> {
         let parent = std::env::temp_dir();
         let made = || -> io::Result<Self> {
-            let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(&parent)?;
+            let folder = tempfile::Builder::new()
+                .prefix(prefix)
+                .tempdir_in(&parent)?;
             let (ends, hold) = io::pipe()?;
             let sweeper = Command::new("/bin/sh")
                 .args(["-c", SWEEP, "anyhub-local"])

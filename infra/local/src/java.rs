@@ -21,8 +21,12 @@ pub(crate) struct Java {
 impl Java {
     /// The first Java 17 or newer of `JAVA_HOME`, `PATH`, and the places where packages put one without naming it there.
     pub(crate) fn find() -> Result<Self, Error> {
+        Java::among(candidates())
+    }
+
+    fn among(candidates: impl Iterator<Item = PathBuf>) -> Result<Self, Error> {
         let mut too_old = None;
-        for path in candidates() {
+        for path in candidates {
             let Some(version) = version(&path) else {
                 continue;
             };
@@ -34,15 +38,12 @@ impl Java {
         let mut fix = install(
             "openjdk-17-jre-headless",
             "openjdk",
-            "a Java runtime, 17 or newer (openjdk-17-jre-headless, java-21-openjdk-headless or the like),",
+            "a Java runtime, 17 or newer (java-21-openjdk-headless or the like),",
         );
         if let Some((path, version)) = too_old {
             fix += &format!(" ({} is version {version})", path.display());
         }
-        Err(Error::Missing {
-            what: what(),
-            fix,
-        })
+        Err(Error::Missing { what: what(), fix })
     }
 
     /// What `JAVA_HOME` should be for this Java, for scripts that look there first.
@@ -93,7 +94,10 @@ pub(crate) fn in_home(variable: &str, program: &str) -> Option<PathBuf> {
 
 fn candidates() -> impl Iterator<Item = PathBuf> {
     // Homebrew's openjdk is not linked into PATH; a Linux system with an older default keeps the newer ones side by side.
-    let brew = ["/opt/homebrew/opt/openjdk/bin/java", "/usr/local/opt/openjdk/bin/java"];
+    let brew = [
+        "/opt/homebrew/opt/openjdk/bin/java",
+        "/usr/local/opt/openjdk/bin/java",
+    ];
     let mut side_by_side: Vec<_> = std::fs::read_dir("/usr/lib/jvm")
         .into_iter()
         .flatten()
@@ -137,7 +141,43 @@ fn major(version: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A program that answers as a Java of that version does.
+    fn java(folder: &Path, version: &str) -> PathBuf {
+        let path = folder.join(version);
+        let script = format!("#!/bin/sh\necho 'openjdk version \"{version}\" 2025' >&2\n");
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // Another test that starts a process just now may hold the file open for writing for a moment.
+        while Command::new(&path).output().is_err() {}
+        path
+    }
+
+    #[test]
+    fn the_first_that_is_new_enough_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, fit, newer] = ["11.0.1", "17.0.2", "25"].map(|v| java(folder.path(), v));
+        let broken = folder.path().join("broken");
+        fs::write(&broken, "").unwrap();
+        let all = [broken.clone(), old.clone(), fit.clone(), newer];
+        let found = Java::among(all.into_iter()).unwrap();
+        assert_eq!((found.path, found.version.as_str()), (fit, "17.0.2"));
+
+        let text = Java::among([broken, old.clone()].into_iter())
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("Java 17 or newer is missing"), "{text}");
+        assert!(
+            text.contains(&format!("{} is version 11.0.1", old.display())),
+            "{text}"
+        );
+        let none = Java::among(std::iter::empty()).unwrap_err().to_string();
+        assert!(none.contains("install"), "{none}");
+    }
 
     #[test]
     fn versions_are_read() {

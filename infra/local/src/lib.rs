@@ -1,1 +1,27 @@
-//! Starts real event hubs on this machine, without containers.
+//! Starts real event hubs on this machine, without containers: for tests, benchmarks and a first try.
+//!
+//! | Hub | What runs | What it needs |
+//! |---|---|---|
+//! | [`Kafka`] | Apache Kafka itself, one to five brokers | Java 17 or newer; Maven, once, to fetch the jars |
+//!
+//! Servers listen on 127.0.0.1 only, on free ports, and keep their data in a folder of their own. They end with the process
+//! that started them, however that ends, a kill -9 included. Everything here blocks.
+
+#[cfg(not(unix))]
+compile_error!("anyhub-local starts its servers on Linux and macOS only");
+
+mod cache;
+mod error;
+mod folder;
+mod java;
+pub mod kafka;
+mod log;
+mod maven;
+mod ports;
+mod process;
+mod requirement;
+
+pub use cache::cache_dir;
+pub use error::Error;
+pub use kafka::Kafka;
+pub use requirement::{Requirement, State};

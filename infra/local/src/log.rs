@@ -102,9 +102,15 @@ mod tests {
         let text = "[main] INFO a\n[main] ERROR Exiting due to fatal exception\nx.ConfigException: Invalid value\n\tat x\n";
         assert_eq!(cause_in(text), "x.ConfigException: Invalid value");
         let nested = "ERROR bad\na.KafkaException: no\n\tat x\nCaused by: java.net.BindException: Address already in use\n\tat y\n";
-        assert_eq!(cause_in(nested), "java.net.BindException: Address already in use");
+        assert_eq!(
+            cause_in(nested),
+            "java.net.BindException: Address already in use"
+        );
         let maven = "[ERROR] Failed to execute goal: could not transfer\n";
-        assert_eq!(cause_in(maven), "[ERROR] Failed to execute goal: could not transfer");
+        assert_eq!(
+            cause_in(maven),
+            "[ERROR] Failed to execute goal: could not transfer"
+        );
         assert_eq!(cause_in("sh: java: not found\n\n"), "sh: java: not found");
         assert_eq!(cause_in(""), "the log is empty");
     }

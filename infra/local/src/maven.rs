@@ -64,8 +64,8 @@ pub(crate) fn fetch(what: &str, java: &Java, pom: &Path, log: &Log) -> Result<()
         }
         _ => {}
     }
-    let process = Process::start(&command, log.path(), None)
-        .map_err(|e| Error::io("starting", &mvn, e))?;
+    let process =
+        Process::start(&command, log.path(), None).map_err(|e| Error::io("starting", &mvn, e))?;
     let failed = |cause| Error::Fetch {
         what: what.to_owned(),
         cause,
@@ -87,9 +87,28 @@ fn version(mvn: &Path) -> Option<String> {
         .stdin(Stdio::null())
         .output()
         .ok()?;
-    // "Apache Maven 3.8.7 (...)"
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .find_map(|line| line.strip_prefix("Apache Maven ").map(str::to_owned))
-        .and_then(|rest| rest.split_whitespace().next().map(str::to_owned))
+    released(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// `3.8.7` of `Apache Maven 3.8.7 (...)`, which may be wrapped in colours.
+fn released(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("Apache Maven ")?;
+    let version = |c: &char| c.is_ascii_alphanumeric() || ".-".contains(*c);
+    Some(rest.chars().take_while(version).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read() {
+        let coloured = "\u{1b}[1mApache Maven 3.8.7\u{1b}[m\nMaven home: /usr/share/maven\n";
+        assert_eq!(released(coloured).as_deref(), Some("3.8.7"));
+        assert_eq!(
+            released("Apache Maven 4.0.0-rc-3 (x)").as_deref(),
+            Some("4.0.0-rc-3")
+        );
+        assert_eq!(released("none"), None);
+    }
 }

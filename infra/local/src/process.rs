@@ -6,6 +6,7 @@
 //! kills the group. Should one of the two shells be killed, the threads below see it and kill the group themselves.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -149,6 +150,17 @@ impl Process {
         exit.is_none() && kill_process(self.pid, signal).is_ok()
     }
 
+    /// Stops the program with SIGSTOP and returns when none of its threads runs any more: on a busy machine some go on for a
+    /// while after the signal was sent. False if it has ended.
+    pub(crate) fn freeze(&self) -> bool {
+        let deadline = Instant::now() + GONE;
+        let sent = self.signal(Signal::STOP);
+        while sent && self.exit().is_none() && !is_frozen(self.pid()) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        sent
+    }
+
     /// Waits until the program has ended, at most for `timeout`.
     pub(crate) fn wait(&self, timeout: Duration) -> Option<Exit> {
         let exit = self.shared.exit();
@@ -216,6 +228,22 @@ impl Shared {
         let _ = io::copy(&mut reports, &mut io::sink());
         self.kill_group();
     }
+}
+
+/// From Linux's `/proc` for each thread; elsewhere as `ps` tells for the process.
+fn is_frozen(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        let ps = Command::new("ps")
+            .args(["-o", "stat=", "-p", &pid.to_string()])
+            .output();
+        return ps.is_ok_and(|ps| ps.stdout.trim_ascii_start().starts_with(b"T"));
+    };
+    threads.flatten().all(|thread| {
+        // "PID (NAME) STATE ...", where the name may hold anything. A thread that is gone meanwhile doesn't run either.
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_none_or(|(_, state)| state.starts_with('T'))
+    })
 }
 
 fn read_pid(reports: &mut ChildStdout) -> io::Result<Pid> {

@@ -16,10 +16,8 @@ pub struct Requirement {
 
 /// Whether a requirement is met.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum State {
     /// It is there.
-    #[non_exhaustive]
     Found {
         /// Where.
         path: PathBuf,
@@ -27,7 +25,6 @@ pub enum State {
         version: Option<String>,
     },
     /// It isn't, or is unfit.
-    #[non_exhaustive]
     Missing {
         /// What to do, for instance `apt-get install maven`.
         fix: String,
@@ -69,7 +66,11 @@ impl System {
             .filter_map(|line| line.strip_prefix("ID=").or(line.strip_prefix("ID_LIKE=")))
             .flat_map(|ids| ids.trim_matches('"').split_whitespace())
             .any(|id| id == "debian" || id == "ubuntu");
-        if debian { System::Debian } else { System::Other }
+        if debian {
+            System::Debian
+        } else {
+            System::Other
+        }
     }
 }
 
@@ -84,6 +85,9 @@ mod tests {
         let mint = "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n";
         assert_eq!(System::of("linux", mint), System::Debian);
         assert_eq!(System::of("linux", "ID=fedora\n"), System::Other);
-        assert_eq!(System::of("linux", "NAME=\"not debian\"\nVERSION_ID=debian\n"), System::Other);
+        assert_eq!(
+            System::of("linux", "NAME=\"not debian\"\nVERSION_ID=debian\n"),
+            System::Other
+        );
     }
 }

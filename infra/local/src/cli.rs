@@ -1,0 +1,199 @@
+//! The command line. What it answers goes to stdout, everything else to stderr.
+
+mod up;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhub_local::{Error, Kafka, Requirement, State, kafka};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+/// Bad usage, as clap has it.
+const USAGE: u8 = 2;
+
+/// The hubs that can be started.
+const HUBS: [&str; 1] = ["kafka"];
+
+/// Starts real event hubs on this machine, without containers
+#[derive(Debug, Parser)]
+#[command(name = "anyhub-local", version, arg_required_else_help = true)]
+#[command(after_help = "Example:\n  anyhub-local up kafka --brokers 3\n\n\
+    Fetched files are kept in $ANYHUB_CACHE, by default ~/.cache/anyhub (~/Library/Caches/anyhub on macOS).")]
+struct Cli {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Start a hub, print its URL, and run it until Ctrl-C
+    Up(Up),
+    /// Fetch what a hub needs and check what was fetched before, without starting it
+    Prepare {
+        /// The hub: kafka
+        hub: String,
+    },
+    /// Say what the hubs need, what of it is there, and how to get the rest
+    Doctor,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  anyhub-local up kafka\n  \
+    anyhub-local up kafka --brokers 3 --port 9092 --data ./kafka-data\n  \
+    anyhub-local up kafka --set message.max.bytes=2000000\n\n\
+    The URL is printed on stdout as soon as every broker answers. Ctrl-C or SIGTERM stops the hub;\n\
+    it also goes if this command is killed.")]
+struct Up {
+    /// The hub: kafka
+    hub: String,
+    /// How many brokers, 1 to 5
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1",
+        allow_hyphen_values = true
+    )]
+    brokers: String,
+    /// The port of the first broker, on 127.0.0.1; the others take the next ones [default: free ones]
+    #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
+    port: Option<String>,
+    /// Keep the data in this folder, for later starts too [default: a temporary one, removed in the end]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Keep the logs in this folder [default: logs in the data folder]
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
+    /// Set a property of the brokers; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Print one line of JSON with the URL, the brokers and their folders instead
+    #[arg(long)]
+    json: bool,
+}
+
+/// A failure, with the exit code that it has.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn usage(message: String) -> Self {
+        Failure {
+            code: USAGE,
+            message,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = if matches!(error, Error::Invalid(_)) {
+            USAGE
+        } else {
+            1
+        };
+        let tail = error.log_tail().unwrap_or_default().trim_end();
+        let tail: String = tail.lines().map(|line| format!("\n  | {line}")).collect();
+        Failure {
+            code,
+            message: format!("{error}{tail}"),
+        }
+    }
+}
+
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let done = match cli.command {
+        Subcommands::Up(options) => check_hub(&options.hub).and_then(|()| up::run(&options)),
+        Subcommands::Prepare { hub } => check_hub(&hub).and_then(|()| prepare()),
+        Subcommands::Doctor => Ok(doctor()),
+    };
+    done.unwrap_or_else(|failure| {
+        note(&format!("error: {}", failure.message));
+        ExitCode::from(failure.code)
+    })
+}
+
+/// Help and version as clap has them; a mistake in one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    let help = [
+        ErrorKind::DisplayHelp,
+        ErrorKind::DisplayVersion,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+    ];
+    if help.contains(&error.kind()) {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let lines = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:"))
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    note(&lines.collect::<Vec<_>>().join("; "));
+    ExitCode::from(USAGE)
+}
+
+fn check_hub(name: &str) -> Result<(), Failure> {
+    if HUBS.contains(&name) {
+        return Ok(());
+    }
+    let nearest = HUBS
+        .iter()
+        .map(|hub| (strsim::jaro_winkler(name, hub), hub))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let meant = nearest.map_or(String::new(), |(_, hub)| format!(" (did you mean {hub}?)"));
+    Err(Failure::usage(format!(
+        "there is no local hub {name:?}{meant}: choose from {}",
+        HUBS.join(", ")
+    )))
+}
+
+fn prepare() -> Result<ExitCode, Failure> {
+    let start = Instant::now();
+    Kafka::prepare(|phase| step(start, &phase.to_string()))?;
+    step(start, "Kafka is ready to start");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn doctor() -> ExitCode {
+    let needs = kafka::requirements();
+    for need in &needs {
+        answer(&line(need));
+    }
+    let met = needs.iter().all(Requirement::is_met);
+    ExitCode::from(u8::from(!met))
+}
+
+fn line(need: &Requirement) -> String {
+    match &need.state {
+        State::Found { path, version } => {
+            let version = version.as_ref().map_or(String::new(), |v| format!(" {v}"));
+            format!("ok       {}:{version} {}", need.what, path.display())
+        }
+        State::Missing { fix } if need.needed => format!("missing  {}: {fix}", need.what),
+        State::Missing { fix } => format!("not yet  {}: {fix}", need.what),
+    }
+}
+
+/// A line of what is going on, with the seconds since the start.
+fn step(start: Instant, what: &str) {
+    note(&format!("{:6.1} s  {what}", start.elapsed().as_secs_f64()));
+}
+
+/// A reader that hangs up is no reason to fail.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn answer(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,233 @@
+//! The command, as it is typed: what it prints, how it ends, and what stays.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+fn command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_anyhub-local"))
+}
+
+/// False, said aloud, where Kafka can't run; on a build server that is a failure.
+fn can_run(test: &str) -> bool {
+    let needs = anyhub_local::kafka::requirements();
+    let unmet: Vec<_> = needs.into_iter().filter(|need| !need.is_met()).collect();
+    if unmet.is_empty() {
+        return true;
+    }
+    assert!(std::env::var("CI").is_err(), "{test} can't run: {unmet:?}");
+    eprintln!("SKIPPED {test}: {unmet:?}");
+    false
+}
+
+fn is_gone(pid: u64) -> bool {
+    let ps = Command::new("ps")
+        .args(["-o", "stat=", "-p", &pid.to_string()])
+        .output()
+        .unwrap();
+    let state = String::from_utf8_lossy(&ps.stdout);
+    state.trim().is_empty() || state.trim().starts_with('Z')
+}
+
+fn await_that(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(
+            Instant::now() < deadline,
+            "after 10 s it is not so that {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(target: &str, signal: &str) {
+    assert!(
+        Command::new("kill")
+            .args([signal, "--", target])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+struct Up {
+    child: Child,
+    pids: Vec<u64>,
+    data: PathBuf,
+}
+
+/// Runs `up kafka --json` in a process group of its own, as a terminal would.
+fn up(more: &[&str]) -> Up {
+    let mut child = command()
+        .args(["up", "kafka", "--json"])
+        .args(more)
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+    let brokers = said["brokers"].as_array().unwrap();
+    assert_eq!(
+        said["url"],
+        format!("kafka://{}", said["bootstrap"].as_str().unwrap())
+    );
+    let up = Up {
+        child,
+        pids: brokers
+            .iter()
+            .map(|broker| broker["pid"].as_u64().unwrap())
+            .collect(),
+        data: said["data"].as_str().unwrap().into(),
+    };
+    assert!(up.data.is_dir() && up.pids.iter().all(|pid| !is_gone(*pid)));
+    up
+}
+
+#[test]
+fn a_kill_9_of_the_command_leaves_nothing() {
+    if !can_run("a_kill_9_of_the_command_leaves_nothing") {
+        return;
+    }
+    let mut up = up(&["--brokers", "2"]);
+    assert_eq!(up.pids.len(), 2);
+    up.child.kill().unwrap();
+    up.child.wait().unwrap();
+    await_that("the brokers are gone", || {
+        up.pids.iter().all(|pid| is_gone(*pid))
+    });
+    await_that("the data is gone", || !up.data.exists());
+}
+
+#[test]
+fn ctrl_c_stops_the_hub_in_order() {
+    if !can_run("ctrl_c_stops_the_hub_in_order") {
+        return;
+    }
+    let logs = tempfile::tempdir().unwrap();
+    let mut up = up(&["--logs", logs.path().to_str().unwrap()]);
+    signal(&format!("-{}", up.child.id()), "-INT");
+    assert_eq!(up.child.wait().unwrap().code(), Some(0));
+    assert!(up.pids.iter().all(|pid| is_gone(*pid)) && !up.data.exists());
+    let log = fs::read_to_string(logs.path().join("broker-0.log")).unwrap();
+    assert!(
+        log.contains("shut down completed"),
+        "the broker was killed, not stopped"
+    );
+}
+
+#[test]
+fn what_was_fetched_once_is_not_fetched_again() {
+    if !can_run("what_was_fetched_once_is_not_fetched_again") {
+        return;
+    }
+    assert!(
+        command()
+            .args(["prepare", "kafka"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (path, called) = without_maven(folder.path());
+    let again = command()
+        .args(["prepare", "kafka"])
+        .env("PATH", &path)
+        .output()
+        .unwrap();
+    assert!(again.status.success(), "{}", text(&again.stderr));
+    assert!(!called.exists(), "Maven was called for what is there");
+
+    // The other way round: with nothing there it is called, and its failure is told in a line.
+    let empty = folder.path().join("cache");
+    let failed = command()
+        .args(["prepare", "kafka"])
+        .env("PATH", &path)
+        .env("ANYHUB_CACHE", &empty)
+        .env_remove("MAVEN_HOME")
+        .env_remove("M2_HOME")
+        .output()
+        .unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(called.exists());
+    let said = text(&failed.stderr);
+    let error = said.lines().last().unwrap();
+    assert!(
+        error.contains("[ERROR] no network") && error.contains("kafka-4.3.1.log"),
+        "{said}"
+    );
+    assert!(!empty.join("kafka-4.3.1").exists());
+}
+
+/// A `PATH` that begins with a Maven that only leaves a mark and fails.
+fn without_maven(folder: &Path) -> (String, PathBuf) {
+    let called = folder.join("called");
+    let mvn = folder.join("mvn");
+    let script = format!(
+        "#!/bin/sh\n: >'{}'\necho '[ERROR] no network'\nexit 1\n",
+        called.display()
+    );
+    fs::write(&mvn, script).unwrap();
+    fs::set_permissions(&mvn, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    (path, called)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn refused(arguments: &[&str]) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command().args(arguments).output().unwrap();
+    let said = text(&stderr);
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(stdout.is_empty());
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
+}
+
+#[test]
+fn mistakes_are_told_in_a_line() {
+    for (arguments, hint) in [
+        (&["up", "kafak"][..], "did you mean kafka?"),
+        (&["up", "zebra"], "choose from kafka"),
+        (&["prepare", "kafk"], "did you mean kafka?"),
+        (&["up"], "<HUB>"),
+        (&["up", "kafka", "--brokers", "0"], "choose 1 to 5"),
+        (&["up", "kafka", "--brokers", "9"], "choose 1 to 5"),
+        (&["up", "kafka", "--brokers", "-1"], "1 to 5"),
+        (&["up", "kafka", "--brokers", "two"], "1 to 5"),
+        (&["up", "kafka", "--port", "70000"], "1 to 65535"),
+        (&["up", "kafka", "--port", "0"], "65535"),
+        (&["up", "kafka", "--set", "tulip"], "NAME=VALUE"),
+        (&["up", "kafka", "--set", "listeners=x"], "can't be set"),
+        (&["up", "kafka", "--broker", "3"], "--brokers"),
+        (&["upp", "kafka"], "'up'"),
+    ] {
+        let said = refused(arguments);
+        assert!(said.contains(hint), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn help_shows_an_example() {
+    for arguments in [&["--help"][..], &["up", "--help"]] {
+        let output = command().args(arguments).output().unwrap();
+        assert!(output.status.success());
+        assert!(text(&output.stdout).contains("anyhub-local up kafka --brokers 3"));
+    }
+}
