@@ -7,7 +7,7 @@ ONLY ?=
 HUBS ?= memory,kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint unit mutants conformance contract overhead micro loom miri package examples new-hub setup
+.PHONY: help bench test lint unit mutants conformance contract overhead failover micro loom miri package examples new-hub setup
 
 help: ## this list
 	@echo "anyhub: one Producer/Consumer trait over four event hubs, and a benchmark that compares them"
@@ -48,6 +48,10 @@ contract: setup ## clause by hub by result, as a table
 overhead: setup ## the trait against raw rdkafka on one broker, in turns (about 25 minutes)
 	@infra/prepare.sh debug
 	$(CARGO) bench $(LOCKED) -p anyhub-kafka --bench overhead
+
+failover: setup ## kill the brokers of a real cluster in turn under load, ten times, and verify (6 minutes)
+	@infra/prepare.sh debug
+	$(CARGO) bench $(LOCKED) -p anyhub-bench --bench failover
 
 micro: setup ## microbenchmarks of core on the memory hub
 	$(CARGO) bench $(LOCKED) -p anyhub-core

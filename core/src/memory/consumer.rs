@@ -182,30 +182,37 @@ impl MemoryConsumer {
             batch
                 .deliveries
                 .reserve(ready.min(max - batch.deliveries.len()));
-            while batch.deliveries.len() < max && !lanes.is_full(cursor.lane) {
-                let Some(entry) = log.get(cursor.next) else {
+            let partition = Partition::number(cursor.partition);
+            'partition: loop {
+                let run = log.run(cursor.next);
+                if run.is_empty() {
                     if wait {
                         log.wait(Arc::downgrade(&self.member.wake));
                     }
                     break;
-                };
-                let key = entry.event.key.as_ref().map(|key| key_hash(key.as_bytes()));
-                match lanes.read(cursor.lane, cursor.next, key) {
-                    Some(Admission::Deliver(token, attempt)) => {
-                        bytes += entry.event.size() as u64;
-                        batch.deliveries.push(Delivery::new(
-                            entry.event.clone(),
-                            Partition::number(cursor.partition),
-                            Position::offset(cursor.next),
-                            Some(entry.published),
-                            NonZeroU32::new(attempt).unwrap_or(NonZeroU32::MIN),
-                            token,
-                        ));
-                    }
-                    Some(Admission::Pass) => {}
-                    None => break,
                 }
-                cursor.next += 1;
+                for entry in run {
+                    if batch.deliveries.len() >= max || lanes.is_full(cursor.lane) {
+                        break 'partition;
+                    }
+                    let key = entry.event.key.as_ref().map(|key| key_hash(key.as_bytes()));
+                    match lanes.read(cursor.lane, cursor.next, key) {
+                        Some(Admission::Deliver(token, attempt)) => {
+                            bytes += entry.event.size() as u64;
+                            batch.deliveries.push(Delivery::new(
+                                entry.event.clone(),
+                                partition.clone(),
+                                Position::offset(cursor.next),
+                                Some(entry.published),
+                                NonZeroU32::new(attempt).unwrap_or(NonZeroU32::MIN),
+                                token,
+                            ));
+                        }
+                        Some(Admission::Pass) => {}
+                        None => break 'partition,
+                    }
+                    cursor.next += 1;
+                }
             }
             if batch.deliveries.len() >= max {
                 break;

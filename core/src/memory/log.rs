@@ -137,6 +137,26 @@ impl Inner {
         }
     }
 
+    /// The events from `offset` on, as far as they stand side by side in memory; empty at the end.
+    pub(super) fn run(&self, offset: i64) -> &[Entry] {
+        let Ok(index) = usize::try_from(offset - self.first) else {
+            return &[];
+        };
+        let front = self.segments.front().map_or(0, VecDeque::len);
+        let (segment, index) = match index.checked_sub(front) {
+            None => (0, index),
+            Some(rest) => (1 + rest / SEGMENT, rest % SEGMENT),
+        };
+        let Some(segment) = self.segments.get(segment) else {
+            return &[];
+        };
+        let (first, second) = segment.as_slices();
+        match index.checked_sub(first.len()) {
+            None => &first[index..],
+            Some(index) => second.get(index..).unwrap_or_default(),
+        }
+    }
+
     /// The offset of the first event published at or after `time`; the next one's if there is none.
     pub(super) fn offset_at(&self, time: SystemTime) -> i64 {
         let (mut low, mut high) = (self.first, self.next);
@@ -287,8 +307,11 @@ mod tests {
             assert!(inner.bytes <= 3 * SEGMENT as u64 * EACH);
             for offset in [inner.first, (inner.first + number) / 2, number] {
                 assert_eq!(inner.get(offset).unwrap().event, event(offset));
+                assert_eq!(inner.run(offset)[0].event, event(offset));
             }
-            assert!(inner.get(inner.first - 1).is_none() && inner.get(inner.next).is_none());
+            for offset in [inner.first - 1, inner.next] {
+                assert!(inner.get(offset).is_none() && inner.run(offset).is_empty());
+            }
         }
         assert_eq!(inner.first, 7 * SEGMENT as i64);
         assert!(inner.segments.len() <= 4);

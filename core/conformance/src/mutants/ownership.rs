@@ -1,0 +1,156 @@
+//! C9 and C10: what goes wrong between two owners.
+
+use super::{
+    Mutant,
+    layer::{Fault, ReadFault, Shared},
+};
+use anyhub_core::{
+    Acks, Batch, Change, Consumer, Delivery, Partition, Point, Position, Result,
+};
+use async_trait::async_trait;
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant::new("a_checkpoint_goes_back", "C9_checkpoints_never_go_back", "went back", || {
+        Fault::none().read(|_| Box::new(GoesBack::default()))
+    })
+    .rows(&[13]),
+    Mutant::new(
+        "delivered_after_a_revoke",
+        "C10_a_partition_has_one_owner",
+        "without owning it",
+        || Fault::none().read(|_| Box::new(AfterRevoke::default())),
+    )
+    .rows(&[15]),
+    Mutant::new("two_owners", "C10_a_partition_has_one_owner", "partition", || {
+        Fault::none().consumer_options(|mut options| {
+            options.group = None;
+            options
+        })
+    })
+    .rows(&[15]),
+    Mutant::new(
+        "an_event_is_lost_at_a_rebalance",
+        "C10_no_event_is_lost_at_a_rebalance",
+        "lost",
+        || {
+            Fault::none().read(|site| {
+                Box::new(LosesAtRebalance {
+                    shared: site.shared.clone(),
+                    due: Vec::new(),
+                })
+            })
+        },
+    )
+    .rows(&[1, 2, 10]),
+    Mutant::new(
+        "what_was_delivered_is_committed",
+        "C10_no_event_is_lost_when_members_crash",
+        "never processed before the crashes",
+        || Fault::none().read(|_| Box::new(CommitsDelivered)),
+    )
+    .rows(&[1, 12]),
+    Mutant::new(
+        "a_stale_owner_acks",
+        "C10_a_stale_owner_changes_nothing",
+        "valid tokens of the stale owner",
+        || Fault::none().read(|_| Box::new(StaysValid)),
+    )
+    .rows(&[14]),
+];
+
+/// Commits what it delivers before anyone has seen it.
+#[derive(Debug)]
+struct CommitsDelivered;
+
+#[async_trait]
+impl ReadFault for CommitsDelivered {
+    async fn receive(&mut self, inner: &mut Box<dyn Consumer>, max: usize) -> Result<Batch> {
+        let batch = inner.receive(max).await?;
+        inner.acks().ack(&batch.tokens());
+        inner.commit().await?;
+        Ok(batch)
+    }
+}
+
+/// Goes back to before the first event that it delivered, at a commit.
+#[derive(Debug, Default)]
+struct GoesBack(HashMap<Partition, Position>);
+
+#[async_trait]
+impl ReadFault for GoesBack {
+    fn batch(&mut self, _: &mut Box<dyn Consumer>, batch: &mut Batch) {
+        for delivery in &batch.deliveries {
+            let first = self.0.entry(delivery.partition.clone());
+            let before = delivery.position.as_offset().unwrap_or_default() - 1;
+            first.or_insert_with(|| Position::offset(before.max(0)));
+        }
+    }
+
+    async fn commit(&mut self, inner: &mut Box<dyn Consumer>) -> Result<()> {
+        inner.commit().await?;
+        inner.seek(Point::Positions(self.0.clone().into_iter().collect())).await
+    }
+}
+
+/// Gives the last delivery of a partition once more when the partition has gone.
+#[derive(Debug, Default)]
+struct AfterRevoke(HashMap<Partition, Delivery>);
+
+#[async_trait]
+impl ReadFault for AfterRevoke {
+    fn batch(&mut self, _: &mut Box<dyn Consumer>, batch: &mut Batch) {
+        for delivery in &batch.deliveries {
+            self.0.insert(delivery.partition.clone(), delivery.clone());
+        }
+        for change in &batch.changes {
+            if let Change::Revoked(gone) | Change::Lost(gone) = change {
+                let late = gone.iter().filter_map(|partition| self.0.remove(partition));
+                batch.deliveries.extend(late);
+            }
+        }
+    }
+}
+
+/// Passes over the first event of a partition that comes from another owner.
+#[derive(Debug)]
+struct LosesAtRebalance {
+    shared: Arc<Shared>,
+    due: Vec<Partition>,
+}
+
+#[async_trait]
+impl ReadFault for LosesAtRebalance {
+    fn batch(&mut self, inner: &mut Box<dyn Consumer>, batch: &mut Batch) {
+        for change in &batch.changes {
+            if let Change::Assigned(new) = change {
+                let before = self.shared.assigned.fetch_add(new.len() as u64, Ordering::Relaxed);
+                if before > 0 {
+                    self.due.extend(new.iter().cloned());
+                }
+            }
+        }
+        let acks = inner.acks();
+        batch.deliveries.retain(|delivery| {
+            let due = self.due.iter().position(|partition| *partition == delivery.partition);
+            if let Some(due) = due {
+                self.due.swap_remove(due);
+                acks.ack(&[delivery.token]);
+            }
+            due.is_none()
+        });
+    }
+}
+
+#[derive(Debug)]
+struct StaysValid;
+
+#[async_trait]
+impl ReadFault for StaysValid {
+    fn acks(&self, inner: Acks) -> Acks {
+        Acks::new(Arc::new(super::acking::CountsAllOf(inner)))
+    }
+}

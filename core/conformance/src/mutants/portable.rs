@@ -1,0 +1,106 @@
+use super::layer::{AdminFault, Fault, Faulty, ReadFault, WriteFault};
+use anyhub_core::{
+    Admin, Batch, Capabilities, Change, Consumer, Error, ErrorKind, Event, Hub, PartitionLag,
+    Pending, Producer, Receipt, Resized, Result, Retention, TopicConfig, driver::check,
+};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// The hub as one that keeps the portable contract and nothing beyond: what it does not declare it
+/// refuses. So the trials of refusals have a hub to pass on.
+pub fn portable(hub: Arc<dyn Hub>) -> Arc<dyn Hub> {
+    let name = hub.name();
+    Arc::new(Faulty::new(hub, layer(name), 0))
+}
+
+/// The same without the headers that [`HeaderSupport::Portable`](anyhub_core::HeaderSupport) has.
+pub(super) fn without_headers(hub: Arc<dyn Hub>) -> Arc<dyn Hub> {
+    let fault = layer(hub.name())
+        .capabilities(|_| no_headers())
+        .write(|site| Box::new(Refusing(site.hub.name(), no_headers())));
+    Arc::new(Faulty::new(hub, fault, 0))
+}
+
+fn no_headers() -> Capabilities {
+    let mut capabilities = Capabilities::portable();
+    capabilities.headers = anyhub_core::HeaderSupport::None;
+    capabilities
+}
+
+fn layer(hub: &'static str) -> Fault {
+    Fault::none()
+        .capabilities(|_| Capabilities::portable())
+        .write(|site| Box::new(Refusing(site.hub.name(), Capabilities::portable())))
+        .read(|_| Box::new(Silent))
+        .admin(Refuse(hub))
+}
+
+/// Refuses what the capabilities leave out, and tells no positions.
+#[derive(Debug)]
+struct Refusing(&'static str, Capabilities);
+
+#[async_trait]
+impl WriteFault for Refusing {
+    async fn submit(&self, inner: &Arc<dyn Producer>, batch: Vec<Event>) -> Result<Pending> {
+        for event in &batch {
+            check(event, self.0, &self.1)?;
+        }
+        let events = batch.len();
+        let told = inner.submit(batch).await?;
+        let (completer, pending) = Pending::new(events);
+        tokio::spawn(async move {
+            for (nth, outcome) in told.await.into_iter().enumerate() {
+                completer.set(nth, outcome.map(|_| Receipt::default()));
+            }
+        });
+        Ok(pending)
+    }
+}
+
+/// Does not tell of overtaking.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl ReadFault for Silent {
+    async fn receive(&mut self, inner: &mut Box<dyn Consumer>, max: usize) -> Result<Batch> {
+        loop {
+            let mut batch = inner.receive(max).await?;
+            batch.changes.retain(|change| !matches!(change, Change::Overtaken { .. }));
+            if !batch.is_empty() {
+                return Ok(batch);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Refuse(&'static str);
+
+#[async_trait]
+impl AdminFault for Refuse {
+    fn create(&self, topic: TopicConfig) -> Result<TopicConfig> {
+        if topic.retention.bytes.is_some() {
+            let message = "this hub has no retention by size";
+            return Err(Error::new(ErrorKind::Unsupported, self.0, "create_topic", message));
+        }
+        Ok(topic)
+    }
+
+    async fn resize(&self, _: &dyn Admin, _: &str, _: u32) -> Result<Resized> {
+        let message = "this hub has a fixed number of partitions";
+        Err(Error::new(ErrorKind::Unsupported, self.0, "set_partitions", message))
+    }
+
+    fn lag(&self, lag: Vec<PartitionLag>) -> Vec<PartitionLag> {
+        lag.into_iter().map(|lag| PartitionLag::new(lag.partition, lag.committed)).collect()
+    }
+
+    async fn set_retention(&self, inner: &dyn Admin, topic: &str, to: &Retention) -> Result<()> {
+        if to.bytes.is_some() {
+            let message = "this hub has no retention by size";
+            return Err(Error::new(ErrorKind::Unsupported, self.0, "set_retention", message));
+        }
+        inner.set_retention(topic, to).await
+    }
+}

@@ -1,0 +1,256 @@
+//! How trials read: with patience, and until something definite was seen.
+
+use crate::{Context, Failure, Outcome};
+use anyhub_core::{Batch, Change, Consumer, Delivery, Event, Partition, Producer, Receipt, Result};
+use std::{collections::HashMap, future::poll_fn, task::Poll, time::Duration};
+use tokio::time::timeout;
+
+/// The next `count` deliveries, however many batches they come in.
+pub(crate) async fn take(
+    ctx: &Context,
+    consumer: &mut dyn Consumer,
+    count: usize,
+    what: &str,
+) -> Outcome<Vec<Delivery>> {
+    let mut got = Vec::with_capacity(count);
+    let result = ctx.within("", async {
+        while got.len() < count {
+            ctx.waiting_for(format!("{what} (delivery {} of {count})", got.len() + 1));
+            got.extend(consumer.receive(count - got.len()).await?.deliveries);
+        }
+        Outcome::Ok(())
+    });
+    match result.await {
+        Ok(done) => done.map(|()| got),
+        Err(_) => Err(Failure::new(format!(
+            "waited {:?} for {what}: {} of {count} came",
+            ctx.settings().patience,
+            got.len()
+        ))),
+    }
+}
+
+/// All that a topic holds now, read anew by a private reader from the start.
+pub(crate) async fn read_back(ctx: &Context, topic: &str) -> Outcome<Vec<Delivery>> {
+    let described = ctx.hub().admin().describe_topic(topic);
+    let info = ctx.within("the topic to be described", described).await??;
+    let mut ends = HashMap::new();
+    let mut told = true;
+    for partition in &info.partitions {
+        match (&partition.first, &partition.next) {
+            (Some(first), Some(next)) if first == next => {}
+            (_, Some(next)) => {
+                ends.insert(partition.partition.clone(), next.clone());
+            }
+            _ => told = false,
+        }
+    }
+    let mut got = Vec::new();
+    if told && ends.is_empty() {
+        return Ok(got);
+    }
+    let mut consumer = ctx.consumer(topic, ctx.reader()).await?;
+    // Where the hub does not tell its ends, a pause in the deliveries stands for them.
+    let quiet = (ctx.settings().patience / 4).min(Duration::from_secs(5));
+    let reading = async {
+        while !(told && ends.is_empty()) {
+            let batch = match timeout(quiet, consumer.receive(1_000)).await {
+                Ok(batch) => batch?,
+                Err(_) if told => continue,
+                Err(_) => break,
+            };
+            // Its window is bounded as any other's (C4).
+            consumer.acks().ack(&batch.tokens());
+            for delivery in batch.deliveries {
+                // The last position may be one that is delivered no more: compare, don't match.
+                let end = ends.get(&delivery.partition);
+                let next = delivery.position.as_offset().map(|at| at + 1);
+                if end.is_some_and(|end| next >= end.as_offset()) {
+                    ends.remove(&delivery.partition);
+                }
+                got.push(delivery);
+            }
+        }
+        Outcome::Ok(())
+    };
+    ctx.within("a private reader to read the topic to its end", reading)
+        .await??;
+    ctx.within("the private reader to close", consumer.close()).await??;
+    Ok(got)
+}
+
+/// Publishes events and expects a receipt for each.
+pub(crate) async fn publish(
+    ctx: &Context,
+    producer: &dyn Producer,
+    events: Vec<Event>,
+) -> Outcome<Vec<Receipt>> {
+    let mut receipts = Vec::with_capacity(events.len());
+    let mut pendings = Vec::new();
+    let mut events = events.into_iter().peekable();
+    while events.peek().is_some() {
+        let batch: Vec<_> = events.by_ref().take(500).collect();
+        let submitted = ctx.within("a batch to be admitted", producer.submit(batch));
+        pendings.push(submitted.await??);
+    }
+    for pending in pendings {
+        for outcome in ctx.within("the outcomes of a batch", pending).await? {
+            receipts.push(outcome?);
+        }
+    }
+    Ok(receipts)
+}
+
+/// An event of `key` whose payload is its name.
+pub(crate) fn named(key: &str, name: impl Into<String>) -> Event {
+    Event::new(name.into()).with_key(key.to_owned())
+}
+
+/// The payload as text, for what [`named`] made.
+pub(crate) fn name(delivery: &Delivery) -> String {
+    String::from_utf8_lossy(&delivery.event.payload).into_owned()
+}
+
+/// The names of deliveries, in order.
+pub(crate) fn names(deliveries: &[Delivery]) -> Vec<String> {
+    deliveries.iter().map(name).collect()
+}
+
+/// Consumers of one group that are polled side by side, as tasks of one application would.
+#[derive(Debug, Default)]
+pub(crate) struct Party(Vec<Option<Box<dyn Consumer>>>);
+
+impl Party {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a consumer in and says by which number.
+    pub(crate) fn join(&mut self, consumer: Box<dyn Consumer>) -> usize {
+        self.0.push(Some(consumer));
+        self.0.len() - 1
+    }
+
+    pub(crate) fn member(&mut self, nth: usize) -> Outcome<&mut Box<dyn Consumer>> {
+        let member = self.0.get_mut(nth).and_then(Option::as_mut);
+        member.ok_or_else(|| Failure::new(format!("member {nth} has left")))
+    }
+
+    /// Takes a consumer out again; dropped without a close, it has crashed.
+    pub(crate) fn take(&mut self, nth: usize) -> Outcome<Box<dyn Consumer>> {
+        let member = self.0.get_mut(nth).and_then(Option::take);
+        member.ok_or_else(|| Failure::new(format!("member {nth} has left")))
+    }
+
+    /// Which partitions the members own, by member.
+    pub(crate) fn owned(&self) -> Vec<(usize, Vec<Partition>)> {
+        let present = self.0.iter().enumerate();
+        present
+            .filter_map(|(nth, member)| {
+                let owned = member.as_ref()?.assignment();
+                Some((nth, owned.into_iter().map(|own| own.partition).collect()))
+            })
+            .collect()
+    }
+
+    /// Waits until at least one member has something to say; all that had by then, by member. The
+    /// receives of the others are dropped, which loses nothing (C1).
+    pub(crate) async fn receive(&mut self, max: usize) -> Vec<(usize, Result<Batch>)> {
+        let present = self.0.iter_mut().enumerate();
+        let mut receives: Vec<_> = present
+            .filter_map(|(nth, member)| Some((nth, member.as_mut()?.receive(max))))
+            .collect();
+        poll_fn(|context| {
+            let mut ready = Vec::new();
+            receives.retain_mut(|(nth, receive)| match receive.as_mut().poll(context) {
+                Poll::Ready(batch) => {
+                    ready.push((*nth, batch));
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if ready.is_empty() {
+                Poll::Pending
+            } else {
+                Poll::Ready(ready)
+            }
+        })
+        .await
+    }
+
+    /// Receives, handing every batch to `each`, until it says that enough was seen.
+    pub(crate) async fn receive_until(
+        &mut self,
+        ctx: &Context,
+        max: usize,
+        what: &str,
+        mut each: impl FnMut(usize, Batch, &Self) -> Outcome<bool>,
+    ) -> Outcome {
+        let reading = async {
+            loop {
+                let mut enough = false;
+                for (nth, batch) in self.receive(max).await {
+                    enough |= each(nth, batch?, self)?;
+                }
+                if enough {
+                    return Ok(());
+                }
+            }
+        };
+        ctx.within(what, reading).await?
+    }
+
+    /// Receives until the members own all `partitions`, each at least one of them.
+    pub(crate) async fn balance(
+        &mut self,
+        ctx: &Context,
+        partitions: usize,
+        mut each: impl FnMut(usize, Batch),
+    ) -> Outcome {
+        let balanced = |party: &Self| {
+            let owned = party.owned();
+            let total: usize = owned.iter().map(|(_, owned)| owned.len()).sum();
+            total == partitions && owned.iter().all(|(_, owned)| !owned.is_empty())
+        };
+        let what = format!("{partitions} partitions to be shared out");
+        if balanced(self) {
+            return Ok(());
+        }
+        self.receive_until(ctx, 100, &what, |nth, batch, party| {
+            each(nth, batch);
+            Ok(balanced(party))
+        })
+        .await
+    }
+
+    /// Closes those that are left.
+    pub(crate) async fn close(mut self, ctx: &Context) -> Outcome {
+        for member in self.0.iter_mut().flatten() {
+            ctx.within("a member to close", member.close()).await??;
+        }
+        Ok(())
+    }
+}
+
+/// Which partitions a member holds, as its changes tell.
+#[derive(Debug, Default)]
+pub(crate) struct Holding(Vec<Partition>);
+
+impl Holding {
+    /// Follows the changes of a batch.
+    pub(crate) fn follow(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Assigned(new) => self.0.extend(new.iter().cloned()),
+                Change::Revoked(gone) | Change::Lost(gone) => {
+                    self.0.retain(|held| !gone.contains(held));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn holds(&self, partition: &Partition) -> bool {
+        self.0.contains(partition)
+    }
+}
