@@ -62,7 +62,9 @@ impl Progress {
     pub fn stderr() -> Self {
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8));
-            if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}%  {msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}%  {msg}")
+            {
                 bar.set_style(style.progress_chars("=> "));
             }
             Self::new(Sink::Terminal(bar))
@@ -82,14 +84,19 @@ impl Progress {
     }
 
     fn new(sink: Sink) -> Self {
-        Self { sink, now: Mutex::new(None) }
+        Self {
+            sink,
+            now: Mutex::new(None),
+        }
     }
 
     /// A line of its own: a hub is starting, a hub was skipped.
     pub fn note(&self, line: &str) {
         match &self.sink {
             Sink::Hidden => {}
-            Sink::Terminal(bar) => bar.suspend(|| eprintln!("{line}")),
+            // A bar that is not shown yet would be drawn by being suspended.
+            Sink::Terminal(bar) if lock(&self.now).is_some() => bar.suspend(|| to_stderr(line)),
+            Sink::Terminal(_) => to_stderr(line),
             Sink::Plain(out) => print_line(out, line),
         }
     }
@@ -114,9 +121,16 @@ impl Progress {
                 bar.set_prefix(format!("{label:<20}"));
                 bar.set_message("");
             }
-            Sink::Plain(out) => print_line(out, &format!("{label}: {} events", units::count(total))),
+            Sink::Plain(out) => {
+                print_line(out, &format!("{label}: {} events", units::count(total)))
+            }
         }
-        *lock(&self.now) = Some(Running { label, total, started: at, printed: at });
+        *lock(&self.now) = Some(Running {
+            label,
+            total,
+            started: at,
+            printed: at,
+        });
     }
 
     /// How it stands.
@@ -127,13 +141,19 @@ impl Progress {
             Sink::Hidden => {}
             Sink::Terminal(bar) => {
                 bar.set_position(snapshot.done);
-                bar.set_message(describe(&snapshot, running.total, running.started.elapsed()));
+                bar.set_message(describe(
+                    &snapshot,
+                    running.total,
+                    running.started.elapsed(),
+                ));
             }
             Sink::Plain(out) => {
                 if running.printed.elapsed() >= PLAIN_EVERY {
                     running.printed = Instant::now();
                     let text = describe(&snapshot, running.total, running.started.elapsed());
-                    let percent = (snapshot.done * 100).checked_div(running.total).unwrap_or(100);
+                    let percent = (snapshot.done * 100)
+                        .checked_div(running.total)
+                        .unwrap_or(100);
                     print_line(out, &format!("{}: {percent}%, {text}", running.label));
                 }
             }
@@ -142,12 +162,18 @@ impl Progress {
 
     /// The phase is over, with what it came to in a few words.
     pub fn finish(&self, outcome: &str) {
-        let Some(running) = lock(&self.now).take() else { return };
-        let line = format!("{}: {outcome} ({:.1} s)", running.label, running.started.elapsed().as_secs_f64());
+        let Some(running) = lock(&self.now).take() else {
+            return;
+        };
+        let line = format!(
+            "{}: {outcome} ({:.1} s)",
+            running.label,
+            running.started.elapsed().as_secs_f64()
+        );
         match &self.sink {
             Sink::Hidden => {}
             Sink::Terminal(bar) => {
-                bar.suspend(|| eprintln!("{line}"));
+                bar.suspend(|| to_stderr(&line));
                 bar.finish_and_clear();
             }
             Sink::Plain(out) => print_line(out, &line),
@@ -156,7 +182,11 @@ impl Progress {
 }
 
 fn describe(now: &Snapshot, total: u64, elapsed: Duration) -> String {
-    let mut text = format!("{}/s, backlog {}", units::count(now.rate_per_s as u64), units::count(now.backlog));
+    let mut text = format!(
+        "{}/s, backlog {}",
+        units::count(now.rate_per_s as u64),
+        units::count(now.backlog)
+    );
     if let Some(p99) = now.p99_us {
         text.push_str(&format!(", p99 {}", units::micros(p99)));
     }
@@ -169,6 +199,10 @@ fn describe(now: &Snapshot, total: u64, elapsed: Duration) -> String {
     text
 }
 
+fn to_stderr(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// A reader of stderr that went away must not end the run.
 fn print_line(out: &Mutex<Box<dyn Write + Send>>, line: &str) {
     let mut out = lock(out);
@@ -177,7 +211,9 @@ fn print_line(out: &Mutex<Box<dyn Write + Send>>, line: &str) {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -186,14 +222,22 @@ mod tests {
 
     #[test]
     fn says_rate_backlog_p99_and_time_left() {
-        let now = Snapshot { done: 50_000, rate_per_s: 12_345.6, backlog: 1_200, p99_us: Some(4_210) };
+        let now = Snapshot {
+            done: 50_000,
+            rate_per_s: 12_345.6,
+            backlog: 1_200,
+            p99_us: Some(4_210),
+        };
         let text = describe(&now, 200_000, Duration::from_secs(5));
         assert_eq!(text, "12,345/s, backlog 1,200, p99 4.21 ms, 15 s left");
     }
 
     #[test]
     fn says_nothing_of_what_is_not_known() {
-        assert_eq!(describe(&Snapshot::default(), 10, Duration::from_secs(1)), "0/s, backlog 0");
+        assert_eq!(
+            describe(&Snapshot::default(), 10, Duration::from_secs(1)),
+            "0/s, backlog 0"
+        );
     }
 
     #[test]

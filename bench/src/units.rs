@@ -55,7 +55,11 @@ pub fn parse_rate(text: &str) -> Result<f64, String> {
         _ => None,
     };
     let rate = scaled(amount, scale).ok_or_else(|| not(text, RATE_FORMS))? / per;
-    if rate > 0.0 { Ok(rate) } else { Err("a rate of 0 sends nothing: give one above 0".into()) }
+    if rate > 0.0 {
+        Ok(rate)
+    } else {
+        Err("a rate of 0 sends nothing: give one above 0".into())
+    }
 }
 
 /// A time.
@@ -203,7 +207,7 @@ fn whole(text: &str, scale: impl Fn(&str) -> Option<f64>) -> Option<u64> {
 }
 
 fn not(text: &str, forms: &str) -> String {
-    format!("`{text}` is not {forms}")
+    format!("'{text}' is not {forms}")
 }
 
 #[cfg(test)]
@@ -213,10 +217,25 @@ mod tests {
 
     #[test]
     fn counts() {
-        for (text, n) in [("0", 0), ("1_000_000", 1_000_000), ("200k", 200_000), ("1.5M", 1_500_000)] {
+        for (text, n) in [
+            ("0", 0),
+            ("1_000_000", 1_000_000),
+            ("200k", 200_000),
+            ("1.5M", 1_500_000),
+        ] {
             assert_eq!(parse_count(text).unwrap(), n, "{text}");
         }
-        for text in ["", "k", "-1", "1.5", "1x", "_1", "NaN", "inf", "99999999999999999999"] {
+        for text in [
+            "",
+            "k",
+            "-1",
+            "1.5",
+            "1x",
+            "_1",
+            "NaN",
+            "inf",
+            "99999999999999999999",
+        ] {
             let told = parse_count(text).unwrap_err();
             assert!(told.contains("200k"), "{told}");
         }
@@ -224,7 +243,13 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, n) in [("512", 512), ("1KB", 1_000), ("1KiB", 1_024), ("1 MiB", 1 << 20), ("2mb", 2_000_000)] {
+        for (text, n) in [
+            ("512", 512),
+            ("1KB", 1_000),
+            ("1KiB", 1_024),
+            ("1 MiB", 1 << 20),
+            ("2mb", 2_000_000),
+        ] {
             assert_eq!(parse_bytes(text).unwrap(), n, "{text}");
         }
         assert!(parse_bytes("1 parsec").unwrap_err().contains("1KiB"));
@@ -232,7 +257,13 @@ mod tests {
 
     #[test]
     fn rates() {
-        for (text, n) in [("2000/s", 2000.0), ("2000", 2000.0), ("5k/s", 5000.0), ("60/min", 1.0), ("0.5", 0.5)] {
+        for (text, n) in [
+            ("2000/s", 2000.0),
+            ("2000", 2000.0),
+            ("5k/s", 5000.0),
+            ("60/min", 1.0),
+            ("0.5", 0.5),
+        ] {
             assert_eq!(parse_rate(text).unwrap(), n, "{text}");
         }
         assert!(parse_rate("0").unwrap_err().contains("above 0"));
@@ -241,7 +272,13 @@ mod tests {
 
     #[test]
     fn durations_carry_their_unit() {
-        for (text, ms) in [("250ms", 250), ("30s", 30_000), ("1.5s", 1_500), ("2m", 120_000), ("0", 0)] {
+        for (text, ms) in [
+            ("250ms", 250),
+            ("30s", 30_000),
+            ("1.5s", 1_500),
+            ("2m", 120_000),
+            ("0", 0),
+        ] {
             assert_eq!(parse_duration(text).unwrap().as_millis(), ms, "{text}");
         }
         for text in ["10", "s", "1d", "1e400h", "-1s"] {
@@ -252,9 +289,19 @@ mod tests {
     #[test]
     fn prints_three_digits() {
         assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!([0, 999, 4_210, 42_100, 999_499, 999_500, 61_000_000].map(micros).join("; "),
-            "0 µs; 999 µs; 4.21 ms; 42.1 ms; 999 ms; 1.00 s; 61.0 s");
-        assert_eq!([140, 1_536, 5 << 20].map(bytes).join("; "), "140 B; 1.50 KiB; 5.00 MiB");
-        assert_eq!([87.4, 9_400.0, 94_000.0, 1_250_000.0].map(short).join("; "), "87; 9,400; 94.0 k; 1.25 M");
+        assert_eq!(
+            [0, 999, 4_210, 42_100, 999_499, 999_500, 61_000_000]
+                .map(micros)
+                .join("; "),
+            "0 µs; 999 µs; 4.21 ms; 42.1 ms; 999 ms; 1.00 s; 61.0 s"
+        );
+        assert_eq!(
+            [140, 1_536, 5 << 20].map(bytes).join("; "),
+            "140 B; 1.50 KiB; 5.00 MiB"
+        );
+        assert_eq!(
+            [87.4, 9_400.0, 94_000.0, 1_250_000.0].map(short).join("; "),
+            "87; 9,400; 94.0 k; 1.25 M"
+        );
     }
 }

@@ -14,7 +14,7 @@ pub enum Admission<T> {
     Pass,
 }
 
-/// The hash by which a [`Window`] tells keys apart. Two keys of one hash rewind together, which
+/// The hash by which a lane tells keys apart. Two keys of one hash rewind together, which
 /// costs a redelivery and breaks nothing.
 pub fn key_hash(key: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();

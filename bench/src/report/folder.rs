@@ -33,7 +33,10 @@ impl Folder {
             fs::remove_file(&probe)?;
             remove_earlier(&path)
         };
-        prove().map_err(|cause| FolderError { path: path.clone(), cause })?;
+        prove().map_err(|cause| FolderError {
+            path: path.clone(),
+            cause,
+        })?;
         Ok(Self(path))
     }
 
@@ -55,7 +58,10 @@ fn by_time(parent: &Path, now: SystemTime) -> PathBuf {
         .collect();
     let first = parent.join(&stamp);
     let later = (2..).map(|n| parent.join(format!("{stamp}-{n}")));
-    std::iter::once(first.clone()).chain(later).find(|path| !path.exists()).unwrap_or(first)
+    std::iter::once(first.clone())
+        .chain(later)
+        .find(|path| !path.exists())
+        .unwrap_or(first)
 }
 
 /// Only where a report.json shows that the folder is one of ours, and only files of our own names.
@@ -90,24 +96,38 @@ mod tests {
         let first = by_time(parent.path(), now);
         assert_eq!(first.file_name().unwrap(), "20261122-220501");
         fs::create_dir(&first).unwrap();
-        assert_eq!(by_time(parent.path(), now).file_name().unwrap(), "20261122-220501-2");
+        assert_eq!(
+            by_time(parent.path(), now).file_name().unwrap(),
+            "20261122-220501-2"
+        );
     }
 
     #[test]
     fn an_earlier_report_leaves_and_strangers_stay() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["report.json", "report.html", "kafka-latency-1.hlog", "failed-events-kafka.ndjson", "notes.txt"] {
+        for name in [
+            "report.json",
+            "report.html",
+            "kafka-latency-1.hlog",
+            "failed-events-kafka.ndjson",
+            "notes.txt",
+        ] {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         Folder::prepare(Some(folder.path())).unwrap();
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(left, ["notes.txt"]);
     }
 
     #[test]
     fn a_file_in_the_way_is_told_in_one_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let told = Folder::prepare(Some(&file.path().join("out"))).unwrap_err().to_string();
+        let told = Folder::prepare(Some(&file.path().join("out")))
+            .unwrap_err()
+            .to_string();
         assert!(told.contains("--out") && !told.contains('\n'), "{told}");
     }
 }

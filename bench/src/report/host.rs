@@ -18,10 +18,15 @@ pub fn host() -> Host {
 
 fn os_name() -> Option<String> {
     if cfg!(target_os = "macos") {
-        return Some(format!("macOS {}", output("sw_vers", &["-productVersion"])?));
+        return Some(format!(
+            "macOS {}",
+            output("sw_vers", &["-productVersion"])?
+        ));
     }
     let release = fs::read_to_string("/etc/os-release").ok()?;
-    let name = field(&release, "PRETTY_NAME=")?.trim_matches('"').to_owned();
+    let name = field(&release, "PRETTY_NAME=")?
+        .trim_matches('"')
+        .to_owned();
     match fs::read_to_string("/proc/sys/kernel/osrelease") {
         Ok(kernel) => Some(format!("{name}, Linux {}", kernel.trim())),
         Err(_) => Some(name),
@@ -42,12 +47,18 @@ fn memory() -> Option<u64> {
         return output("sysctl", &["-n", "hw.memsize"])?.parse().ok();
     }
     let info = fs::read_to_string("/proc/meminfo").ok()?;
-    let kib: u64 = field(&info, "MemTotal:")?.trim().trim_end_matches(" kB").parse().ok()?;
+    let kib: u64 = field(&info, "MemTotal:")?
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .ok()?;
     Some(kib * 1024)
 }
 
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .map(str::trim)
 }
 
 fn output(program: &str, args: &[&str]) -> Option<String> {

@@ -54,7 +54,9 @@ pub fn read(folder: &Path) -> Result<Report, ReadError> {
         Err(cause) => return Err(ReadError::Shape { path, cause }),
     };
     // Before the shape: another schema's file would be told off for its fields.
-    if let Some(found) = value.get("schema").and_then(serde_json::Value::as_u64) && found != u64::from(SCHEMA) {
+    if let Some(found) = value.get("schema").and_then(serde_json::Value::as_u64)
+        && found != u64::from(SCHEMA)
+    {
         return Err(ReadError::Schema { path, found });
     }
     serde_json::from_value(value).map_err(|cause| ReadError::Shape { path, cause })
@@ -76,9 +78,18 @@ mod tests {
     #[test]
     fn the_order_is_that_of_the_contract() {
         let text = json(&sample()).unwrap();
-        let places: Vec<_> = ["\"schema\"", "\"run\"", "\"workload\"", "\"hubs\"", "\"status\"", "\"latency\"", "\"throughput\"", "\"runs\""]
-            .map(|name| text.find(name).unwrap())
-            .to_vec();
+        let places: Vec<_> = [
+            "\"schema\"",
+            "\"run\"",
+            "\"workload\"",
+            "\"hubs\"",
+            "\"status\"",
+            "\"latency\"",
+            "\"throughput\"",
+            "\"runs\"",
+        ]
+        .map(|name| text.find(name).unwrap())
+        .to_vec();
         assert!(places.is_sorted(), "{places:?}");
     }
 
@@ -92,6 +103,11 @@ mod tests {
         assert!(told("{\"schema\": 2}").contains("schema 2"));
         assert!(told("{\"schema\": 1}").contains("missing field"));
         assert!(told("{").contains("is no report"));
-        assert!(read(&folder.path().join("away")).unwrap_err().to_string().contains("last line"));
+        assert!(
+            read(&folder.path().join("away"))
+                .unwrap_err()
+                .to_string()
+                .contains("last line")
+        );
     }
 }

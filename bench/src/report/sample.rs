@@ -16,7 +16,12 @@ pub(crate) fn sample() -> Report {
             git: Some("0123456789ab".into()),
             version: "0.1.0".into(),
             command: "anyhub-bench run --hubs memory,kafka".into(),
-            host: Host { os: "Sample OS 1, x86_64".into(), cpu: "Sample CPU".into(), cores: 2, memory_bytes: 8 << 30 },
+            host: Host {
+                os: "Sample OS 1, x86_64".into(),
+                cpu: "Sample CPU".into(),
+                cores: 2,
+                memory_bytes: 8 << 30,
+            },
         },
         workload: Workload {
             name: "tweet-sentiment".into(),
@@ -27,7 +32,11 @@ pub(crate) fn sample() -> Report {
             skew: 1.05,
             payload_bytes_p50: 196,
             payload_bytes_max: 331,
-            tweets: Tweets { source: "sample texts".into(), sha256: "5a".repeat(32), count: 4_200 },
+            tweets: Tweets {
+                source: "sample texts".into(),
+                sha256: "5a".repeat(32),
+                count: 4_200,
+            },
             partitions: 4,
             producers: 1,
             consumers: 1,
@@ -46,19 +55,32 @@ pub(crate) fn sample() -> Report {
 
 fn hub(name: &str, ran_on: RanOn, typical_us: f64, per_s: f64, delivery: Delivery) -> Hub {
     let latency = latency(typical_us);
-    let throughput = throughput(per_s, if name == "memory" { BoundBy::Harness } else { BoundBy::Hub });
+    let throughput = throughput(
+        per_s,
+        if name == "memory" {
+            BoundBy::Harness
+        } else {
+            BoundBy::Hub
+        },
+    );
     let series = |seconds: f64, rate: f64, waves: bool| {
         let points = (seconds * 10.0).ceil().max(1.0) as u32;
         let step = seconds / f64::from(points);
         (1..=points)
             .map(|i| {
-                let wobble = if waves { 1.0 + 0.2 * (f64::from(i) * 1.7).sin() } else { 1.0 };
+                let wobble = if waves {
+                    1.0 + 0.2 * (f64::from(i) * 1.7).sin()
+                } else {
+                    1.0
+                };
                 Point {
                     t_s: step * f64::from(i),
                     published: (rate * step * wobble) as u64,
                     received: (rate * step * (2.0 - wobble)) as u64,
                     backlog: (rate * step * wobble) as u64,
-                    p99_us: Some((typical_us * 4.0 * (1.0 + 0.5 * (f64::from(i) * 0.9).cos())) as u64),
+                    p99_us: Some(
+                        (typical_us * 4.0 * (1.0 + 0.5 * (f64::from(i) * 0.9).cos())) as u64,
+                    ),
                 }
             })
             .collect()
@@ -69,7 +91,10 @@ fn hub(name: &str, ran_on: RanOn, typical_us: f64, per_s: f64, delivery: Deliver
         measured,
         series,
         faults: vec![],
-        histograms: BTreeMap::from([("end_to_end_us".into(), format!("{name}-{}-1-end_to_end_us.hlog", phase.as_str()))]),
+        histograms: BTreeMap::from([(
+            "end_to_end_us".into(),
+            format!("{name}-{}-1-end_to_end_us.hlog", phase.as_str()),
+        )]),
     };
     Hub {
         name: name.into(),
@@ -78,12 +103,23 @@ fn hub(name: &str, ran_on: RanOn, typical_us: f64, per_s: f64, delivery: Deliver
         ran_on,
         server: Some("sample server 1.0".into()),
         client: Some("sample client 1.0".into()),
-        limits: Limits { on: false, quota: None },
+        limits: Limits {
+            on: false,
+            quota: None,
+        },
         status: Status::Ok,
         why: None,
         runs: vec![
-            run(Phase::Latency, Measured::Latency(latency.clone()), series(10.0, 1_000.0, false)),
-            run(Phase::Throughput, Measured::Throughput(throughput.clone()), series(200_000.0 / per_s, per_s, true)),
+            run(
+                Phase::Latency,
+                Measured::Latency(latency.clone()),
+                series(10.0, 1_000.0, false),
+            ),
+            run(
+                Phase::Throughput,
+                Measured::Throughput(throughput.clone()),
+                series(200_000.0 / per_s, per_s, true),
+            ),
         ],
         latency: Some(latency),
         throughput: Some(throughput),
@@ -96,9 +132,16 @@ fn hub(name: &str, ran_on: RanOn, typical_us: f64, per_s: f64, delivery: Deliver
             mean: 0.0876,
             digest: (name != "broken").then(|| "c0ffee".repeat(10) + "cafe"),
         }),
-        usage: Some(Usage { counted: false, units: BTreeMap::new() }),
+        usage: Some(Usage {
+            counted: false,
+            units: BTreeMap::new(),
+        }),
         cost: None,
-        process: Some(Process { cpu_s: 1.9, cpu_ns_per_event: 4_600.0, rss_max_bytes: 96 << 20 }),
+        process: Some(Process {
+            cpu_s: 1.9,
+            cpu_ns_per_event: 4_600.0,
+            rss_max_bytes: 96 << 20,
+        }),
     }
 }
 
@@ -118,7 +161,13 @@ fn latency(typical_us: f64) -> Latency {
             negative: 0,
         }
     };
-    Latency { rate_per_s: 1_000.0, events: 10_000, publish_us: histogram(0.8), schedule_delay_us: histogram(0.01), end_to_end_us: histogram(1.0) }
+    Latency {
+        rate_per_s: 1_000.0,
+        events: 10_000,
+        publish_us: histogram(0.8),
+        schedule_delay_us: histogram(0.01),
+        end_to_end_us: histogram(1.0),
+    }
 }
 
 fn throughput(per_s: f64, bound_by: BoundBy) -> Throughput {
@@ -142,8 +191,17 @@ fn delivery(lost: u64) -> Delivery {
         lost,
         gaps: lost,
         keys: 9_214,
-        verdict: if lost == 0 { Verdict::Pass } else { Verdict::Fail },
-        why: (lost > 0).then(|| format!("{lost} acknowledged events never arrived, see failed-events-broken.ndjson")).into_iter().collect(),
+        verdict: if lost == 0 {
+            Verdict::Pass
+        } else {
+            Verdict::Fail
+        },
+        why: (lost > 0)
+            .then(|| {
+                format!("{lost} acknowledged events never arrived, see failed-events-broken.ndjson")
+            })
+            .into_iter()
+            .collect(),
         ..Delivery::default()
     }
 }
@@ -156,7 +214,10 @@ fn away() -> Hub {
         ran_on: RanOn::Broker,
         server: None,
         client: None,
-        limits: Limits { on: false, quota: None },
+        limits: Limits {
+            on: false,
+            quota: None,
+        },
         status: Status::Skipped,
         why: Some("no Java 17 or newer was found: install openjdk-17-jre-headless".into()),
         latency: None,

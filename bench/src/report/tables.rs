@@ -11,6 +11,8 @@ pub(super) struct Table {
     pub(super) note: String,
     pub(super) columns: Vec<Column>,
     pub(super) rows: Vec<Row>,
+    /// What a sign in the table stands for.
+    pub(super) foot: Option<&'static str>,
 }
 
 /// The first column is the hub's name and is aligned to the left, like words; numbers stand right.
@@ -26,7 +28,9 @@ pub(super) struct Column {
 pub(super) enum Row {
     Cells(Vec<Cell>),
     /// A hub without numbers keeps its row: its name, and the reason.
-    Reason(String, String),
+    Missing(String, String),
+    /// What else is to be said of a hub.
+    Note(String, String),
 }
 
 #[derive(Debug, Clone)]
@@ -45,7 +49,15 @@ pub(super) enum Tone {
 
 /// All tables that have something to show.
 pub(super) fn tables(report: &Report) -> Vec<Table> {
-    [latency(report), throughput(report), delivery(report), sentiment(report)].into_iter().flatten().collect()
+    [
+        latency(report),
+        throughput(report),
+        delivery(report),
+        sentiment(report),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What was sent, in one line.
@@ -56,7 +68,11 @@ pub(super) fn headline(report: &Report) -> String {
         parts.push(format!("{} events at full speed", count(w.events)));
     }
     if report.hubs.iter().any(|hub| hub.latency.is_some()) {
-        parts.push(format!("{}/s for {} s", short(w.rate_per_s), trimmed(w.duration_s)));
+        parts.push(format!(
+            "{}/s for {} s",
+            short(w.rate_per_s),
+            trimmed(w.duration_s)
+        ));
     }
     parts.push(format!("payload p50 {}", bytes(w.payload_bytes_p50)));
     parts.push(format!("{} keys, Zipf {}", count(w.keys), trimmed(w.skew)));
@@ -76,14 +92,21 @@ pub(super) fn unequal_limits(report: &Report) -> Option<String> {
                 format!("{} ({})", names.join(", "), quota.unwrap_or("no quota"))
             })
             .collect();
-        format!("Not to be ranked against each other, their limits differ: {}.", told.join("; "))
+        format!(
+            "Not to be ranked against each other, their limits differ: {}.",
+            told.join("; ")
+        )
     })
 }
 
 /// Hubs that ran, in groups that kept the same quota.
 pub(super) fn by_limits(report: &Report) -> Vec<(Option<&str>, Vec<&Hub>)> {
     let mut groups: Vec<(Option<&str>, Vec<&Hub>)> = Vec::new();
-    for hub in report.hubs.iter().filter(|hub| hub.latency.is_some() || hub.throughput.is_some()) {
+    for hub in report
+        .hubs
+        .iter()
+        .filter(|hub| hub.latency.is_some() || hub.throughput.is_some())
+    {
         let quota = kept_quota(&hub.limits);
         match groups.iter_mut().find(|(other, _)| *other == quota) {
             Some((_, hubs)) => hubs.push(hub),
@@ -94,28 +117,43 @@ pub(super) fn by_limits(report: &Report) -> Vec<(Option<&str>, Vec<&Hub>)> {
 }
 
 fn kept_quota(limits: &Limits) -> Option<&str> {
-    if limits.on { limits.quota.as_deref() } else { None }
+    if limits.on {
+        limits.quota.as_deref()
+    } else {
+        None
+    }
 }
 
 /// What zero findings prove: for each number of events, the rate that they rule out.
 pub(super) fn zero_bounds(report: &Report) -> Vec<String> {
     let mut groups: Vec<(u64, Vec<&str>)> = Vec::new();
     for hub in &report.hubs {
-        let Some(delivery) = hub.delivery.as_ref().filter(|d| d.acked > 0 && d.lost == 0) else { continue };
+        let Some(delivery) = hub.delivery.as_ref().filter(|d| d.acked > 0 && d.lost == 0) else {
+            continue;
+        };
         match groups.iter_mut().find(|(n, _)| *n == delivery.acked) {
             Some((_, names)) => names.push(&hub.name),
             None => groups.push((delivery.acked, vec![&hub.name])),
         }
     }
     let bound = |(n, names): (u64, Vec<&str>)| {
-        format!("{}: zero in {} bounds the rate at about 3/N, 1 in {} (95%)", names.join(", "), count(n), count((n / 3).max(1)))
+        format!(
+            "{}: zero in {} bounds the rate at about 3/N, 1 in {} (95%)",
+            names.join(", "),
+            count(n),
+            count((n / 3).max(1))
+        )
     };
     groups.into_iter().map(bound).collect()
 }
 
-/// What each hub ran on, which server and which client, in one line.
+/// What a hub ran on, which server and which client, in one line; before that, why it has no numbers.
 pub(super) fn identity(hub: &Hub) -> String {
-    let mut parts = vec![hub.ran_on.as_str().to_owned()];
+    let mut parts = Vec::new();
+    if hub.status != Status::Ok {
+        parts.push(reason(hub));
+    }
+    parts.push(hub.ran_on.as_str().to_owned());
     parts.extend(hub.server.clone());
     parts.extend(hub.client.iter().map(|client| format!("client {client}")));
     match (&hub.limits.quota, hub.limits.on) {
@@ -129,13 +167,29 @@ pub(super) fn identity(hub: &Hub) -> String {
 
 fn latency(report: &Report) -> Option<Table> {
     let columns = columns(&[
-        "hub", "ran on", "publish p50", "publish p99", "e2e p50", "+e2e p90", "e2e p99", "e2e p99.9", "+e2e p99.99", "e2e max",
-        "late p99", "+negative",
+        "hub",
+        "ran on",
+        "publish p50",
+        "publish p99",
+        "e2e p50",
+        "+e2e p90",
+        "e2e p99",
+        "e2e p99.9",
+        "+e2e p99.99",
+        "e2e max",
+        "late p99",
+        "+negative",
     ]);
     let rows = rows(report, |hub| {
         let latency = hub.latency.as_ref()?;
         let (publish, e2e) = (&latency.publish_us, &latency.end_to_end_us);
-        let time = |h: &Histogram, value: u64| if h.count == 0 { plain("–") } else { plain(micros(value)) };
+        let time = |h: &Histogram, value: u64| {
+            if h.count == 0 {
+                plain("–")
+            } else {
+                plain(micros(value))
+            }
+        };
         let negative = publish.negative + e2e.negative + latency.schedule_delay_us.negative;
         Some(vec![
             time(publish, publish.p50),
@@ -160,12 +214,22 @@ fn latency(report: &Report) -> Option<Table> {
         ),
         columns,
         rows,
+        foot: None,
     })
 }
 
 fn throughput(report: &Report) -> Option<Table> {
-    let columns =
-        columns(&["hub", "ran on", "publish/s", "receive/s", "receive MiB/s", "bound by", "CPU/event", "+CPU", "memory"]);
+    let columns = columns(&[
+        "hub",
+        "ran on",
+        "publish/s",
+        "receive/s",
+        "receive MiB/s",
+        "bound by",
+        "CPU/event",
+        "+CPU",
+        "peak memory",
+    ]);
     let rows = rows(report, |hub| {
         let t = hub.throughput.as_ref()?;
         let process = hub.process.as_ref();
@@ -178,37 +242,67 @@ fn throughput(report: &Report) -> Option<Table> {
             plain(count(t.receive_events_per_s.round() as u64)),
             plain(format!("{:.1}", t.receive_mib_per_s)),
             bound_by,
-            plain(process.map_or("–".into(), |p| format!("{} ns", count(p.cpu_ns_per_event.round() as u64)))),
+            plain(process.map_or("–".into(), |p| {
+                format!("{} ns", count(p.cpu_ns_per_event.round() as u64))
+            })),
             plain(process.map_or("–".into(), |p| format!("{:.1} s", p.cpu_s))),
             plain(process.map_or("–".into(), |p| bytes(p.rss_max_bytes))),
         ])
     })?;
-    let mut note = String::from(
-        "As fast as backpressure allows, timed when events are handed over. CPU and memory are this process's: harness and \
-         client, not the server.",
-    );
-    if report.hubs.iter().any(|hub| hub.throughput.as_ref().is_some_and(|t| t.bound_by == BoundBy::Harness)) {
-        note.push_str(" *Within 70% of what the memory hub reached: the harness sets the speed, not the hub.");
-    }
-    Some(Table { title: "Throughput", note, columns, rows })
+    let note = "As fast as backpressure allows, timed when events are handed over. CPU and memory are this process's: harness and \
+                client, not the server.";
+    let by_harness = |hub: &Hub| {
+        hub.throughput
+            .as_ref()
+            .is_some_and(|t| t.bound_by == BoundBy::Harness)
+    };
+    let foot =
+        "* within 70% of what the memory hub reached: the harness sets the speed, not the hub";
+    let foot = report.hubs.iter().any(by_harness).then_some(foot);
+    Some(Table {
+        title: "Throughput",
+        note: note.into(),
+        columns,
+        rows,
+        foot,
+    })
 }
 
 fn delivery(report: &Report) -> Option<Table> {
     let columns = columns(&[
-        "hub", "verdict", "sent", "+acked", "+failed", "unknown", "delivered", "lost", "dup", "+redelivered", "phantom", "corrupt",
-        "gaps", "disorder", "+keys",
+        "hub",
+        "verdict",
+        "sent",
+        "+acked",
+        "+failed",
+        "unknown",
+        "delivered",
+        "lost",
+        "dup",
+        "+redelivered",
+        "phantom",
+        "corrupt",
+        "gaps",
+        "disorder",
+        "+keys",
     ]);
     let mut rows = Vec::new();
     let mut any = false;
     for hub in &report.hubs {
         let Some(d) = &hub.delivery else {
-            rows.push(Row::Reason(hub.name.clone(), reason(hub)));
+            rows.push(Row::Missing(hub.name.clone(), reason(hub)));
             continue;
         };
         any = true;
         let verdict = match d.verdict {
-            Verdict::Pass => Cell { text: "pass".into(), tone: Tone::Good },
-            Verdict::Fail => Cell { text: "FAIL".into(), tone: Tone::Bad },
+            Verdict::Pass => Cell {
+                text: "pass".into(),
+                tone: Tone::Good,
+            },
+            Verdict::Fail => Cell {
+                text: "FAIL".into(),
+                tone: Tone::Bad,
+            },
         };
         rows.push(Row::Cells(vec![
             plain(&hub.name),
@@ -228,7 +322,7 @@ fn delivery(report: &Report) -> Option<Table> {
             plain(count(d.keys)),
         ]));
         if d.verdict == Verdict::Fail {
-            rows.push(Row::Reason(hub.name.clone(), d.why.join("; ")));
+            rows.push(Row::Note(hub.name.clone(), d.why.join("; ")));
         }
     }
     any.then(|| Table {
@@ -240,17 +334,40 @@ fn delivery(report: &Report) -> Option<Table> {
         ),
         columns,
         rows,
+        foot: None,
     })
 }
 
 fn sentiment(report: &Report) -> Option<Table> {
-    let columns = columns(&["hub", "scored", "positive", "neutral", "negative", "mean", "digest"]);
+    let columns = columns(&[
+        "hub", "scored", "positive", "neutral", "negative", "mean", "digest",
+    ]);
     let rows = rows(report, |hub| {
         let s = hub.sentiment.as_ref()?;
-        let share = |n: u64| plain(if s.scored == 0 { "–".into() } else { format!("{:.1}%", n as f64 * 100.0 / s.scored as f64) });
-        let digest = s.digest.as_deref().map_or("–".to_owned(), |digest| digest.chars().take(16).collect());
-        let mean = plain(if s.scored == 0 { "–".into() } else { format!("{:+.4}", s.mean) });
-        Some(vec![plain(count(s.scored)), share(s.positive), share(s.neutral), share(s.negative), mean, plain(digest)])
+        let share = |n: u64| {
+            plain(if s.scored == 0 {
+                "–".into()
+            } else {
+                format!("{:.1}%", n as f64 * 100.0 / s.scored as f64)
+            })
+        };
+        let digest = s
+            .digest
+            .as_deref()
+            .map_or("–".to_owned(), |digest| digest.chars().take(16).collect());
+        let mean = plain(if s.scored == 0 {
+            "–".into()
+        } else {
+            format!("{:+.4}", s.mean)
+        });
+        Some(vec![
+            plain(count(s.scored)),
+            share(s.positive),
+            share(s.neutral),
+            share(s.negative),
+            mean,
+            plain(digest),
+        ])
     });
     // The name, not "ran on", comes first here: the scores are the same wherever the events went.
     let rows = rows?.into_iter().map(|row| match row {
@@ -265,6 +382,7 @@ fn sentiment(report: &Report) -> Option<Table> {
         note: "The same digest means that the hubs carried the same events and each text was scored alike.".into(),
         columns,
         rows: rows.collect(),
+        foot: None,
     })
 }
 
@@ -278,7 +396,7 @@ fn rows(report: &Report, cells: impl Fn(&Hub) -> Option<Vec<Cell>>) -> Option<Ve
             row.extend(cells);
             Row::Cells(row)
         }
-        None => Row::Reason(hub.name.clone(), reason(hub)),
+        None => Row::Missing(hub.name.clone(), reason(hub)),
     });
     let rows = rows.collect();
     any.then_some(rows)
@@ -296,19 +414,31 @@ pub(super) fn reason(hub: &Hub) -> String {
 /// `+` marks a detail; the columns of words are known by name.
 fn columns(names: &[&'static str]) -> Vec<Column> {
     let column = |name: &&'static str| {
-        let (name, detail) = name.strip_prefix('+').map_or((*name, false), |name| (name, true));
+        let (name, detail) = name
+            .strip_prefix('+')
+            .map_or((*name, false), |name| (name, true));
         let right = !matches!(name, "hub" | "ran on" | "bound by" | "verdict" | "digest");
-        Column { name, right, detail }
+        Column {
+            name,
+            right,
+            detail,
+        }
     };
     names.iter().map(column).collect()
 }
 
 fn plain(text: impl Into<String>) -> Cell {
-    Cell { text: text.into(), tone: Tone::Plain }
+    Cell {
+        text: text.into(),
+        tone: Tone::Plain,
+    }
 }
 
 fn zero_is_good(n: u64) -> Cell {
-    Cell { text: count(n), tone: if n == 0 { Tone::Good } else { Tone::Bad } }
+    Cell {
+        text: count(n),
+        tone: if n == 0 { Tone::Good } else { Tone::Bad },
+    }
 }
 
 /// `10` rather than `10.0`, `1.05` as it is.

@@ -19,7 +19,10 @@ pub struct WriteError {
 /// can be drawn again.
 pub fn write(folder: &Path, report: &Report) -> Result<PathBuf, WriteError> {
     let path = folder.join("report.json");
-    let text = json(report).map_err(|cause| WriteError { path: path.clone(), cause })?;
+    let text = json(report).map_err(|cause| WriteError {
+        path: path.clone(),
+        cause,
+    })?;
     replace(path, &text)?;
     redraw(folder, report)
 }
@@ -56,7 +59,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = write(folder.path(), &sample()).unwrap();
         assert_eq!(path, folder.path().join("report.html"));
-        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let mut names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         names.sort();
         assert_eq!(names, ["report.html", "report.json", "report.md"]);
     }
@@ -67,8 +73,15 @@ mod tests {
         let full = Path::new("/dev/full");
         if full.exists() {
             let cause = fs::write(full, "x").unwrap_err();
-            let told = WriteError { path: "out/report.html".into(), cause }.to_string();
-            assert!(told.starts_with("can't write out/report.html: No space left"), "{told}");
+            let told = WriteError {
+                path: "out/report.html".into(),
+                cause,
+            }
+            .to_string();
+            assert!(
+                told.starts_with("can't write out/report.html: No space left"),
+                "{told}"
+            );
         }
         assert!(write(Path::new("/no/such/folder"), &sample()).is_err());
     }

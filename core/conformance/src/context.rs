@@ -103,14 +103,20 @@ impl Context {
         for topic in topics {
             let deleted = self.0.hub.admin().delete_topic(&topic);
             if timeout(self.0.settings.patience, deleted).await.is_err() {
-                eprintln!("{}: topic {topic} could not be deleted in time", self.0.trial);
+                eprintln!(
+                    "{}: topic {topic} could not be deleted in time",
+                    self.0.trial
+                );
             }
         }
     }
 
     pub(crate) async fn producer(&self, topic: &str) -> Outcome<Arc<dyn Producer>> {
-        self.producer_with(topic, ProducerOptions::new().linger(Duration::from_millis(1)))
-            .await
+        self.producer_with(
+            topic,
+            ProducerOptions::new().linger(Duration::from_millis(1)),
+        )
+        .await
     }
 
     pub(crate) async fn producer_with(

@@ -50,13 +50,18 @@ impl Ledger {
     /// How many sends have a receipt.
     pub(crate) fn written(&self) -> usize {
         let fates = self.sent.values();
-        fates.filter(|(_, fate)| matches!(fate, Fate::Written(_))).count()
+        fates
+            .filter(|(_, fate)| matches!(fate, Fate::Written(_)))
+            .count()
     }
 
     /// How many sends ended indeterminate, and how many of those were seen.
     pub(crate) fn indeterminate(&self) -> (usize, usize) {
         let seen: HashSet<u32> = self.came.iter().map(|came| came.stamp.id).collect();
-        let open = self.sent.values().filter(|(_, fate)| *fate == Fate::Indeterminate);
+        let open = self
+            .sent
+            .values()
+            .filter(|(_, fate)| *fate == Fate::Indeterminate);
         open.fold((0, 0), |(all, known), (stamp, _)| {
             (all + 1, known + usize::from(seen.contains(&stamp.id)))
         })
@@ -118,7 +123,10 @@ impl Ledger {
                 found.push(format!("{name}: {} ({first})", cases.len()));
             }
         };
-        note("lost", self.lost().iter().map(|id| format!("id {id}")).collect());
+        note(
+            "lost",
+            self.lost().iter().map(|id| format!("id {id}")).collect(),
+        );
         note("phantom", self.phantoms());
         note("corrupt", self.corrupt.clone());
         note("duplicate in the log", self.duplicates());
@@ -136,10 +144,13 @@ impl Ledger {
     }
 
     fn phantoms(&self) -> Vec<String> {
-        let phantom = self.came.iter().filter(|came| match self.sent.get(&came.stamp.id) {
-            None => true,
-            Some((stamp, fate)) => *fate == Fate::Failed || *stamp != came.stamp,
-        });
+        let phantom = self
+            .came
+            .iter()
+            .filter(|came| match self.sent.get(&came.stamp.id) {
+                None => true,
+                Some((stamp, fate)) => *fate == Fate::Failed || *stamp != came.stamp,
+            });
         phantom.map(Came::describe).collect()
     }
 
@@ -148,8 +159,10 @@ impl Ledger {
         let mut twice = Vec::new();
         for came in &self.came {
             let place = (&came.partition, &came.position);
-            let indeterminate =
-                self.sent.get(&came.stamp.id).is_some_and(|sent| sent.1 == Fate::Indeterminate);
+            let indeterminate = self
+                .sent
+                .get(&came.stamp.id)
+                .is_some_and(|sent| sent.1 == Fate::Indeterminate);
             if *places.entry(came.stamp.id).or_insert(place) != place && !indeterminate {
                 twice.push(came.describe());
             }
@@ -166,8 +179,14 @@ impl Ledger {
                 .or_insert(came.stamp.id);
             let told = match self.sent.get(&came.stamp.id) {
                 Some((_, Fate::Written(receipt))) => {
-                    receipt.partition.as_ref().is_none_or(|told| *told == came.partition)
-                        && receipt.position.as_ref().is_none_or(|told| *told == came.position)
+                    receipt
+                        .partition
+                        .as_ref()
+                        .is_none_or(|told| *told == came.partition)
+                        && receipt
+                            .position
+                            .as_ref()
+                            .is_none_or(|told| *told == came.position)
                 }
                 _ => true,
             };
@@ -209,9 +228,10 @@ impl Ledger {
                     shape.replay.push(came.describe());
                 }
                 let skipped = before + 1..seq;
-                if skipped.into_iter().any(|missing| {
-                    matches!(by_seq.get(&(key, missing)), Some(Fate::Written(_)))
-                }) {
+                if skipped
+                    .into_iter()
+                    .any(|missing| matches!(by_seq.get(&(key, missing)), Some(Fate::Written(_))))
+                {
                     shape.gaps.push(came.describe());
                 }
             }

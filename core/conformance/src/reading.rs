@@ -1,7 +1,9 @@
 //! How trials read: with patience, and until something definite was seen.
 
 use crate::{Context, Failure, Outcome};
-use anyhub_core::{Batch, Change, Consumer, Delivery, Event, Partition, Producer, Receipt, Result};
+use anyhub_core::{
+    Batch, Change, Consumer, Delivery, Event, Partition, Position, Producer, Receipt, Result,
+};
 use std::{collections::HashMap, future::poll_fn, task::Poll, time::Duration};
 use tokio::time::timeout;
 
@@ -30,44 +32,66 @@ pub(crate) async fn take(
     }
 }
 
-/// All that a topic holds now, read anew by a private reader from the start.
-pub(crate) async fn read_back(ctx: &Context, topic: &str) -> Outcome<Vec<Delivery>> {
-    let described = ctx.hub().admin().describe_topic(topic);
-    let info = ctx.within("the topic to be described", described).await??;
-    let mut ends = HashMap::new();
-    let mut told = true;
-    for partition in &info.partitions {
-        match (&partition.first, &partition.next) {
-            (Some(first), Some(next)) if first == next => {}
-            (_, Some(next)) => {
-                ends.insert(partition.partition.clone(), next.clone());
+/// Where the partitions of a topic end, and which of them a reader has not reached.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    left: HashMap<Partition, Position>,
+    told: bool,
+}
+
+impl Ends {
+    /// The ends as they are now.
+    pub(crate) async fn of(ctx: &Context, topic: &str) -> Outcome<Self> {
+        let described = ctx.hub().admin().describe_topic(topic);
+        let info = ctx.within("the topic to be described", described).await??;
+        let (mut left, mut told) = (HashMap::new(), true);
+        for partition in info.partitions {
+            match (partition.first, partition.next) {
+                (Some(first), Some(next)) if first == next => {}
+                (_, Some(next)) => drop(left.insert(partition.partition, next)),
+                _ => told = false,
             }
-            _ => told = false,
+        }
+        Ok(Self { left, told })
+    }
+
+    /// Takes note of where a reader is.
+    pub(crate) fn reached(&mut self, partition: &Partition, position: &Position) {
+        // The last position may be one that is delivered no more: compare, don't match.
+        let next = position.as_offset().map(|at| at + 1);
+        let end = self.left.get(partition);
+        if end.is_some_and(|end| next >= end.as_offset()) {
+            self.left.remove(partition);
         }
     }
+
+    /// Whether the reader is certainly at the end of all.
+    pub(crate) fn all_reached(&self) -> bool {
+        self.told && self.left.is_empty()
+    }
+}
+
+/// All that a topic holds now, read anew by a private reader from the start.
+pub(crate) async fn read_back(ctx: &Context, topic: &str) -> Outcome<Vec<Delivery>> {
+    let mut ends = Ends::of(ctx, topic).await?;
     let mut got = Vec::new();
-    if told && ends.is_empty() {
+    if ends.all_reached() {
         return Ok(got);
     }
     let mut consumer = ctx.consumer(topic, ctx.reader()).await?;
     // Where the hub does not tell its ends, a pause in the deliveries stands for them.
     let quiet = (ctx.settings().patience / 4).min(Duration::from_secs(5));
     let reading = async {
-        while !(told && ends.is_empty()) {
+        while !ends.all_reached() {
             let batch = match timeout(quiet, consumer.receive(1_000)).await {
                 Ok(batch) => batch?,
-                Err(_) if told => continue,
+                Err(_) if ends.told => continue,
                 Err(_) => break,
             };
             // Its window is bounded as any other's (C4).
             consumer.acks().ack(&batch.tokens());
             for delivery in batch.deliveries {
-                // The last position may be one that is delivered no more: compare, don't match.
-                let end = ends.get(&delivery.partition);
-                let next = delivery.position.as_offset().map(|at| at + 1);
-                if end.is_some_and(|end| next >= end.as_offset()) {
-                    ends.remove(&delivery.partition);
-                }
+                ends.reached(&delivery.partition, &delivery.position);
                 got.push(delivery);
             }
         }
@@ -75,7 +99,8 @@ pub(crate) async fn read_back(ctx: &Context, topic: &str) -> Outcome<Vec<Deliver
     };
     ctx.within("a private reader to read the topic to its end", reading)
         .await??;
-    ctx.within("the private reader to close", consumer.close()).await??;
+    ctx.within("the private reader to close", consumer.close())
+        .await??;
     Ok(got)
 }
 

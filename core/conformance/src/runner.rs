@@ -16,7 +16,11 @@ use tokio::runtime::{Builder, Runtime};
 pub fn run(harness: impl Harness) -> ExitCode {
     let mut arguments = Arguments::from_args();
     let harness: Arc<dyn Harness> = Arc::new(harness);
-    let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => Arc::new(runtime),
         Err(error) => {
             eprintln!("conformance: no runtime: {error}");
@@ -33,7 +37,9 @@ pub fn seed() -> u64 {
     match env::var("ANYHUB_SEED") {
         Ok(text) => text.parse().unwrap_or_else(|_| {
             // Any text is a seed; the message says which number it became.
-            text.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
+            text.bytes().fold(7_u64, |sum, byte| {
+                sum.wrapping_mul(31).wrapping_add(u64::from(byte))
+            })
         }),
         Err(_) => 1,
     }
@@ -71,7 +77,10 @@ fn run_on(
         }
     };
     if !arguments.list {
-        eprintln!("conformance: {name} ({}), ANYHUB_SEED={seed}", harness.runs_on());
+        eprintln!(
+            "conformance: {name} ({}), ANYHUB_SEED={seed}",
+            harness.runs_on()
+        );
     }
     let mut tests = Vec::new();
     for trial in trials() {
@@ -89,7 +98,11 @@ fn run_on(
         tests.push(libtest_mimic::Trial::test(trial.name(), move || {
             let outcome = runtime.block_on(trial.run(harness, hub, settings, seed));
             if let Some(out) = out {
-                let ended = if outcome.is_ok() { Ended::Pass } else { Ended::Fail };
+                let ended = if outcome.is_ok() {
+                    Ended::Pass
+                } else {
+                    Ended::Fail
+                };
                 append(&out, &record(&trial, ended))
                     .map_err(|error| format!("can't write {}: {error}", out.display()))?;
             }

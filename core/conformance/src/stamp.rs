@@ -21,7 +21,9 @@ impl Stamp {
         bytes.put_u32(self.seq);
         bytes.put_u32(self.id);
         bytes.put_u32(0);
-        bytes.extend((0..filler).map(|nth| (nth as u32).wrapping_mul(31).wrapping_add(self.id) as u8));
+        bytes.extend(
+            (0..filler).map(|nth| (nth as u32).wrapping_mul(31).wrapping_add(self.id) as u8),
+        );
         let sum = checksum(self.key, &bytes);
         bytes[12..HEAD].copy_from_slice(&sum.to_be_bytes());
         let event = Event::new(bytes.freeze());

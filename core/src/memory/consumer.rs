@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Acks, Batch, Change, Consumer, ConsumerOptions, Delivery, Error, ErrorKind, OwnedPartition,
     Partition, Point, Position, Result,
-    driver::{Admission, LaneId, key_hash},
+    driver::{Admission, LaneId},
 };
 use async_trait::async_trait;
 use std::{
@@ -65,6 +65,7 @@ impl MemoryConsumer {
             acks: Acks::new(Arc::new(MemberAcks {
                 member: member.clone(),
                 group: group.clone(),
+                topic: topic.clone(),
             })),
             topic,
             counters,
@@ -195,8 +196,7 @@ impl MemoryConsumer {
                     if batch.deliveries.len() >= max || lanes.is_full(cursor.lane) {
                         break 'partition;
                     }
-                    let key = entry.event.key.as_ref().map(|key| key_hash(key.as_bytes()));
-                    match lanes.read(cursor.lane, cursor.next, key) {
+                    match lanes.read(cursor.lane, cursor.next, entry.key()) {
                         Some(Admission::Deliver(token, attempt)) => {
                             bytes += entry.event.size() as u64;
                             batch.deliveries.push(Delivery::new(

@@ -155,6 +155,14 @@ impl Group {
         self.lock().commit(self, member);
     }
 
+    /// The same for all members.
+    pub(super) fn commit_all(&self) {
+        let mut state = self.lock();
+        for member in state.members.clone() {
+            state.commit(self, &member);
+        }
+    }
+
     /// Takes the partitions of members that have not called `receive` for too long (C2), and says
     /// when to look again.
     pub(super) fn expire(&self) -> Option<Instant> {

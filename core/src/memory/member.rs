@@ -1,4 +1,4 @@
-use super::group::Group;
+use super::{group::Group, topic::Topic};
 use crate::{
     AckToken, ConsumerOptions, Error, ErrorKind, Point,
     acks::AckSink,
@@ -163,12 +163,16 @@ impl Drop for Receiving<'_> {
 pub(super) struct MemberAcks {
     pub(super) member: Arc<Member>,
     pub(super) group: Arc<Group>,
+    pub(super) topic: Arc<Topic>,
 }
 
 impl AckSink for MemberAcks {
     fn ack(&self, tokens: &[AckToken]) -> usize {
         let valid = self.member.lanes.ack(tokens);
         self.answered();
+        if self.topic.has_waiting_producers() {
+            self.group.commit(&self.member);
+        }
         valid
     }
 

@@ -21,11 +21,12 @@
 //! # What it decides where the contract leaves room
 //!
 //! - **Memory is bounded.** A partition holds at most `capacity_bytes`: key, payload and headers of
-//!   each event, and about 112 bytes beside them. A full one pushes back: `submit` waits, and
+//!   each event, and about 120 bytes beside them. A full one pushes back: `submit` waits, and
 //!   answers Timeout at its deadline, with nothing written. With [`Retention::bytes`] the oldest
 //!   events leave instead; with [`Retention::time`] they leave when their time has come; with
 //!   `retention=consumed` what every consumer group has committed leaves when room is needed, and a
-//!   topic without a group pushes back. See [`MemoryConfig`].
+//!   topic without a group pushes back. While a producer waits there, acknowledgements are committed
+//!   as they come, not only every `commit_interval`. See [`MemoryConfig`].
 //! - **Partitions.** A key's partition is `(murmur2(key) & 0x7fffffff) % n`, as Kafka's Java client
 //!   has it; keyless events go round. More partitions move keys: order across a resize is not kept.
 //! - **A batch** is written at once, or waits until all of it has room. So every submitted event is
@@ -49,6 +50,8 @@ mod hub;
 mod log;
 mod member;
 mod producer;
+#[cfg(test)]
+mod tests;
 mod topic;
 
 pub use config::{Keeping, MemoryConfig};

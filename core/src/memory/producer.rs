@@ -104,6 +104,7 @@ impl MemoryProducer {
         let log = &writing.logs[blocked.partition];
         let mut room = pin!(log.room.notified());
         room.as_mut().enable();
+        let _waits = self.topic.wait_for_room();
         // Looked at again: room may have come before we waited for it.
         if log
             .lock()

@@ -12,7 +12,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Topic {
     logs: Mutex<Arc<[Arc<Log>]>>,
     keep: Mutex<Keep>,
     groups: Mutex<Groups>,
+    /// Producers that wait for consumers to be done with what is kept.
+    waiting: AtomicUsize,
     gone: AtomicBool,
 }
 
@@ -49,6 +51,7 @@ impl Topic {
             logs: Mutex::new((0..partitions).map(|_| Arc::new(Log::new(keep))).collect()),
             keep: Mutex::new(keep),
             groups: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             gone: AtomicBool::new(false),
         }
     }
@@ -126,6 +129,23 @@ impl Topic {
             .collect()
     }
 
+    /// Notes that a producer waits for room, until the guard goes. Where what is consumed may leave,
+    /// acknowledgements are committed at once meanwhile, those before it included.
+    pub(super) fn wait_for_room(&self) -> Option<WaitsForRoom<'_>> {
+        if !lock(&self.keep).consumed {
+            return None;
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let waits = WaitsForRoom(self);
+        let groups: Vec<_> = lock(&self.groups).named.values().cloned().collect();
+        groups.iter().for_each(|group| group.commit_all());
+        Some(waits)
+    }
+
+    pub(super) fn has_waiting_producers(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
     /// Ends every producer and consumer of it.
     pub(super) fn end(&self, end: End) {
         let groups = lock(&self.groups);
@@ -141,5 +161,14 @@ impl Topic {
             return Err(Error::new(ErrorKind::NotFound, HUB, operation, message));
         }
         Ok(())
+    }
+}
+
+/// Says, while it lives, that a producer waits for room.
+pub(super) struct WaitsForRoom<'a>(&'a Topic);
+
+impl Drop for WaitsForRoom<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }

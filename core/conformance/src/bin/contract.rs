@@ -24,7 +24,10 @@ fn main() -> ExitCode {
         }
     }
     print!("{}", table::of_results(&records));
-    if records.iter().any(|record| record.result == results::Ended::Fail) {
+    if records
+        .iter()
+        .any(|record| record.result == results::Ended::Fail)
+    {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

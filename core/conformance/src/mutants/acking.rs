@@ -24,14 +24,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "where the group resumes",
         || Fault::none().read(|_| Box::new(NoCommit)),
     )
-    .rows(&[12]),
+    .breaks(&[12]),
     Mutant::new(
         "close_does_not_commit",
         "C3_ack_is_durable_after_close",
         "where the group resumes",
         || Fault::none().read(|_| Box::new(Delayed::new(false))),
     )
-    .rows(&[20]),
+    .breaks(&[20]),
     Mutant::new(
         "acks_wait_for_a_commit",
         "C3_ack_is_durable_within_the_interval",
@@ -44,36 +44,42 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "acked events that came again",
         || Fault::none().read(|_| Box::new(Delayed::new(true))),
     )
-    .rows(&[12]),
-    Mutant::new("every_ack_counts", "C3_ack_counts_valid_tokens", "valid tokens of", || {
-        Fault::none().read(|_| Box::new(CountsAll))
-    })
-    .rows(&[22]),
+    .breaks(&[12]),
+    Mutant::new(
+        "every_ack_counts",
+        "C3_ack_counts_valid_tokens",
+        "valid tokens of",
+        || Fault::none().read(|_| Box::new(CountsAll)),
+    )
+    .breaks(&[22]),
     Mutant::new(
         "stale_tokens_are_taken",
         "C3_stale_tokens_change_nothing",
         "valid tokens from before a seek",
         || Fault::none().read(|_| Box::new(TakesStale::default())),
     )
-    .rows(&[14]),
+    .breaks(&[14]),
     Mutant::new(
         "fenced_is_not_told",
         "C3_commit_says_fenced_when_acks_were_lost",
         "whose acks were lost",
         || Fault::none().read(|_| Box::new(NeverFenced)),
     )
-    .rows(&[14]),
+    .breaks(&[14]),
     Mutant::new(
         "commit_runs_ahead",
         "C4_resume_is_never_past_the_lowest_unacked",
         "past the lowest unacked event",
         || Fault::none().read(|_| Box::new(RunsAhead::default())),
     )
-    .rows(&[1, 12]),
-    Mutant::new("the_window_has_no_bound", "C4_a_window_is_bounded", "are open", || {
-        Fault::none().consumer_options(|options| options.max_unfinished(100_000))
-    })
-    .rows(&[21]),
+    .breaks(&[1, 12]),
+    Mutant::new(
+        "the_window_has_no_bound",
+        "C4_a_window_is_bounded",
+        "are open",
+        || Fault::none().consumer_options(|options| options.max_unfinished(100_000)),
+    )
+    .breaks(&[21]),
     Mutant::new(
         "assignment_shows_no_oldest",
         "C4_assignment_shows_the_oldest_unacked",
@@ -196,7 +202,10 @@ impl AckSink for Renewed {
         let renewed: Vec<_> = tokens
             .iter()
             .map(|token| {
-                let newest = places.of.get(token).and_then(|place| places.newest.get(place));
+                let newest = places
+                    .of
+                    .get(token)
+                    .and_then(|place| places.newest.get(place));
                 newest.copied().unwrap_or(*token)
             })
             .collect();
@@ -283,6 +292,8 @@ struct ShowsNoOldest;
 impl ReadFault for ShowsNoOldest {
     fn assignment(&self, inner: &dyn Consumer) -> Vec<OwnedPartition> {
         let shown = inner.assignment().into_iter();
-        shown.map(|own| OwnedPartition::new(own.partition, None, own.unfinished)).collect()
+        shown
+            .map(|own| OwnedPartition::new(own.partition, None, own.unfinished))
+            .collect()
     }
 }

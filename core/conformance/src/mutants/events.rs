@@ -12,17 +12,24 @@ use rand::RngExt;
 use std::time::Duration;
 
 pub(super) const MUTANTS: &[Mutant] = &[
-    Mutant::new("keys_are_cut", "E1_keys_come_back_as_sent", "did not come back", || {
-        submit_each(|event| {
-            let cut: Option<String> =
-                event.key.as_ref().map(|key| text(key).chars().take(64).collect());
-            match cut {
-                Some(cut) => event.with_key(cut),
-                None => event,
-            }
-        })
-    })
-    .rows(&[5]),
+    Mutant::new(
+        "keys_are_cut",
+        "E1_keys_come_back_as_sent",
+        "did not come back",
+        || {
+            submit_each(|event| {
+                let cut: Option<String> = event
+                    .key
+                    .as_ref()
+                    .map(|key| text(key).chars().take(64).collect());
+                match cut {
+                    Some(cut) => event.with_key(cut),
+                    None => event,
+                }
+            })
+        },
+    )
+    .breaks(&[5]),
     Mutant::new(
         "a_keyless_event_gets_a_key",
         "E1_a_keyless_event_comes_back_keyless",
@@ -40,7 +47,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "the answer to",
         || submit_each(without_empty_key),
     )
-    .rows(&[22]),
+    .breaks(&[22]),
     Mutant::new(
         "binary_keys_become_text",
         "E1_binary_keys_are_carried",
@@ -67,7 +74,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             })
         },
     )
-    .rows(&[5]),
+    .breaks(&[5]),
     Mutant::new(
         "a_tombstone_becomes_empty",
         "E2_tombstones_are_carried",
@@ -87,14 +94,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "did not come back",
         || submit_each(dropped_headers),
     )
-    .rows(&[5]),
+    .breaks(&[5]),
     Mutant::new(
         "headers_are_sorted",
         "E3_headers_come_back_in_order",
         "did not come back",
         || {
             submit_each(|mut event| {
-                event.headers.sort_by(|one, other| one.name().cmp(other.name()));
+                event
+                    .headers
+                    .sort_by(|one, other| one.name().cmp(other.name()));
                 event
             })
         },
@@ -106,7 +115,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         || {
             submit_each(|mut event| {
                 let mut seen = std::collections::HashSet::new();
-                event.headers.retain(|header| seen.insert(header.name().to_owned()));
+                event
+                    .headers
+                    .retain(|header| seen.insert(header.name().to_owned()));
                 event
             })
         },
@@ -131,7 +142,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "published",
         || {
             Fault::none().read(|site| {
-                OnBatch::new(site, |batch, _, _| {
+                OnBatch::boxed(site, |batch, _, _| {
                     for delivery in &mut batch.deliveries {
                         let hour = Duration::from_secs(3_600);
                         delivery.published = delivery.published.map(|at| at - hour);
@@ -152,7 +163,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "the answer to",
         || Fault::none().write(|_| Box::new(LimitsOff(1, 0))),
     )
-    .rows(&[22]),
+    .breaks(&[22]),
     Mutant::new(
         "the_batch_limit_is_one_event_off",
         "E5_a_batch_beyond_the_limits_is_too_large",
@@ -165,9 +176,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "corrupt",
         || {
             Fault::none().read(|site| {
-                OnBatch::new(site, |batch, _, rng| {
+                OnBatch::boxed(site, |batch, _, rng| {
                     for delivery in &mut batch.deliveries {
-                        if rng.random_ratio(1, 1_000) {
+                        if rng.random_ratio(1, 200) {
                             let mut bytes = delivery.event.payload.to_vec();
                             let bit = rng.random_range(0..bytes.len() * 8);
                             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -178,7 +189,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             })
         },
     )
-    .rows(&[5]),
+    .breaks(&[5]),
 ];
 
 fn submit_each(change: fn(Event) -> Event) -> Fault {
@@ -219,7 +230,13 @@ struct TimeIsStart;
 #[async_trait]
 impl ReadFault for TimeIsStart {
     async fn seek(&mut self, inner: &mut Box<dyn Consumer>, to: Point) -> Result<()> {
-        inner.seek(if matches!(to, Point::Time(_)) { Point::Start } else { to }).await
+        inner
+            .seek(if matches!(to, Point::Time(_)) {
+                Point::Start
+            } else {
+                to
+            })
+            .await
     }
 }
 
@@ -232,6 +249,10 @@ impl WriteFault for LimitsOff {
     fn limits(&self, inner: &dyn Producer) -> Limits {
         let kept = inner.limits();
         let Self(bytes, events) = self;
-        Limits::new(kept.event_bytes - bytes, kept.batch_events - events, kept.batch_bytes)
+        Limits::new(
+            kept.event_bytes - bytes,
+            kept.batch_events - events,
+            kept.batch_bytes,
+        )
     }
 }

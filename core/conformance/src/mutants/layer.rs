@@ -1,9 +1,9 @@
 //! A layer that wraps any hub and calls a fault wherever an event, a token or an answer passes.
 
 use anyhub_core::{
-    Acks, Admin, Batch, Capabilities, Consumer, ConsumerOptions, Error, Event, GroupInfo, Hub, Limits,
-    OwnedPartition, Partition, PartitionLag, Pending, Point, Position, Producer, ProducerOptions,
-    Resized, Result, Retention, TopicConfig, TopicInfo, Usage,
+    Acks, Admin, Batch, Capabilities, Consumer, ConsumerOptions, Error, Event, GroupInfo, Hub,
+    Limits, OwnedPartition, Partition, PartitionLag, Pending, Point, Position, Producer,
+    ProducerOptions, Resized, Result, Retention, TopicConfig, TopicInfo, Usage,
 };
 use async_trait::async_trait;
 use rand::SeedableRng;
@@ -53,12 +53,18 @@ impl Fault {
         self
     }
 
-    pub(crate) fn producer_options(mut self, change: fn(ProducerOptions) -> ProducerOptions) -> Self {
+    pub(crate) fn producer_options(
+        mut self,
+        change: fn(ProducerOptions) -> ProducerOptions,
+    ) -> Self {
         self.producer_options = change;
         self
     }
 
-    pub(crate) fn consumer_options(mut self, change: fn(ConsumerOptions) -> ConsumerOptions) -> Self {
+    pub(crate) fn consumer_options(
+        mut self,
+        change: fn(ConsumerOptions) -> ConsumerOptions,
+    ) -> Self {
         self.consumer_options = change;
         self
     }
@@ -156,7 +162,7 @@ pub(crate) struct OnSubmit {
 }
 
 impl OnSubmit {
-    pub(crate) fn new(
+    pub(crate) fn boxed(
         site: &Site,
         change: fn(Vec<Event>, &mut Pcg64Mcg) -> Vec<Event>,
     ) -> Box<dyn WriteFault> {
@@ -188,7 +194,7 @@ pub(crate) struct OnBatch {
 }
 
 impl OnBatch {
-    pub(crate) fn new(
+    pub(crate) fn boxed(
         site: &Site,
         change: fn(&mut Batch, &Acks, &mut Pcg64Mcg),
     ) -> Box<dyn ReadFault> {
@@ -363,7 +369,11 @@ impl Hub for Faulty {
 
     async fn producer(&self, topic: &str, options: ProducerOptions) -> Result<Arc<dyn Producer>> {
         let options = (self.fault.producer_options)(options);
-        let inner = self.inner.producer(topic, options).await.map_err(self.fault.error)?;
+        let inner = self
+            .inner
+            .producer(topic, options)
+            .await
+            .map_err(self.fault.error)?;
         Ok(match &self.fault.write {
             None => inner,
             Some(fault) => {
@@ -496,11 +506,17 @@ impl Admin for Faulty {
     }
 
     async fn set_partitions(&self, topic: &str, partitions: u32) -> Result<Resized> {
-        self.fault.admin.resize(self.inner.admin(), topic, partitions).await
+        self.fault
+            .admin
+            .resize(self.inner.admin(), topic, partitions)
+            .await
     }
 
     async fn set_retention(&self, topic: &str, retention: &Retention) -> Result<()> {
-        self.fault.admin.set_retention(self.inner.admin(), topic, retention).await
+        self.fault
+            .admin
+            .set_retention(self.inner.admin(), topic, retention)
+            .await
     }
 
     async fn positions_at(

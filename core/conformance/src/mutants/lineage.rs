@@ -16,18 +16,22 @@ use std::{
 };
 use tokio::sync::Notify;
 
-pub(super) const MUTANTS: &[Mutant] = &[
-    Mutant::new("a_parent_is_skipped", "C11_children_wait_for_their_parents", "lineage", || {
+pub(super) const MUTANTS: &[Mutant] = &[Mutant::new(
+    "a_parent_is_skipped",
+    "C11_children_wait_for_their_parents",
+    "lineage",
+    || {
         // The answer is that of a hub with lineage, without the wait.
-        Fault::none().capabilities(|mut capabilities| {
-            capabilities.order_across_resize = true;
-            capabilities
-        })
-        .admin(Resizing(Arc::default()))
-    })
-    .rows(&[8, 16])
-    .instead_of(with_lineage),
-];
+        Fault::none()
+            .capabilities(|mut capabilities| {
+                capabilities.order_across_resize = true;
+                capabilities
+            })
+            .admin(Resizing(Arc::default()))
+    },
+)
+.breaks(&[8, 16])
+.instead_of(with_lineage)];
 
 /// The hub with lineage.
 fn with_lineage(hub: Arc<dyn Hub>) -> Arc<dyn Hub> {
@@ -90,8 +94,11 @@ impl Lineage {
     fn hold(&mut self, batch: &mut Batch) {
         let ends = lock(&self.ends);
         for delivery in std::mem::take(&mut batch.deliveries) {
-            let end = ends.as_ref().map(|ends| ends.get(&delivery.partition).copied());
-            let child = end.is_some_and(|end| delivery.position.as_offset() >= Some(end.unwrap_or(0)));
+            let end = ends
+                .as_ref()
+                .map(|ends| ends.get(&delivery.partition).copied());
+            let child =
+                end.is_some_and(|end| delivery.position.as_offset() >= Some(end.unwrap_or(0)));
             if child {
                 self.held.push(delivery);
             } else {

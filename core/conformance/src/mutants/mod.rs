@@ -52,7 +52,7 @@ impl Mutant {
     }
 
     /// It breaks these rows of the delivery checks, too.
-    const fn rows(mut self, rows: &'static [u8]) -> Self {
+    const fn breaks(mut self, rows: &'static [u8]) -> Self {
         self.rows = rows;
         self
     }
@@ -86,7 +86,7 @@ impl Mutant {
     }
 
     /// The rows of the delivery checks that it breaks.
-    pub fn rows_broken(&self) -> &'static [u8] {
+    pub fn rows(&self) -> &'static [u8] {
         self.rows
     }
 

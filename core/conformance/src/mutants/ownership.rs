@@ -2,11 +2,9 @@
 
 use super::{
     Mutant,
-    layer::{Fault, ReadFault, Shared},
+    layer::{Fault, ReadFault, Shared, Site},
 };
-use anyhub_core::{
-    Acks, Batch, Change, Consumer, Delivery, Partition, Point, Position, Result,
-};
+use anyhub_core::{Acks, Batch, Change, Consumer, Delivery, Partition, Point, Position, Result};
 use async_trait::async_trait;
 use std::{
     collections::HashMap,
@@ -14,24 +12,32 @@ use std::{
 };
 
 pub(super) const MUTANTS: &[Mutant] = &[
-    Mutant::new("a_checkpoint_goes_back", "C9_checkpoints_never_go_back", "went back", || {
-        Fault::none().read(|_| Box::new(GoesBack::default()))
-    })
-    .rows(&[13]),
+    Mutant::new(
+        "a_checkpoint_goes_back",
+        "C9_checkpoints_never_go_back",
+        "went back",
+        || Fault::none().read(|site| Box::new(GoesBack(site.clone(), HashMap::new()))),
+    )
+    .breaks(&[13]),
     Mutant::new(
         "delivered_after_a_revoke",
         "C10_a_partition_has_one_owner",
         "without owning it",
         || Fault::none().read(|_| Box::new(AfterRevoke::default())),
     )
-    .rows(&[15]),
-    Mutant::new("two_owners", "C10_a_partition_has_one_owner", "partition", || {
-        Fault::none().consumer_options(|mut options| {
-            options.group = None;
-            options
-        })
-    })
-    .rows(&[15]),
+    .breaks(&[15]),
+    Mutant::new(
+        "two_owners",
+        "C10_a_partition_has_one_owner",
+        "partition",
+        || {
+            Fault::none().consumer_options(|mut options| {
+                options.group = None;
+                options
+            })
+        },
+    )
+    .breaks(&[15]),
     Mutant::new(
         "an_event_is_lost_at_a_rebalance",
         "C10_no_event_is_lost_at_a_rebalance",
@@ -45,21 +51,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
             })
         },
     )
-    .rows(&[1, 2, 10]),
+    .breaks(&[1, 2, 10]),
     Mutant::new(
         "what_was_delivered_is_committed",
         "C10_no_event_is_lost_when_members_crash",
         "never processed before the crashes",
         || Fault::none().read(|_| Box::new(CommitsDelivered)),
     )
-    .rows(&[1, 12]),
+    .breaks(&[1, 12]),
     Mutant::new(
         "a_stale_owner_acks",
         "C10_a_stale_owner_changes_nothing",
         "valid tokens of the stale owner",
         || Fault::none().read(|_| Box::new(StaysValid)),
     )
-    .rows(&[14]),
+    .breaks(&[14]),
 ];
 
 /// Commits what it delivers before anyone has seen it.
@@ -76,23 +82,27 @@ impl ReadFault for CommitsDelivered {
     }
 }
 
-/// Goes back to before the first event that it delivered, at a commit.
-#[derive(Debug, Default)]
-struct GoesBack(HashMap<Partition, Position>);
+/// Goes back to before the commit before, at a commit.
+#[derive(Debug)]
+struct GoesBack(Site, HashMap<Partition, i64>);
 
 #[async_trait]
 impl ReadFault for GoesBack {
-    fn batch(&mut self, _: &mut Box<dyn Consumer>, batch: &mut Batch) {
-        for delivery in &batch.deliveries {
-            let first = self.0.entry(delivery.partition.clone());
-            let before = delivery.position.as_offset().unwrap_or_default() - 1;
-            first.or_insert_with(|| Position::offset(before.max(0)));
-        }
-    }
-
     async fn commit(&mut self, inner: &mut Box<dyn Consumer>) -> Result<()> {
         inner.commit().await?;
-        inner.seek(Point::Positions(self.0.clone().into_iter().collect())).await
+        let Self(site, last) = self;
+        let group = site.options.group.clone().unwrap_or_default();
+        let lag = site.hub.admin().lag(&site.topic, &group).await?;
+        let back: Vec<_> = last
+            .iter()
+            .filter(|(_, at)| **at > 0)
+            .map(|(partition, at)| (partition.clone(), Position::offset(at - 1)))
+            .collect();
+        for lag in lag {
+            let at = lag.committed.and_then(|at| at.as_offset());
+            last.insert(lag.partition, at.unwrap_or_default());
+        }
+        inner.seek(Point::Positions(back)).await
     }
 }
 
@@ -127,7 +137,10 @@ impl ReadFault for LosesAtRebalance {
     fn batch(&mut self, inner: &mut Box<dyn Consumer>, batch: &mut Batch) {
         for change in &batch.changes {
             if let Change::Assigned(new) = change {
-                let before = self.shared.assigned.fetch_add(new.len() as u64, Ordering::Relaxed);
+                let before = self
+                    .shared
+                    .assigned
+                    .fetch_add(new.len() as u64, Ordering::Relaxed);
                 if before > 0 {
                     self.due.extend(new.iter().cloned());
                 }
@@ -135,7 +148,10 @@ impl ReadFault for LosesAtRebalance {
         }
         let acks = inner.acks();
         batch.deliveries.retain(|delivery| {
-            let due = self.due.iter().position(|partition| *partition == delivery.partition);
+            let due = self
+                .due
+                .iter()
+                .position(|partition| *partition == delivery.partition);
             if let Some(due) = due {
                 self.due.swap_remove(due);
                 acks.ack(&[delivery.token]);

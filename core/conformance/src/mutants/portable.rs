@@ -4,6 +4,7 @@ use anyhub_core::{
     Pending, Producer, Receipt, Resized, Result, Retention, TopicConfig, driver::check,
 };
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use std::sync::Arc;
 
 /// The hub as one that keeps the portable contract and nothing beyond: what it does not declare it
@@ -46,13 +47,17 @@ impl WriteFault for Refusing {
             check(event, self.0, &self.1)?;
         }
         let events = batch.len();
-        let told = inner.submit(batch).await?;
+        let mut told = inner.submit(batch).await?;
         let (completer, pending) = Pending::new(events);
-        tokio::spawn(async move {
-            for (nth, outcome) in told.await.into_iter().enumerate() {
+        let tell = move |outcomes: Vec<Result<Receipt>>| {
+            for (nth, outcome) in outcomes.into_iter().enumerate() {
                 completer.set(nth, outcome.map(|_| Receipt::default()));
             }
-        });
+        };
+        match (&mut told).now_or_never() {
+            Some(outcomes) => tell(outcomes),
+            None => drop(tokio::spawn(async move { tell(told.await) })),
+        }
         Ok(pending)
     }
 }
@@ -66,7 +71,9 @@ impl ReadFault for Silent {
     async fn receive(&mut self, inner: &mut Box<dyn Consumer>, max: usize) -> Result<Batch> {
         loop {
             let mut batch = inner.receive(max).await?;
-            batch.changes.retain(|change| !matches!(change, Change::Overtaken { .. }));
+            batch
+                .changes
+                .retain(|change| !matches!(change, Change::Overtaken { .. }));
             if !batch.is_empty() {
                 return Ok(batch);
             }
@@ -82,24 +89,41 @@ impl AdminFault for Refuse {
     fn create(&self, topic: TopicConfig) -> Result<TopicConfig> {
         if topic.retention.bytes.is_some() {
             let message = "this hub has no retention by size";
-            return Err(Error::new(ErrorKind::Unsupported, self.0, "create_topic", message));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                self.0,
+                "create_topic",
+                message,
+            ));
         }
         Ok(topic)
     }
 
     async fn resize(&self, _: &dyn Admin, _: &str, _: u32) -> Result<Resized> {
         let message = "this hub has a fixed number of partitions";
-        Err(Error::new(ErrorKind::Unsupported, self.0, "set_partitions", message))
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            self.0,
+            "set_partitions",
+            message,
+        ))
     }
 
     fn lag(&self, lag: Vec<PartitionLag>) -> Vec<PartitionLag> {
-        lag.into_iter().map(|lag| PartitionLag::new(lag.partition, lag.committed)).collect()
+        lag.into_iter()
+            .map(|lag| PartitionLag::new(lag.partition, lag.committed))
+            .collect()
     }
 
     async fn set_retention(&self, inner: &dyn Admin, topic: &str, to: &Retention) -> Result<()> {
         if to.bytes.is_some() {
             let message = "this hub has no retention by size";
-            return Err(Error::new(ErrorKind::Unsupported, self.0, "set_retention", message));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                self.0,
+                "set_retention",
+                message,
+            ));
         }
         inner.set_retention(topic, to).await
     }

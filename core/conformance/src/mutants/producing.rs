@@ -35,31 +35,34 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 .producer_options(|options| options.buffer_events(200_000).buffer_bytes(64 << 20))
         },
     )
-    .rows(&[21]),
-    Mutant::new("small_batches_overtake", "P1_submit_is_fair", "not in order of arrival", || {
-        Fault::none().write(|_| Box::new(SmallFirst))
-    }),
+    .breaks(&[21]),
+    Mutant::new(
+        "small_batches_overtake",
+        "P1_submit_is_fair",
+        "not in order of arrival",
+        || Fault::none().write(|_| Box::new(SmallFirst)),
+    ),
     Mutant::new(
         "a_dropped_submit_goes_on",
         "P1_a_dropped_submit_sends_nothing",
         "sent although the submit was dropped",
         || Fault::none().write(|_| Box::new(Detached)),
     )
-    .rows(&[19]),
+    .breaks(&[19]),
     Mutant::new(
         "a_dropped_pending_cancels",
         "P1_a_dropped_pending_cancels_nothing",
         "the log after the pendings were dropped",
         || Fault::none().write(|_| Box::new(LazyLast(Mutex::default()))),
     )
-    .rows(&[19]),
+    .breaks(&[19]),
     Mutant::new(
         "a_stall_takes_everything_in",
         "P1_what_is_in_flight_is_bounded",
         "in flight",
         || Fault::none().write(|_| Box::new(TakesAll)),
     )
-    .rows(&[21]),
+    .breaks(&[21]),
     Mutant::new(
         "one_outcome_is_missing",
         "P2_every_event_has_its_outcome",
@@ -69,29 +72,35 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant::new("ack_before_write", "P2_outcomes_are_true", "lost", || {
         Fault::none().write(|site| Box::new(Untrue(Lie::Written, Chance::new(site.seed, 50))))
     })
-    .rows(&[1, 2]),
-    Mutant::new("what_was_written_is_told_failed", "P2_outcomes_are_true", "phantom", || {
-        Fault::none().write(|site| Box::new(Untrue(Lie::Failed, Chance::new(site.seed, 50))))
-    })
-    .rows(&[3, 4]),
+    .breaks(&[1, 2]),
+    Mutant::new(
+        "what_was_written_is_told_failed",
+        "P2_outcomes_are_true",
+        "phantom",
+        || Fault::none().write(|site| Box::new(Untrue(Lie::Failed, Chance::new(site.seed, 50)))),
+    )
+    .breaks(&[3, 4]),
     Mutant::new(
         "flush_does_not_wait",
         "P2_all_resolves_within_the_deadline",
         "flush returned Ok before",
         || Fault::none().write(|_| Box::new(Leak::default())),
     )
-    .rows(&[20]),
-    Mutant::new("two_of_a_key_swap", "P3_a_key_keeps_its_submit_order", "order", || {
-        Fault::none().write(|site| OnSubmit::new(site, swapped))
-    })
-    .rows(&[8]),
+    .breaks(&[20]),
+    Mutant::new(
+        "two_of_a_key_swap",
+        "P3_a_key_keeps_its_submit_order",
+        "order",
+        || Fault::none().write(|site| OnSubmit::boxed(site, swapped)),
+    )
+    .breaks(&[8]),
     Mutant::new(
         "a_receipt_is_one_off",
         "P4_receipts_equal_what_the_consumer_sees",
         "the receipt of event",
         || Fault::none().write(|_| Box::new(WrongReceipts(1))),
     )
-    .rows(&[11]),
+    .breaks(&[11]),
     Mutant::new(
         "undeclared_positions_are_made_up",
         "P4_undeclared_positions_are_not_told",
@@ -105,34 +114,43 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "an admitted batch to resolve after close",
         || Fault::none().write(|_| Box::new(Leak::default())),
     )
-    .rows(&[20]),
+    .breaks(&[20]),
     Mutant::new(
         "a_closed_producer_takes_more",
         "P5_submit_after_close_is_closed",
         "the answer to a submit after close",
         || Fault::none().write(|_| Box::new(NeverCloses)),
     )
-    .rows(&[20, 22]),
+    .breaks(&[20, 22]),
     Mutant::new("one_in_10_000_is_dropped", DELIVERED, "lost", || {
         Fault::none().write(|site| Box::new(Untrue(Lie::Written, Chance::new(site.seed, 10_000))))
     })
-    .rows(&[1, 2, 10]),
-    Mutant::new("an_event_is_written_twice", DELIVERED, "duplicate in the log", || {
-        Fault::none().write(|site| Box::new(Twice(Chance::new(site.seed, 5_000))))
-    })
-    .rows(&[6]),
-    Mutant::new("an_event_appears_from_nowhere", DELIVERED, "phantom", || {
-        Fault::none().write(|site| Box::new(Untrue(Lie::Failed, Chance::new(site.seed, 5_000))))
-    })
-    .rows(&[4]),
+    .breaks(&[1, 2, 10]),
+    Mutant::new(
+        "an_event_is_written_twice",
+        DELIVERED,
+        "duplicate in the log",
+        || Fault::none().write(|site| Box::new(Twice(Chance::new(site.seed, 1_000)))),
+    )
+    .breaks(&[6]),
+    Mutant::new(
+        "an_event_appears_from_nowhere",
+        DELIVERED,
+        "phantom",
+        || Fault::none().write(|site| Box::new(Untrue(Lie::Failed, Chance::new(site.seed, 1_000)))),
+    )
+    .breaks(&[4]),
     Mutant::new("two_of_a_key_swap_among_many", DELIVERED, "order", || {
-        Fault::none().write(|site| OnSubmit::new(site, swapped))
+        Fault::none().write(|site| OnSubmit::boxed(site, swapped))
     })
-    .rows(&[8]),
-    Mutant::new("one_receipt_names_another_place", DELIVERED, "position", || {
-        Fault::none().write(|_| Box::new(WrongReceipts(1)))
-    })
-    .rows(&[11]),
+    .breaks(&[8]),
+    Mutant::new(
+        "one_receipt_names_another_place",
+        DELIVERED,
+        "position",
+        || Fault::none().write(|_| Box::new(WrongReceipts(1))),
+    )
+    .breaks(&[11]),
 ];
 
 /// One of so many events, counted through all batches from a place that the seed decides.
@@ -179,7 +197,12 @@ impl WriteFault for InPart {
     async fn submit(&self, inner: &Arc<dyn Producer>, mut batch: Vec<Event>) -> Result<Pending> {
         match inner.submit(batch.clone()).await {
             Err(error) if error.kind() == ErrorKind::Invalid => {
-                let empty = |event: &Event| event.key.as_ref().is_some_and(|key| key.as_bytes().is_empty());
+                let empty = |event: &Event| {
+                    event
+                        .key
+                        .as_ref()
+                        .is_some_and(|key| key.as_bytes().is_empty())
+                };
                 let good = batch.iter().position(empty).unwrap_or_default();
                 batch.truncate(good);
                 inner.submit(batch).await?.await;
@@ -263,7 +286,14 @@ impl WriteFault for OneOutcomeLess {
     async fn submit(&self, inner: &Arc<dyn Producer>, batch: Vec<Event>) -> Result<Pending> {
         let told = batch.len().saturating_sub(1);
         let (completer, pending) = Pending::new(told);
-        for (nth, outcome) in inner.submit(batch).await?.await.into_iter().take(told).enumerate() {
+        for (nth, outcome) in inner
+            .submit(batch)
+            .await?
+            .await
+            .into_iter()
+            .take(told)
+            .enumerate()
+        {
             completer.set(nth, outcome);
         }
         Ok(pending)
@@ -330,7 +360,10 @@ impl WriteFault for WrongReceipts {
         for (nth, outcome) in inner.submit(batch).await?.await.into_iter().enumerate() {
             let receipt = outcome.map(|receipt| {
                 let partition = receipt.partition.unwrap_or(Partition::number(0));
-                let at = receipt.position.and_then(|at| at.as_offset()).unwrap_or_default();
+                let at = receipt
+                    .position
+                    .and_then(|at| at.as_offset())
+                    .unwrap_or_default();
                 Receipt::at(partition, Position::offset(at + self.0))
             });
             completer.set(nth, receipt);
@@ -377,5 +410,10 @@ impl WriteFault for Twice {
 }
 
 fn broken() -> Error {
-    Error::new(ErrorKind::Unexpected, "mutant", "submit", "it is broken on purpose")
+    Error::new(
+        ErrorKind::Unexpected,
+        "mutant",
+        "submit",
+        "it is broken on purpose",
+    )
 }

@@ -13,39 +13,45 @@ use tokio::{task::yield_now, time::timeout};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(super) const MUTANTS: &[Mutant] = &[
-    Mutant::new("empty_batches", "C1_a_batch_is_never_empty", "empty batch", || {
-        Fault::none().read(|_| Box::new(Impatient))
-    }),
+    Mutant::new(
+        "empty_batches",
+        "C1_a_batch_is_never_empty",
+        "empty batch",
+        || Fault::none().read(|_| Box::new(Impatient)),
+    ),
     Mutant::new(
         "assignment_is_told_late",
         "C1_changes_precede_what_they_affect",
         "not told as assigned",
         || Fault::none().read(|_| Box::new(Late::default())),
     ),
-    Mutant::new("one_more_than_max", "C1_receive_takes_at_most_max", "gave", || {
-        Fault::none().read(|_| Box::new(OneMore))
-    }),
+    Mutant::new(
+        "one_more_than_max",
+        "C1_receive_takes_at_most_max",
+        "gave",
+        || Fault::none().read(|_| Box::new(OneMore)),
+    ),
     Mutant::new(
         "a_dropped_receive_loses_its_batch",
         "C1_receive_is_cancel_safe",
         "lost",
         || Fault::none().read(|_| Box::new(LosesOnDrop)),
     )
-    .rows(&[19]),
+    .breaks(&[19]),
     Mutant::new(
         "a_wake_is_missed",
         "C1_receive_wakes_for_what_comes",
         "an event published during the receive",
         || Fault::none().read(|_| Box::new(SleepsThrough)),
     )
-    .rows(&[17]),
+    .breaks(&[17]),
     Mutant::new(
         "a_closed_consumer_answers",
         "C1_receive_after_close_is_closed",
         "the answer to a receive after close",
         || Fault::none().read(|_| Box::new(AnswersWhenClosed)),
     )
-    .rows(&[22]),
+    .breaks(&[22]),
     Mutant::new(
         "partitions_need_polling",
         "C2_partitions_are_kept_within_max_processing",
@@ -61,7 +67,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "the partition to go to a second member",
         || Fault::none().consumer_options(|options| options.max_processing(HOUR)),
     )
-    .rows(&[17]),
+    .breaks(&[17]),
 ];
 
 /// Returns although there is nothing to tell.

@@ -79,7 +79,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "the checkpoint after a seek back",
         || Fault::none().read(|site| Box::new(SeeksInPrivate(site.clone()))),
     )
-    .rows(&[13]),
+    .breaks(&[13]),
     Mutant::new(
         "private_readers_share",
         "C12_a_private_reader_reads_all_partitions",
@@ -98,7 +98,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "after overtaking was told 0 times",
         || {
             Fault::none().read(|site| {
-                OnBatch::new(site, |batch, _, _| batch.changes.retain(|change| !is_overtaken(change)))
+                OnBatch::boxed(site, |batch, _, _| {
+                    batch.changes.retain(|change| !is_overtaken(change))
+                })
             })
         },
     ),
@@ -108,8 +110,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "the position that was due",
         || {
             Fault::none().read(|site| {
-                OnBatch::new(site, |batch, _, _| {
-                    let told = batch.changes.iter().find(|change| is_overtaken(change)).cloned();
+                OnBatch::boxed(site, |batch, _, _| {
+                    let told = batch
+                        .changes
+                        .iter()
+                        .find(|change| is_overtaken(change))
+                        .cloned();
                     batch.changes.extend(told);
                 })
             })
@@ -127,7 +133,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "overtaking was told",
         || {
             Fault::none().read(|site| {
-                OnBatch::new(site, |batch, _, _| {
+                OnBatch::boxed(site, |batch, _, _| {
                     batch.changes.push(Change::Overtaken {
                         partition: Partition::number(0),
                         from: Position::offset(0),
@@ -144,7 +150,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "was not refused",
         || Fault::none().read(|_| Box::new(SeeksSomewhere)),
     )
-    .rows(&[22]),
+    .breaks(&[22]),
 ];
 
 fn is_overtaken(change: &Change) -> bool {
@@ -202,7 +208,8 @@ struct SkipsNew(HashSet<Partition>);
 #[async_trait]
 impl ReadFault for SkipsNew {
     async fn opened(&mut self, inner: &mut Box<dyn Consumer>) -> Result<()> {
-        self.0.extend(inner.assignment().into_iter().map(|own| own.partition));
+        self.0
+            .extend(inner.assignment().into_iter().map(|own| own.partition));
         Ok(())
     }
 

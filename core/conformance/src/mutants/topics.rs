@@ -5,9 +5,7 @@ use super::{
     layer::{AdminFault, Fault},
     portable::portable,
 };
-use anyhub_core::{
-    Admin, Error, ErrorKind, PartitionLag, Resized, Result, Retention, TopicConfig,
-};
+use anyhub_core::{Admin, Error, ErrorKind, PartitionLag, Resized, Result, Retention, TopicConfig};
 use async_trait::async_trait;
 use std::time::SystemTime;
 
@@ -69,35 +67,38 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "the answer to",
         || {
             Fault::none().error(|error| match error.kind() {
-                ErrorKind::NotFound => {
-                    Error::new(ErrorKind::Unexpected, error.hub(), "open", "it does not work")
-                }
+                ErrorKind::NotFound => Error::new(
+                    ErrorKind::Unexpected,
+                    error.hub(),
+                    "open",
+                    "it does not work",
+                ),
                 _ => error,
             })
         },
     )
-    .rows(&[22]),
+    .breaks(&[22]),
     Mutant::new(
         "a_topic_is_made_twice",
         "Checks_22_a_topic_that_is_there_already_exists",
         "was not refused",
         || Fault::none().admin(AnotherName),
     )
-    .rows(&[22]),
+    .breaks(&[22]),
     Mutant::new(
         "no_partitions_become_one",
         "Checks_22_no_partitions_are_invalid",
         "was not refused",
         || Fault::none().admin(AtLeastOne),
     )
-    .rows(&[22]),
+    .breaks(&[22]),
     Mutant::new(
         "closing_the_hub_does_nothing",
         "Checks_22_a_closed_hub_answers_closed",
         "was not refused",
         || Fault::none().without_close(),
     )
-    .rows(&[20, 22]),
+    .breaks(&[20, 22]),
 ];
 
 #[derive(Debug)]
@@ -106,7 +107,10 @@ struct SaysOrderHolds;
 #[async_trait]
 impl AdminFault for SaysOrderHolds {
     async fn resize(&self, inner: &dyn Admin, topic: &str, partitions: u32) -> Result<Resized> {
-        inner.set_partitions(topic, partitions).await.map(|_| Resized::new(true))
+        inner
+            .set_partitions(topic, partitions)
+            .await
+            .map(|_| Resized::new(true))
     }
 }
 

@@ -29,7 +29,8 @@ const ACKED: usize = 30;
 
 /// Options of a member whose acks are durable by nothing but commit, close and revoke.
 pub(super) fn never_by_itself(ctx: &Context, group: &str) -> ConsumerOptions {
-    ctx.member(group).commit_interval(Duration::from_secs(3_600))
+    ctx.member(group)
+        .commit_interval(Duration::from_secs(3_600))
 }
 
 pub(super) fn tokens(deliveries: &[Delivery]) -> Vec<AckToken> {
@@ -40,7 +41,9 @@ pub(super) fn tokens(deliveries: &[Delivery]) -> Vec<AckToken> {
 pub(super) async fn numbered(ctx: &Context, events: usize) -> Outcome<String> {
     let topic = ctx.topic(1).await?;
     let producer = ctx.producer(&topic).await?;
-    let events = (0..events).map(|nth| named(&format!("k{}", nth % 5), nth.to_string())).collect();
+    let events = (0..events)
+        .map(|nth| named(&format!("k{}", nth % 5), nth.to_string()))
+        .collect();
     publish(ctx, &*producer, events).await?;
     Ok(topic)
 }
@@ -95,12 +98,17 @@ async fn within_interval(ctx: Context) -> Outcome {
         ctx.until("the acks to be durable without a commit", async || {
             let lag = ctx.hub().admin().lag(&topic, &group).await?;
             let committed = lag.first().and_then(|lag| lag.committed.clone());
-            Ok(committed.filter(|at| at.cmp_in_partition(due).is_ge()).map(drop))
+            Ok(committed
+                .filter(|at| at.cmp_in_partition(due).is_ge())
+                .map(drop))
         })
         .await?;
         let most = interval * 3 + ctx.settings().patience / 4;
         let took = started.elapsed();
-        ensure!(took <= most, "durable after {took:?} with an interval of {interval:?}");
+        ensure!(
+            took <= most,
+            "durable after {took:?} with an interval of {interval:?}"
+        );
     } else {
         sleep(interval * 3).await;
     }
@@ -114,7 +122,9 @@ async fn on_revoke(ctx: Context) -> Outcome {
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     let options = never_by_itself(&ctx, &group);
-    let events = (0..EVENTS).map(|nth| named(&format!("k{nth}"), "acked")).collect();
+    let events = (0..EVENTS)
+        .map(|nth| named(&format!("k{nth}"), "acked"))
+        .collect();
     publish(&ctx, &*producer, events).await?;
     let mut first = ctx.consumer(&topic, options.clone()).await?;
     let came = take(&ctx, &mut *first, EVENTS, "all events").await?;
@@ -124,9 +134,13 @@ async fn on_revoke(ctx: Context) -> Outcome {
     party.join(ctx.consumer(&topic, options).await?);
     let mut again = Vec::new();
     party
-        .balance(&ctx, PARTITIONS as usize, |_, batch| again.extend(names(&batch.deliveries)))
+        .balance(&ctx, PARTITIONS as usize, |_, batch| {
+            again.extend(names(&batch.deliveries))
+        })
         .await?;
-    let events = (0..EVENTS).map(|nth| named(&format!("k{nth}"), "later")).collect();
+    let events = (0..EVENTS)
+        .map(|nth| named(&format!("k{nth}"), "later"))
+        .collect();
     publish(&ctx, &*producer, events).await?;
     let mut later = 0;
     party
@@ -138,7 +152,11 @@ async fn on_revoke(ctx: Context) -> Outcome {
         })
         .await?;
     let again = again.iter().filter(|name| *name == "acked").count();
-    ensure_eq!(again, 0, "acked events that came again after a revoke in good order");
+    ensure_eq!(
+        again,
+        0,
+        "acked events that came again after a revoke in good order"
+    );
     party.close(&ctx).await
 }
 
@@ -149,14 +167,32 @@ async fn counts(ctx: Context) -> Outcome {
     let acks = consumer.acks();
     let token = tokens(&came);
     ensure_eq!(acks.ack(&[]), 0, "valid tokens of none");
-    ensure_eq!(acks.ack(&[token[5], token[2]]), 2, "valid tokens of two, out of order");
-    ensure_eq!(acks.ack(&[token[2]]), 0, "valid tokens of an ack given twice");
-    ensure_eq!(acks.ack(&[token[0], token[0], token[1]]), 2, "valid tokens of three, one twice");
-    ensure_eq!(acks.nack(&[token[0]]), 0, "valid tokens of a nack after the ack");
+    ensure_eq!(
+        acks.ack(&[token[5], token[2]]),
+        2,
+        "valid tokens of two, out of order"
+    );
+    ensure_eq!(
+        acks.ack(&[token[2]]),
+        0,
+        "valid tokens of an ack given twice"
+    );
+    ensure_eq!(
+        acks.ack(&[token[0], token[0], token[1]]),
+        2,
+        "valid tokens of three, one twice"
+    );
+    ensure_eq!(
+        acks.nack(&[token[0]]),
+        0,
+        "valid tokens of a nack after the ack"
+    );
     let elsewhere = acks.clone();
     let (third, fourth) = (token[3], token[4]);
     let thread = std::thread::spawn(move || elsewhere.ack(&[third, fourth]));
-    let valid = thread.join().map_err(|_| crate::Failure::new("acks panicked on a thread"))?;
+    let valid = thread
+        .join()
+        .map_err(|_| crate::Failure::new("acks panicked on a thread"))?;
     ensure_eq!(valid, 2, "valid tokens from another thread");
     ctx.within("close", consumer.close()).await??;
     ensure_eq!(acks.ack(&token), 0, "valid tokens after close");
@@ -169,12 +205,21 @@ async fn stale(ctx: Context) -> Outcome {
     let group = ctx.name();
     let mut first = ctx.consumer(&topic, ctx.member(&group)).await?;
     let old = tokens(&take(&ctx, &mut *first, FEW, "all events").await?);
-    ctx.within("seek to the start", first.seek(Point::Start)).await??;
+    ctx.within("seek to the start", first.seek(Point::Start))
+        .await??;
     let acks = first.acks();
     ensure_eq!(acks.ack(&old), 0, "valid tokens from before a seek");
-    ensure_eq!(acks.nack(&old), 0, "valid tokens from before a seek, nacked");
+    ensure_eq!(
+        acks.nack(&old),
+        0,
+        "valid tokens from before a seek, nacked"
+    );
     let new = tokens(&take(&ctx, &mut *first, FEW, "all events after the seek").await?);
-    ensure_eq!(acks.ack(&old), 0, "valid tokens from before a seek, once all has come again");
+    ensure_eq!(
+        acks.ack(&old),
+        0,
+        "valid tokens from before a seek, once all has come again"
+    );
     ensure_eq!(acks.ack(&new[..3]), 3, "valid tokens from after the seek");
     ctx.within("commit", first.commit()).await??;
     drop(first);
@@ -187,35 +232,57 @@ async fn fenced(ctx: Context) -> Outcome {
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     let options = never_by_itself(&ctx, &group);
-    let events = (0..40).map(|nth| named(&format!("k{nth}"), nth.to_string())).collect();
+    let events = (0..40)
+        .map(|nth| named(&format!("k{nth}"), nth.to_string()))
+        .collect();
     publish(&ctx, &*producer, events).await?;
     let mut first = ctx.consumer(&topic, options.clone()).await?;
     let came = take(&ctx, &mut *first, 40, "all events").await?;
     // The first of each partition stays open, so the acks of the others can't be committed.
     let mut open = HashSet::new();
-    let later: Vec<_> =
-        came.iter().filter(|delivery| !open.insert(&delivery.partition)).cloned().collect();
-    ensure_eq!(first.acks().ack(&tokens(&later)), later.len(), "valid tokens");
+    let later: Vec<_> = came
+        .iter()
+        .filter(|delivery| !open.insert(&delivery.partition))
+        .cloned()
+        .collect();
+    ensure_eq!(
+        first.acks().ack(&tokens(&later)),
+        later.len(),
+        "valid tokens"
+    );
     let acked: HashSet<String> = names(&later).into_iter().collect();
     let mut party = Party::new();
     let first = party.join(first);
     let second = party.join(ctx.consumer(&topic, options).await?);
     let mut again = 0;
     let mut count = |nth: usize, batch: Batch| {
-        let lost = batch.deliveries.iter().filter(|delivery| acked.contains(&name(delivery)));
+        let lost = batch
+            .deliveries
+            .iter()
+            .filter(|delivery| acked.contains(&name(delivery)));
         again += if nth == second { lost.count() } else { 0 };
         again
     };
-    party.balance(&ctx, PARTITIONS as usize, |nth, batch| {
+    party
+        .balance(&ctx, PARTITIONS as usize, |nth, batch| {
             count(nth, batch);
-        }).await?;
+        })
+        .await?;
     if count(second, Batch::new()) == 0 {
         let what = "what was acked and not committed at the new owner";
-        party.receive_until(&ctx, 10, what, |nth, batch, _| Ok(count(nth, batch) > 0)).await?;
+        party
+            .receive_until(&ctx, 10, what, |nth, batch, _| Ok(count(nth, batch) > 0))
+            .await?;
     }
     let first = party.member(first)?;
-    let answer = ctx.within("commit of the member that lost a partition", first.commit()).await?;
+    let answer = ctx
+        .within("commit of the member that lost a partition", first.commit())
+        .await?;
     let kind = answer.err().map(|error| error.kind());
-    ensure_eq!(kind, Some(ErrorKind::Fenced), "the answer to a commit whose acks were lost");
+    ensure_eq!(
+        kind,
+        Some(ErrorKind::Fenced),
+        "the answer to a commit whose acks were lost"
+    );
     party.close(&ctx).await
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Context, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{publish, read_back, named, take},
+    reading::{named, publish, read_back, take},
 };
 use anyhub_core::{ErrorKind, Partition, Point, Retention, TopicConfig};
 use std::time::Duration;
@@ -16,13 +16,25 @@ use tokio::time::sleep;
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!("Admin_topics_are_made_described_and_deleted", topics),
-    trial!("Admin_groups_and_their_lag_are_told", groups, [], |can| can.lag_in_events),
-    trial!("Admin_undeclared_lag_in_events_is_not_told", no_lag, [], |can| !can.lag_in_events),
-    trial!("Admin_positions_at_a_time", positions_at, [], |can| can.positions),
-    trial!("Admin_retention_by_size_can_be_set", retention, [], |can| can.retention_bytes),
-    trial!("Admin_undeclared_retention_by_size_is_unsupported", no_retention, [22], |can| {
-        !can.retention_bytes
+    trial!("Admin_groups_and_their_lag_are_told", groups, [], |can| can
+        .lag_in_events),
+    trial!(
+        "Admin_undeclared_lag_in_events_is_not_told",
+        no_lag,
+        [],
+        |can| !can.lag_in_events
+    ),
+    trial!("Admin_positions_at_a_time", positions_at, [], |can| can
+        .positions),
+    trial!("Admin_retention_by_size_can_be_set", retention, [], |can| {
+        can.retention_bytes
     }),
+    trial!(
+        "Admin_undeclared_retention_by_size_is_unsupported",
+        no_retention,
+        [22],
+        |can| { !can.retention_bytes }
+    ),
 ];
 
 async fn topics(ctx: Context) -> Outcome {
@@ -31,19 +43,38 @@ async fn topics(ctx: Context) -> Outcome {
     let listed = ctx.within("the topics", admin.list_topics()).await??;
     ensure!(listed.contains(&topic), "a new topic is not listed");
     ensure!(listed.is_sorted(), "the topics are not sorted: {listed:?}");
-    let info = ctx.within("the topic", admin.describe_topic(&topic)).await??;
+    let info = ctx
+        .within("the topic", admin.describe_topic(&topic))
+        .await??;
     ensure_eq!(info.name, topic, "its name");
-    let partitions: Vec<_> = info.partitions.iter().map(|info| info.partition.clone()).collect();
+    let partitions: Vec<_> = info
+        .partitions
+        .iter()
+        .map(|info| info.partition.clone())
+        .collect();
     ensure_eq!(partitions.len(), 3, "its partitions");
-    ensure!(partitions.is_sorted(), "the partitions are not in order: {partitions:?}");
+    ensure!(
+        partitions.is_sorted(),
+        "the partitions are not in order: {partitions:?}"
+    );
     let producer = ctx.producer(&topic).await?;
     let receipts = publish(&ctx, &*producer, vec![named("k", "0"), named("k", "1")]).await?;
     if ctx.hub().capabilities().positions {
-        let info = ctx.within("the topic", admin.describe_topic(&topic)).await??;
+        let info = ctx
+            .within("the topic", admin.describe_topic(&topic))
+            .await??;
         let at: Option<Partition> = receipts[1].partition.clone();
-        let mut found = info.partitions.iter().filter(|info| Some(&info.partition) == at.as_ref());
-        let next = found.next().and_then(|info| info.next.as_ref()?.as_offset());
-        let due = receipts[1].position.as_ref().and_then(|last| Some(last.as_offset()? + 1));
+        let mut found = info
+            .partitions
+            .iter()
+            .filter(|info| Some(&info.partition) == at.as_ref());
+        let next = found
+            .next()
+            .and_then(|info| info.next.as_ref()?.as_offset());
+        let due = receipts[1]
+            .position
+            .as_ref()
+            .and_then(|last| Some(last.as_offset()? + 1));
         ensure_eq!(next, due, "where the next event will stand");
     }
     ctx.within("delete", admin.delete_topic(&topic)).await??;
@@ -61,16 +92,33 @@ async fn groups(ctx: Context) -> Outcome {
     let came = take(&ctx, &mut *consumer, 10, "all events").await?;
     consumer.acks().ack(&tokens(&came[..4]));
     ctx.within("commit", consumer.commit()).await??;
-    let listed = ctx.within("the groups", admin.list_groups(&topic)).await??;
-    let told: Vec<_> = listed.iter().map(|group| (&group.name, group.members)).collect();
-    ensure_eq!(told, [(&group, 1)], "the groups of the topic and their members");
+    let listed = ctx
+        .within("the groups", admin.list_groups(&topic))
+        .await??;
+    let told: Vec<_> = listed
+        .iter()
+        .map(|group| (&group.name, group.members))
+        .collect();
+    ensure_eq!(
+        told,
+        [(&group, 1)],
+        "the groups of the topic and their members"
+    );
     let lag = ctx.within("the lag", admin.lag(&topic, &group)).await??;
     ensure_eq!(lag.len(), 1, "partitions with a lag");
     ensure_eq!(lag[0].events, Some(6), "the lag in events");
-    ensure_eq!(lag[0].committed, Some(came[4].position.clone()), "the checkpoint");
+    ensure_eq!(
+        lag[0].committed,
+        Some(came[4].position.clone()),
+        "the checkpoint"
+    );
     let answer = ctx.within("delete", admin.delete_group(&group)).await?;
     let kind = answer.err().map(|error| error.kind());
-    ensure_eq!(kind, Some(ErrorKind::Invalid), "the answer to deleting a group with a member");
+    ensure_eq!(
+        kind,
+        Some(ErrorKind::Invalid),
+        "the answer to deleting a group with a member"
+    );
     ctx.within("close", consumer.close()).await??;
     ctx.until("a group without members to be deleted", async || {
         match admin.delete_group(&group).await {
@@ -83,8 +131,15 @@ async fn groups(ctx: Context) -> Outcome {
     .await?;
     let answer = ctx.within("the lag", admin.lag(&topic, &group)).await?;
     match answer {
-        Ok(lag) => ensure!(lag.iter().all(|lag| lag.committed.is_none()), "a checkpoint is left"),
-        Err(error) => ensure_eq!(error.kind(), ErrorKind::NotFound, "the lag of a deleted group"),
+        Ok(lag) => ensure!(
+            lag.iter().all(|lag| lag.committed.is_none()),
+            "a checkpoint is left"
+        ),
+        Err(error) => ensure_eq!(
+            error.kind(),
+            ErrorKind::NotFound,
+            "the lag of a deleted group"
+        ),
     }
     Ok(())
 }
@@ -94,9 +149,14 @@ async fn no_lag(ctx: Context) -> Outcome {
     let group = ctx.name();
     let mut consumer = ctx.consumer(&topic, ctx.member(&group)).await?;
     take(&ctx, &mut *consumer, 3, "all events").await?;
-    let lag = ctx.within("the lag", ctx.hub().admin().lag(&topic, &group)).await?;
+    let lag = ctx
+        .within("the lag", ctx.hub().admin().lag(&topic, &group))
+        .await?;
     match lag {
-        Ok(lag) => ensure!(lag.iter().all(|lag| lag.events.is_none()), "lag in events: {lag:?}"),
+        Ok(lag) => ensure!(
+            lag.iter().all(|lag| lag.events.is_none()),
+            "lag in events: {lag:?}"
+        ),
         Err(error) => ensure_eq!(error.kind(), ErrorKind::Unsupported, "the answer to lag"),
     }
     Ok(consumer.close().await?)
@@ -111,21 +171,37 @@ async fn positions_at(ctx: Context) -> Outcome {
         sleep(Duration::from_millis(3)).await;
     }
     let all = read_back(&ctx, &topic).await?;
-    let Some(time) = all[2].published else { return Ok(()) };
+    let Some(time) = all[2].published else {
+        return Ok(());
+    };
     let due = all.iter().find(|delivery| delivery.published >= Some(time));
     let admin = ctx.hub().admin();
-    let found = ctx.within("positions at a time", admin.positions_at(&topic, time)).await??;
+    let found = ctx
+        .within("positions at a time", admin.positions_at(&topic, time))
+        .await??;
     let due = due.map(|delivery| (delivery.partition.clone(), delivery.position.clone()));
-    ensure_eq!(found.first().cloned(), due, "the first position at {time:?}");
+    ensure_eq!(
+        found.first().cloned(),
+        due,
+        "the first position at {time:?}"
+    );
     let later = time + Duration::from_secs(3_600);
-    let found = ctx.within("positions at a time", admin.positions_at(&topic, later)).await??;
+    let found = ctx
+        .within("positions at a time", admin.positions_at(&topic, later))
+        .await??;
     let next = all[3].position.as_offset().map(|last| last + 1);
     let at = found.first().and_then(|(_, at)| at.as_offset());
     ensure_eq!(at, next, "the position at a time to come");
-    let mut reader = ctx.consumer(&topic, ctx.reader().start(Point::Time(later))).await?;
+    let mut reader = ctx
+        .consumer(&topic, ctx.reader().start(Point::Time(later)))
+        .await?;
     publish(&ctx, &*producer, vec![named("k", "later")]).await?;
     let came = take(&ctx, &mut *reader, 1, "an event from a time to come on").await?;
-    ensure_eq!(crate::reading::names(&came), ["later"], "the first event from a time to come on");
+    ensure_eq!(
+        crate::reading::names(&came),
+        ["later"],
+        "the first event from a time to come on"
+    );
     Ok(reader.close().await?)
 }
 
@@ -134,10 +210,17 @@ async fn retention(ctx: Context) -> Outcome {
     let name = ctx.name();
     let keeps = Retention::new().bytes(64 << 20);
     let topic = ctx.create(TopicConfig::new(name).retention(keeps)).await?;
-    let info = ctx.within("the topic", admin.describe_topic(&topic)).await??;
-    ensure_eq!(info.retention.bytes, Some(64 << 20), "the retention of a new topic");
+    let info = ctx
+        .within("the topic", admin.describe_topic(&topic))
+        .await??;
+    ensure_eq!(
+        info.retention.bytes,
+        Some(64 << 20),
+        "the retention of a new topic"
+    );
     let more = Retention::new().bytes(128 << 20);
-    ctx.within("the retention", admin.set_retention(&topic, &more)).await??;
+    ctx.within("the retention", admin.set_retention(&topic, &more))
+        .await??;
     ctx.until("the new retention to be told", async || {
         let info = admin.describe_topic(&topic).await?;
         Ok((info.retention.bytes == Some(128 << 20)).then_some(()))
@@ -147,8 +230,14 @@ async fn retention(ctx: Context) -> Outcome {
 
 async fn no_retention(ctx: Context) -> Outcome {
     let config = TopicConfig::new(ctx.name()).retention(Retention::new().bytes(64 << 20));
-    let answer = ctx.within("the topic", ctx.hub().admin().create_topic(&config)).await?;
+    let answer = ctx
+        .within("the topic", ctx.hub().admin().create_topic(&config))
+        .await?;
     let kind = answer.err().map(|error| error.kind());
-    ensure_eq!(kind, Some(ErrorKind::Unsupported), "the answer to a retention by size");
+    ensure_eq!(
+        kind,
+        Some(ErrorKind::Unsupported),
+        "the answer to a retention by size"
+    );
     Ok(())
 }

@@ -16,23 +16,46 @@ pub(super) const TRIALS: &[Trial] = &[
     trial!("E1_keys_come_back_as_sent", keys, [5]),
     trial!("E1_a_keyless_event_comes_back_keyless", keyless),
     trial!("E1_an_empty_key_is_invalid", empty_key, [22]),
-    trial!("E1_binary_keys_are_carried", binary_keys, [], |can| can.binary_keys),
-    trial!("E1_binary_keys_are_invalid", binary_keys_refused, [22], |can| !can.binary_keys),
+    trial!("E1_binary_keys_are_carried", binary_keys, [], |can| can
+        .binary_keys),
+    trial!(
+        "E1_binary_keys_are_invalid",
+        binary_keys_refused,
+        [22],
+        |can| !can.binary_keys
+    ),
     trial!("E2_payloads_come_back_as_sent", payloads, [5]),
-    trial!("E2_tombstones_are_carried", tombstones, [], |can| can.tombstones),
-    trial!("E2_tombstones_are_unsupported", tombstones_refused, [22], |can| !can.tombstones),
-    trial!("E3_headers_come_back_in_order", headers, [5], |can| can.headers != HeaderSupport::None),
-    trial!("E3_any_headers_are_carried", any_headers, [], |can| can.headers == HeaderSupport::Any),
-    trial!("E3_headers_beyond_portable_are_invalid", headers_beyond_portable, [22], |can| {
-        can.headers == HeaderSupport::Portable
-    }),
+    trial!("E2_tombstones_are_carried", tombstones, [], |can| can
+        .tombstones),
+    trial!(
+        "E2_tombstones_are_unsupported",
+        tombstones_refused,
+        [22],
+        |can| !can.tombstones
+    ),
+    trial!("E3_headers_come_back_in_order", headers, [5], |can| can
+        .headers
+        != HeaderSupport::None),
+    trial!("E3_any_headers_are_carried", any_headers, [], |can| can
+        .headers
+        == HeaderSupport::Any),
+    trial!(
+        "E3_headers_beyond_portable_are_invalid",
+        headers_beyond_portable,
+        [22],
+        |can| { can.headers == HeaderSupport::Portable }
+    ),
     trial!("E3_headers_are_unsupported", headers_refused, [22], |can| {
         can.headers == HeaderSupport::None
     }),
     trial!("E4_published_is_the_hubs_clock", published),
     trial!("E4_a_time_is_sought_by_the_hubs_clock", time_sought),
     trial!("E5_one_byte_more_is_too_large", limits, [22]),
-    trial!("E5_a_batch_beyond_the_limits_is_too_large", batch_limits, [22]),
+    trial!(
+        "E5_a_batch_beyond_the_limits_is_too_large",
+        batch_limits,
+        [22]
+    ),
 ];
 
 /// Publishes the events and expects the same back, whatever their order.
@@ -40,8 +63,11 @@ async fn round_trip(ctx: &Context, events: Vec<Event>) -> Outcome {
     let topic = ctx.topic(1).await?;
     let producer = ctx.producer(&topic).await?;
     publish(ctx, &*producer, events.clone()).await?;
-    let mut came: Vec<Event> =
-        read_back(ctx, &topic).await?.into_iter().map(|delivery| delivery.event).collect();
+    let mut came: Vec<Event> = read_back(ctx, &topic)
+        .await?
+        .into_iter()
+        .map(|delivery| delivery.event)
+        .collect();
     for sent in events {
         match came.iter().position(|event| *event == sent) {
             Some(at) => {
@@ -60,7 +86,11 @@ async fn refused(ctx: &Context, events: Vec<Event>, kind: ErrorKind) -> Outcome 
     let producer = ctx.producer(&topic).await?;
     for event in events {
         let what = format!("{event:?}");
-        ensure_eq!(refusal(ctx, &*producer, vec![event]).await?, Some(kind), "the answer to {what}");
+        ensure_eq!(
+            refusal(ctx, &*producer, vec![event]).await?,
+            Some(kind),
+            "the answer to {what}"
+        );
     }
     publish(ctx, &*producer, vec![named("k", "after")]).await?;
     ensure_eq!(read_back(ctx, &topic).await?.len(), 1, "events in the log");
@@ -73,20 +103,33 @@ pub(super) async fn refusal(
     producer: &dyn Producer,
     batch: Vec<Event>,
 ) -> Outcome<Option<ErrorKind>> {
-    let submitted = ctx.within("a batch to be refused", producer.submit(batch)).await?;
+    let submitted = ctx
+        .within("a batch to be refused", producer.submit(batch))
+        .await?;
     Ok(submitted.err().map(|error| error.kind()))
 }
 
 async fn keys(ctx: Context) -> Outcome {
     let longest: String = "\u{e9}".repeat(128);
-    let mut keys = vec!["k".to_owned(), "k\u{e4}se \u{1f9c0}/\u{2713}".to_owned(), " ".to_owned(), longest];
+    let mut keys = vec![
+        "k".to_owned(),
+        "k\u{e4}se \u{1f9c0}/\u{2713}".to_owned(),
+        " ".to_owned(),
+        longest,
+    ];
     let mut rng = ctx.rng(1);
     for _ in 0..20 {
         let length = rng.random_range(1..=128);
         let letter = || char::from(rng.random_range(b' '..=b'~'));
         keys.push(std::iter::repeat_with(letter).take(length).collect());
     }
-    round_trip(&ctx, keys.into_iter().map(|key| Event::new("x").with_key(key)).collect()).await
+    round_trip(
+        &ctx,
+        keys.into_iter()
+            .map(|key| Event::new("x").with_key(key))
+            .collect(),
+    )
+    .await
 }
 
 async fn keyless(ctx: Context) -> Outcome {
@@ -107,7 +150,11 @@ fn beyond_text() -> Vec<Key> {
 
 async fn binary_keys(ctx: Context) -> Outcome {
     let keys = beyond_text().into_iter();
-    round_trip(&ctx, keys.map(|key| Event::new("x").with_key(key)).collect()).await
+    round_trip(
+        &ctx,
+        keys.map(|key| Event::new("x").with_key(key)).collect(),
+    )
+    .await
 }
 
 async fn binary_keys_refused(ctx: Context) -> Outcome {
@@ -123,7 +170,9 @@ async fn payloads(ctx: Context) -> Outcome {
     for length in [1, 100, 1_000, 64 << 10] {
         payloads.push((0..length).map(|_| rng.random()).collect());
     }
-    let keyed = payloads.iter().map(|payload| Event::new(payload.clone()).with_key("k"));
+    let keyed = payloads
+        .iter()
+        .map(|payload| Event::new(payload.clone()).with_key("k"));
     let keyless = payloads.iter().map(|payload| Event::new(payload.clone()));
     round_trip(&ctx, keyed.chain(keyless).collect()).await
 }
@@ -173,7 +222,12 @@ async fn headers_beyond_portable(ctx: Context) -> Outcome {
 }
 
 async fn headers_refused(ctx: Context) -> Outcome {
-    refused(&ctx, vec![Event::new("x").with_header("lang", "en")], ErrorKind::Unsupported).await
+    refused(
+        &ctx,
+        vec![Event::new("x").with_header("lang", "en")],
+        ErrorKind::Unsupported,
+    )
+    .await
 }
 
 async fn published(ctx: Context) -> Outcome {
@@ -186,9 +240,14 @@ async fn published(ctx: Context) -> Outcome {
     let after = SystemTime::now() + slack;
     let mut last = before;
     for delivery in read_back(&ctx, &topic).await? {
-        let Some(at) = delivery.published else { continue };
+        let Some(at) = delivery.published else {
+            continue;
+        };
         ensure!(at >= last, "published {at:?} after an event of {last:?}");
-        ensure!(at <= after, "published {at:?}, but it was read at {after:?}, slack included");
+        ensure!(
+            at <= after,
+            "published {at:?}, but it was read at {after:?}, slack included"
+        );
         last = at;
     }
     Ok(())
@@ -206,10 +265,15 @@ async fn time_sought(ctx: Context) -> Outcome {
     let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
     take(&ctx, &mut *consumer, all.len(), "all events").await?;
     for wanted in [3, 1, 5] {
-        let Some(time) = all[wanted].published else { return Ok(()) };
-        let due = all.iter().position(|delivery| delivery.published >= Some(time));
+        let Some(time) = all[wanted].published else {
+            return Ok(());
+        };
+        let due = all
+            .iter()
+            .position(|delivery| delivery.published >= Some(time));
         let due = due.map(|at| name(&all[at])).unwrap_or_default();
-        ctx.within("seek to a time", consumer.seek(Point::Time(time))).await??;
+        ctx.within("seek to a time", consumer.seek(Point::Time(time)))
+            .await??;
         let first = take(&ctx, &mut *consumer, 1, "the first event of a time").await?;
         ensure_eq!(name(&first[0]), due, "the first event at or after {time:?}");
     }
@@ -220,7 +284,10 @@ async fn limits(ctx: Context) -> Outcome {
     let topic = ctx.topic(1).await?;
     let producer = ctx.producer(&topic).await?;
     let most = producer.limits().event_bytes;
-    ensure!(most <= 64 << 20, "a limit of {most} bytes for one event is none");
+    ensure!(
+        most <= 64 << 20,
+        "a limit of {most} bytes for one event is none"
+    );
     // The key counts too.
     let sized = |bytes: usize| Event::new(vec![7; bytes - 1]).with_key("k");
     ensure_eq!(
@@ -245,13 +312,23 @@ async fn batch_limits(ctx: Context) -> Outcome {
     if limits.batch_events < 2_000_000 {
         let batch = vec![Event::new("x"); limits.batch_events + 1];
         let answer = ctx.within("submit", producer.submit(batch)).await?;
-        ensure_eq!(kind(answer.map(drop)), Some(ErrorKind::TooLarge), "one event too many");
+        ensure_eq!(
+            kind(answer.map(drop)),
+            Some(ErrorKind::TooLarge),
+            "one event too many"
+        );
     }
     let event = Event::new(vec![7; limits.event_bytes.min(1 << 20)]);
     let events = limits.batch_bytes / event.size() + 1;
     if events <= limits.batch_events && events < 2_000_000 {
-        let answer = ctx.within("submit", producer.submit(vec![event; events])).await?;
-        ensure_eq!(kind(answer.map(drop)), Some(ErrorKind::TooLarge), "a batch of too many bytes");
+        let answer = ctx
+            .within("submit", producer.submit(vec![event; events]))
+            .await?;
+        ensure_eq!(
+            kind(answer.map(drop)),
+            Some(ErrorKind::TooLarge),
+            "a batch of too many bytes"
+        );
     }
     publish(&ctx, &*producer, vec![named("k", "after")]).await?;
     ensure_eq!(read_back(&ctx, &topic).await?.len(), 1, "events in the log");

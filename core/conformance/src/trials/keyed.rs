@@ -14,7 +14,11 @@ use std::{
 use tokio::sync::Notify;
 
 pub(super) const TRIALS: &[Trial] = &[
-    trial!("C6_for_each_keyed_keeps_each_key_in_order", in_order, [8, 9]),
+    trial!(
+        "C6_for_each_keyed_keeps_each_key_in_order",
+        in_order,
+        [8, 9]
+    ),
     trial!("C3_for_each_keyed_commits_when_it_stops", commits),
 ];
 
@@ -50,7 +54,8 @@ async fn in_order(ctx: Context) -> Outcome {
                 let running = work.running.entry(key.clone()).or_default();
                 *running += 1;
                 if *running > 1 {
-                    work.wrong.get_or_insert(format!("two events of {key} run at once"));
+                    work.wrong
+                        .get_or_insert(format!("two events of {key} run at once"));
                 }
             }
             tokio::task::yield_now().await;
@@ -71,7 +76,8 @@ async fn in_order(ctx: Context) -> Outcome {
                 done.push(nth);
             } else if nth > done.len() {
                 let due = done.len();
-                work.wrong.get_or_insert(format!("{key}: event {nth} overtook event {due}"));
+                work.wrong
+                    .get_or_insert(format!("{key}: event {nth} overtook event {due}"));
             }
             if work.done.values().map(Vec::len).sum::<usize>() == KEYS * EACH {
                 finished.notify_one();
@@ -80,12 +86,20 @@ async fn in_order(ctx: Context) -> Outcome {
         }
     };
     let stop = async { finished.notified().await };
-    let run = ctx.within("every key to be handled", consumer.for_each_keyed(4, stop, handler)).await;
+    let run = ctx
+        .within(
+            "every key to be handled",
+            consumer.for_each_keyed(4, stop, handler),
+        )
+        .await;
     {
         let work = work.lock().unwrap_or_else(PoisonError::into_inner);
         ensure_eq!(work.wrong, None, "what went wrong in for_each_keyed");
         run??;
-        ensure!(work.failed.values().all(|failed| *failed >= 3), "a failure did not come again");
+        ensure!(
+            work.failed.values().all(|failed| *failed >= 3),
+            "a failure did not come again"
+        );
     }
     Ok(consumer.close().await?)
 }
@@ -94,7 +108,9 @@ async fn commits(ctx: Context) -> Outcome {
     let topic = ctx.topic(1).await?;
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
-    let events = (0..30).map(|nth| named(&format!("k{}", nth % 3), nth.to_string())).collect();
+    let events = (0..30)
+        .map(|nth| named(&format!("k{}", nth % 3), nth.to_string()))
+        .collect();
     publish(&ctx, &*producer, events).await?;
     let options = super::acks::never_by_itself(&ctx, &group);
     let mut consumer = ctx.consumer(&topic, options).await?;
@@ -114,6 +130,10 @@ async fn commits(ctx: Context) -> Outcome {
     publish(&ctx, &*producer, vec![named("k", "after")]).await?;
     let mut next = ctx.consumer(&topic, ctx.member(&group)).await?;
     let came = take(&ctx, &mut *next, 1, "the first event of the next member").await?;
-    ensure_eq!(names(&came), ["after"], "where the group resumes after a stop");
+    ensure_eq!(
+        names(&came),
+        ["after"],
+        "where the group resumes after a stop"
+    );
     Ok(next.close().await?)
 }

@@ -38,12 +38,20 @@ async fn kept(ctx: Context) -> Outcome {
     // No call to the consumer while it works, longer than every interval of the hub.
     ctx.waiting_for("an application that works");
     sleep(shortest * 2).await;
-    ensure_eq!(first.acks().ack(&tokens), 2, "valid tokens after work within max_processing");
+    ensure_eq!(
+        first.acks().ack(&tokens),
+        2,
+        "valid tokens after work within max_processing"
+    );
     ctx.within("commit", first.commit()).await??;
     let producer = ctx.producer(&topic).await?;
     publish(&ctx, &*producer, vec![named("k", "2")]).await?;
     let next = ctx.within("the next event", first.receive(10)).await??;
-    ensure!(next.changes.is_empty(), "the partition moved meanwhile: {:?}", next.changes);
+    ensure!(
+        next.changes.is_empty(),
+        "the partition moved meanwhile: {:?}",
+        next.changes
+    );
     ensure_eq!(names(&next.deliveries), ["2"], "the next event");
     Ok(first.close().await?)
 }
@@ -52,14 +60,29 @@ async fn gone(ctx: Context) -> Outcome {
     let limit = ctx.settings().max_processing;
     let topic = ctx.topic(1).await?;
     let group = ctx.name();
-    let mut first = ctx.consumer(&topic, ctx.member(&group).max_processing(limit)).await?;
+    let mut first = ctx
+        .consumer(&topic, ctx.member(&group).max_processing(limit))
+        .await?;
     let tokens = holding(&ctx, &topic, &mut *first).await?;
     // The second is polled, the first no more.
     let mut second = ctx.consumer(&topic, ctx.member(&group)).await?;
-    let came = take(&ctx, &mut *second, 2, "the partition to go to a second member").await?;
+    let came = take(
+        &ctx,
+        &mut *second,
+        2,
+        "the partition to go to a second member",
+    )
+    .await?;
     ensure_eq!(names(&came), ["0", "1"], "what comes to the second member");
-    ensure_eq!(first.acks().ack(&tokens), 0, "valid tokens of the member that lost its partition");
-    let changes = ctx.within("the first member to be told", first.receive(10)).await??.changes;
+    ensure_eq!(
+        first.acks().ack(&tokens),
+        0,
+        "valid tokens of the member that lost its partition"
+    );
+    let changes = ctx
+        .within("the first member to be told", first.receive(10))
+        .await??
+        .changes;
     let told: HashSet<_> = changes
         .iter()
         .filter_map(|change| match change {
@@ -68,21 +91,35 @@ async fn gone(ctx: Context) -> Outcome {
         })
         .flatten()
         .collect();
-    ensure!(told.contains(&came[0].partition), "the loss was not told: {changes:?}");
+    ensure!(
+        told.contains(&came[0].partition),
+        "the loss was not told: {changes:?}"
+    );
     // Now the first is polled again and the second works: the same the other way round is not due,
     // since the second has the default of five minutes.
-    second.acks().ack(&came.iter().map(|delivery| delivery.token).collect::<Vec<_>>());
-    ctx.within("the second member's commit", second.commit()).await??;
+    second.acks().ack(
+        &came
+            .iter()
+            .map(|delivery| delivery.token)
+            .collect::<Vec<_>>(),
+    );
+    ctx.within("the second member's commit", second.commit())
+        .await??;
     let producer = ctx.producer(&topic).await?;
     publish(&ctx, &*producer, vec![named("k", "2")]).await?;
     let mut both = crate::reading::Party::new();
     both.join(first);
     both.join(second);
     let mut came = Vec::new();
-    both.receive_until(&ctx, 10, "the event after the change of owner", |_, batch, _| {
-        came.extend(names(&batch.deliveries));
-        Ok(!came.is_empty())
-    })
+    both.receive_until(
+        &ctx,
+        10,
+        "the event after the change of owner",
+        |_, batch, _| {
+            came.extend(names(&batch.deliveries));
+            Ok(!came.is_empty())
+        },
+    )
     .await?;
     ensure_eq!(came, ["2"], "what came after the change of owner");
     both.close(&ctx).await

@@ -69,7 +69,9 @@ impl Trial {
         ctx.clean_up().await;
         outcome.unwrap_or_else(|_| {
             let waited_for = ctx.waited_for();
-            Err(Failure::new(format!("not done after {limit:?}, waiting for {waited_for}")))
+            Err(Failure::new(format!(
+                "not done after {limit:?}, waiting for {waited_for}"
+            )))
         })
     }
 }

@@ -42,7 +42,10 @@ async fn received(
 }
 
 fn attempts_of(deliveries: &[&Delivery]) -> Vec<(String, u32)> {
-    deliveries.iter().map(|delivery| (name(delivery), delivery.attempt.get())).collect()
+    deliveries
+        .iter()
+        .map(|delivery| (name(delivery), delivery.attempt.get()))
+        .collect()
 }
 
 async fn rewinds(ctx: Context) -> Outcome {
@@ -50,17 +53,33 @@ async fn rewinds(ctx: Context) -> Outcome {
     let (producer, mut consumer, came) = received(&ctx, events.into(), ctx.tick()).await?;
     let acks = consumer.acks();
     let token = tokens(&came);
-    ensure_eq!(acks.ack(&[token[2], token[1], token[3]]), 3, "valid tokens of a1, b0 and b1");
+    ensure_eq!(
+        acks.ack(&[token[2], token[1], token[3]]),
+        3,
+        "valid tokens of a1, b0 and b1"
+    );
     ensure_eq!(acks.nack(&[token[0]]), 1, "valid tokens of the nack of a0");
-    ensure_eq!(acks.ack(&[token[4]]), 0, "valid tokens of a2, which its key takes back");
+    ensure_eq!(
+        acks.ack(&[token[4]]),
+        0,
+        "valid tokens of a2, which its key takes back"
+    );
     publish(&ctx, &*producer, vec![named("a", "a3"), named("b", "b2")]).await?;
     let again = take(&ctx, &mut *consumer, 5, "the rewound key and what is new").await?;
     let (a, b): (Vec<_>, Vec<_>) = again.iter().partition(|came| name(came).starts_with('a'));
     let due = [("a0", 2), ("a1", 2), ("a2", 2), ("a3", 1)];
     let due = due.map(|(name, attempt)| (name.to_owned(), attempt));
     ensure_eq!(attempts_of(&a), due, "the rewound key, with attempts");
-    ensure_eq!(attempts_of(&b), [("b2".to_owned(), 1)], "the other key, with attempts");
-    ensure_eq!(acks.ack(&tokens(&again)), 5, "valid tokens of what came again");
+    ensure_eq!(
+        attempts_of(&b),
+        [("b2".to_owned(), 1)],
+        "the other key, with attempts"
+    );
+    ensure_eq!(
+        acks.ack(&tokens(&again)),
+        5,
+        "valid tokens of what came again"
+    );
     // Nothing else is under way.
     publish(&ctx, &*producer, vec![named("a", "a4")]).await?;
     let next = take(&ctx, &mut *consumer, 1, "the event after").await?;
@@ -91,7 +110,11 @@ async fn keyless(ctx: Context) -> Outcome {
     let nacked = name(&came[1]);
     ensure_eq!(acks.nack(&[came[1].token]), 1, "valid tokens of the nack");
     let rest = [came[0].token, came[2].token, came[3].token];
-    ensure_eq!(acks.ack(&rest), 3, "valid tokens of the other keyless events");
+    ensure_eq!(
+        acks.ack(&rest),
+        3,
+        "valid tokens of the other keyless events"
+    );
     let again = take(&ctx, &mut *consumer, 1, "the nacked event").await?;
     ensure_eq!(names(&again), [nacked], "what comes again");
     ensure_eq!(again[0].attempt.get(), 2, "its attempt");
@@ -106,7 +129,11 @@ async fn attempts(ctx: Context) -> Outcome {
     let (_, mut consumer, mut came) = received(&ctx, vec![named("a", "a0")], ctx.tick()).await?;
     for attempt in 1..=5 {
         ensure_eq!(came[0].attempt.get(), attempt, "the attempt");
-        ensure_eq!(consumer.acks().nack(&tokens(&came)), 1, "valid tokens of the nack");
+        ensure_eq!(
+            consumer.acks().nack(&tokens(&came)),
+            1,
+            "valid tokens of the nack"
+        );
         came = take(&ctx, &mut *consumer, 1, "the nacked event").await?;
     }
     Ok(consumer.close().await?)
@@ -121,7 +148,11 @@ async fn delay(ctx: Context) -> Outcome {
         consumer.acks().nack(&tokens(&came));
         came = take(&ctx, &mut *consumer, 1, "the nacked event").await?;
         let took = nacked.elapsed();
-        ensure!(took >= due, "attempt {} came after {took:?}, before its delay of {due:?}", attempt + 1);
+        ensure!(
+            took >= due,
+            "attempt {} came after {took:?}, before its delay of {due:?}",
+            attempt + 1
+        );
         due *= 2;
     }
     Ok(consumer.close().await?)

@@ -2,18 +2,16 @@
 
 use super::{Trial, trial};
 use crate::{
-    Context, Failure, Outcome,
-    failure::ensure_eq,
-    ledger::Ledger,
-    reading::publish,
-    stamp::Stamp,
+    Context, Failure, Outcome, failure::ensure_eq, ledger::Ledger, reading::publish, stamp::Stamp,
 };
 use anyhub_core::AckToken;
 use rand::RngExt;
 
-pub(super) const TRIALS: &[Trial] = &[
-    trial!("C6_key_order_holds_under_random_nacks", random_nacks, [7, 8, 9, 10]),
-];
+pub(super) const TRIALS: &[Trial] = &[trial!(
+    "C6_key_order_holds_under_random_nacks",
+    random_nacks,
+    [7, 8, 9, 10]
+)];
 
 async fn random_nacks(ctx: Context) -> Outcome {
     let events = (ctx.settings().events / 40).clamp(100, 500) as u32;
@@ -25,10 +23,18 @@ async fn random_nacks(ctx: Context) -> Outcome {
         .map(|id| {
             let key = rng.random_range(0..8_usize);
             let Some(seq) = seqs.get_mut(key) else {
-                return Stamp { key: None, seq: 0, id };
+                return Stamp {
+                    key: None,
+                    seq: 0,
+                    id,
+                };
             };
             *seq += 1;
-            Stamp { key: Some(key as u32), seq: *seq, id }
+            Stamp {
+                key: Some(key as u32),
+                seq: *seq,
+                id,
+            }
         })
         .collect();
     let mut ledger = Ledger::new();
@@ -55,14 +61,24 @@ async fn random_nacks(ctx: Context) -> Outcome {
                 held.push((delivery.token, nack));
             }
             // Some answers come late and in any order; none is held for ever.
-            let keep = if ledger.distinct() == events as usize { 0 } else { rng.random_range(0..20) };
+            let keep = if ledger.distinct() == events as usize {
+                0
+            } else {
+                rng.random_range(0..20)
+            };
             while held.len() > keep {
                 let (token, nack) = held.swap_remove(rng.random_range(0..held.len()));
-                let _ = if nack { acks.nack(&[token]) } else { acks.ack(&[token]) };
+                let _ = if nack {
+                    acks.nack(&[token])
+                } else {
+                    acks.ack(&[token])
+                };
             }
         }
     };
-    let finished = ctx.within("all events to be acked after random nacks", reading).await;
+    let finished = ctx
+        .within("all events to be acked after random nacks", reading)
+        .await;
     // What came so far tells more than that it took too long.
     ledger.verdict()?;
     finished?.map_err(|failure| Failure::new(failure.to_string()))?;
@@ -79,6 +95,8 @@ async fn consumer_lag(ctx: &Context, topic: &str) -> Outcome<u64> {
     let admin = ctx.hub().admin();
     let groups = ctx.within("the groups", admin.list_groups(topic)).await??;
     ensure_eq!(groups.len(), 1, "groups of a topic with one");
-    let lag = ctx.within("the lag", admin.lag(topic, &groups[0].name)).await??;
+    let lag = ctx
+        .within("the lag", admin.lag(topic, &groups[0].name))
+        .await??;
     Ok(lag.iter().filter_map(|lag| lag.events).sum())
 }

@@ -16,7 +16,11 @@ use std::collections::{HashMap, HashSet};
 use tokio::time::timeout;
 
 pub(super) const TRIALS: &[Trial] = &[
-    trial!("C4_resume_is_never_past_the_lowest_unacked", resume, [1, 12]),
+    trial!(
+        "C4_resume_is_never_past_the_lowest_unacked",
+        resume,
+        [1, 12]
+    ),
     trial!("C4_a_window_is_bounded", bounded, [21]),
     trial!("C4_assignment_shows_the_oldest_unacked", oldest),
 ];
@@ -26,7 +30,9 @@ async fn resume(ctx: Context) -> Outcome {
     let topic = ctx.topic(3).await?;
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
-    let events = (0..EVENTS).map(|nth| named(&format!("k{}", nth % 11), nth.to_string())).collect();
+    let events = (0..EVENTS)
+        .map(|nth| named(&format!("k{}", nth % 11), nth.to_string()))
+        .collect();
     publish(&ctx, &*producer, events).await?;
     let mut first = ctx.consumer(&topic, never_by_itself(&ctx, &group)).await?;
     let mut came = take(&ctx, &mut *first, EVENTS, "all events").await?;
@@ -50,7 +56,9 @@ async fn resume(ctx: Context) -> Outcome {
     ctx.within("commit", first.commit()).await??;
     drop(first);
     if ctx.hub().capabilities().positions {
-        let lag = ctx.within("the lag", ctx.hub().admin().lag(&topic, &group)).await??;
+        let lag = ctx
+            .within("the lag", ctx.hub().admin().lag(&topic, &group))
+            .await??;
         for lag in lag {
             let due = lowest.get(&lag.partition).map(|lowest| &lowest.position);
             if let (Some(due), Some(at)) = (due, &lag.committed) {
@@ -71,7 +79,9 @@ async fn resume(ctx: Context) -> Outcome {
         for delivery in take(&ctx, &mut *next, 1, &what).await? {
             open.remove(&name(&delivery));
             if lane_is_partition && seen.insert(delivery.partition.clone()) {
-                let due = lowest.get(&delivery.partition).map(|lowest| lowest.position.clone());
+                let due = lowest
+                    .get(&delivery.partition)
+                    .map(|lowest| lowest.position.clone());
                 let at = Some(delivery.position);
                 ensure_eq!(at, due, "where partition {} resumes", delivery.partition);
             }
@@ -85,7 +95,9 @@ async fn bounded(ctx: Context) -> Outcome {
     const EVENTS: usize = 400;
     let topic = ctx.topic(2).await?;
     let producer = ctx.producer(&topic).await?;
-    let events = (0..EVENTS).map(|nth| named(&format!("k{nth}"), nth.to_string())).collect();
+    let events = (0..EVENTS)
+        .map(|nth| named(&format!("k{nth}"), nth.to_string()))
+        .collect();
     publish(&ctx, &*producer, events).await?;
     let options = ctx.member(&ctx.name()).max_unfinished(WINDOW);
     let mut consumer = ctx.consumer(&topic, options).await?;
@@ -102,8 +114,14 @@ async fn bounded(ctx: Context) -> Outcome {
             // One lane stands at its bound, and the others have gone on far beyond theirs.
             Err(_) if held.len() == WINDOW && came > 4 * WINDOW => {
                 let shown = consumer.assignment();
-                let lane = shown.iter().find(|own| Some(&own.partition) == stopped.as_ref());
-                ensure_eq!(lane.map(|own| own.unfinished), Some(WINDOW), "unfinished events shown");
+                let lane = shown
+                    .iter()
+                    .find(|own| Some(&own.partition) == stopped.as_ref());
+                ensure_eq!(
+                    lane.map(|own| own.unfinished),
+                    Some(WINDOW),
+                    "unfinished events shown"
+                );
                 break;
             }
             Err(_) => ctx.within(what, consumer.receive(7)).await??,
@@ -117,7 +135,10 @@ async fn bounded(ctx: Context) -> Outcome {
             }
         }
         let open = held.len();
-        ensure!(open <= WINDOW, "{open} events of a lane are open, with a window of {WINDOW}");
+        ensure!(
+            open <= WINDOW,
+            "{open} events of a lane are open, with a window of {WINDOW}"
+        );
     }
     acks.ack(&held);
     while came < EVENTS {

@@ -21,7 +21,12 @@ async fn all_partitions(ctx: Context) -> Outcome {
     due.sort();
     let mut first = ctx.consumer(&topic, ctx.reader()).await?;
     let mut second = ctx.consumer(&topic, ctx.reader()).await?;
-    publish(&ctx, &*producer, due.iter().map(|nth| named(nth, nth.clone())).collect()).await?;
+    publish(
+        &ctx,
+        &*producer,
+        due.iter().map(|nth| named(nth, nth.clone())).collect(),
+    )
+    .await?;
     for reader in [&mut first, &mut second] {
         let what = "all events at each of two private readers";
         let mut came = names(&take(&ctx, &mut **reader, EVENTS, what).await?);
@@ -35,7 +40,9 @@ async fn all_partitions(ctx: Context) -> Outcome {
 async fn commits_nothing(ctx: Context) -> Outcome {
     let topic = ctx.topic(2).await?;
     let producer = ctx.producer(&topic).await?;
-    let events = (0..EVENTS).map(|nth| named(&format!("k{nth}"), nth.to_string())).collect();
+    let events = (0..EVENTS)
+        .map(|nth| named(&format!("k{nth}"), nth.to_string()))
+        .collect();
     publish(&ctx, &*producer, events).await?;
     for reader in ["first", "second"] {
         let mut consumer = ctx.consumer(&topic, ctx.reader()).await?;

@@ -31,11 +31,15 @@ async fn never_empty(ctx: Context) -> Outcome {
     let mut rng = ctx.rng(1);
     for round in 0..20 {
         let count = rng.random_range(1..10);
-        let events = (0..count).map(|nth| named(&format!("k{nth}"), round.to_string())).collect();
+        let events = (0..count)
+            .map(|nth| named(&format!("k{nth}"), round.to_string()))
+            .collect();
         publish(&ctx, &*producer, events).await?;
         let mut came = 0;
         while came < count {
-            let batch = ctx.within("the events of a round", consumer.receive(100)).await??;
+            let batch = ctx
+                .within("the events of a round", consumer.receive(100))
+                .await??;
             ensure!(!batch.is_empty(), "receive returned an empty batch");
             came += batch.deliveries.len();
             // Acks and nacks wake the consumer too; that is nothing to tell.
@@ -45,7 +49,10 @@ async fn never_empty(ctx: Context) -> Outcome {
     // Time for commits to pass; there is nothing to tell, so the receive must not return.
     if let Ok(batch) = timeout(ctx.tick() * 4, consumer.receive(100)).await {
         let batch = batch?;
-        ensure!(!batch.is_empty(), "receive returned an empty batch while nothing came");
+        ensure!(
+            !batch.is_empty(),
+            "receive returned an empty batch while nothing came"
+        );
     }
     Ok(consumer.close().await?)
 }
@@ -72,9 +79,11 @@ async fn changes_first(ctx: Context) -> Outcome {
             }
             batch.deliveries.len()
         };
-        party.balance(&ctx, PARTITIONS, |nth, batch| {
-            follow(nth, batch);
-        }).await?;
+        party
+            .balance(&ctx, PARTITIONS, |nth, batch| {
+                follow(nth, batch);
+            })
+            .await?;
         let events = (0..200).map(|nth| named(&format!("k{nth}"), "x")).collect();
         publish(&ctx, &*producer, events).await?;
         let mut came = 0;
@@ -84,9 +93,19 @@ async fn changes_first(ctx: Context) -> Outcome {
                 Ok(came >= 200)
             })
             .await?;
-        ensure_eq!(stray, None, "a delivery from a partition that was not told as assigned");
-        let told = party.owned().iter().all(|(nth, owned)| owned.iter().all(|at| held[*nth].holds(at)));
-        ensure!(told, "assignment() shows partitions that no change has told");
+        ensure_eq!(
+            stray,
+            None,
+            "a delivery from a partition that was not told as assigned"
+        );
+        let told = party
+            .owned()
+            .iter()
+            .all(|(nth, owned)| owned.iter().all(|at| held[*nth].holds(at)));
+        ensure!(
+            told,
+            "assignment() shows partitions that no change has told"
+        );
     }
     party.close(&ctx).await
 }
@@ -101,7 +120,9 @@ async fn at_most_max(ctx: Context) -> Outcome {
     let mut came = 0;
     while came < 300 {
         let max = rng.random_range(1..20);
-        let batch = ctx.within("the next batch", consumer.receive(max)).await??;
+        let batch = ctx
+            .within("the next batch", consumer.receive(max))
+            .await??;
         let got = batch.deliveries.len();
         ensure!(got <= max, "receive({max}) gave {got} deliveries");
         came += got;
@@ -118,7 +139,11 @@ async fn cancel_safe(ctx: Context) -> Outcome {
     let mut rng = ctx.rng(3);
     let mut ledger = Ledger::new();
     let stamps: Vec<_> = (0..events)
-        .map(|id| Stamp { key: Some(id % 7), seq: id / 7, id })
+        .map(|id| Stamp {
+            key: Some(id % 7),
+            seq: id / 7,
+            id,
+        })
         .collect();
     // Written while it is read, so that receives are dropped with and without something to give.
     let writing = {
@@ -142,7 +167,10 @@ async fn cancel_safe(ctx: Context) -> Outcome {
                     last = Instant::now();
                     let batch = batch?;
                     ledger.changed(0, &batch.changes);
-                    batch.deliveries.iter().for_each(|delivery| ledger.came(0, delivery));
+                    batch
+                        .deliveries
+                        .iter()
+                        .for_each(|delivery| ledger.came(0, delivery));
                 }
                 None => {
                     idle += 1;
@@ -161,13 +189,20 @@ async fn cancel_safe(ctx: Context) -> Outcome {
         }
         Outcome::Ok(())
     };
-    ctx.within("all events through receives that are dropped at random", reading).await??;
+    let read = ctx
+        .within(
+            "all events through receives that are dropped at random",
+            reading,
+        )
+        .await;
     let receipts = ctx.within("the writer", writing).await?;
     let receipts = receipts.map_err(|error| crate::Failure::new(error.to_string()))??;
     for (stamp, receipt) in stamps.into_iter().zip(receipts) {
         ledger.sent(stamp, Ok(receipt));
     }
+    // What is missing says more than that it took too long.
     ledger.verdict()?;
+    read??;
     Ok(consumer.close().await?)
 }
 
@@ -177,7 +212,12 @@ async fn wakes(ctx: Context) -> Outcome {
     let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
     for round in 0..20 {
         let name = round.to_string();
-        let receive = take(&ctx, &mut *consumer, 1, "an event published during the receive");
+        let receive = take(
+            &ctx,
+            &mut *consumer,
+            1,
+            "an event published during the receive",
+        );
         let events = vec![named(&format!("k{round}"), name.clone())];
         let (came, sent) = tokio::join!(receive, publish(&ctx, &*producer, events));
         sent?;
@@ -197,7 +237,11 @@ async fn closed(ctx: Context) -> Outcome {
     }
     let commit = ctx.within("commit after close", consumer.commit()).await?;
     let kind = commit.err().map(|error| error.kind());
-    ensure_eq!(kind, Some(ErrorKind::Closed), "the answer to commit after close");
+    ensure_eq!(
+        kind,
+        Some(ErrorKind::Closed),
+        "the answer to commit after close"
+    );
     ctx.within("a second close", consumer.close()).await??;
     Ok(())
 }

@@ -9,11 +9,28 @@ use crate::{
 use anyhub_core::{ErrorKind, Point, Position, ProducerOptions, Result, TopicConfig};
 
 pub(super) const TRIALS: &[Trial] = &[
-    trial!("Checks_22_a_missing_topic_is_not_found", missing_topic, [22]),
-    trial!("Checks_22_a_topic_that_is_there_already_exists", already_exists, [22]),
+    trial!(
+        "Checks_22_a_missing_topic_is_not_found",
+        missing_topic,
+        [22]
+    ),
+    trial!(
+        "Checks_22_a_topic_that_is_there_already_exists",
+        already_exists,
+        [22]
+    ),
     trial!("Checks_22_no_partitions_are_invalid", no_partitions, [22]),
-    trial!("Checks_22_a_seek_beyond_the_end_is_out_of_range", beyond_end, [22], |can| can.positions),
-    trial!("Checks_22_a_closed_hub_answers_closed", closed_hub, [20, 22]),
+    trial!(
+        "Checks_22_a_seek_beyond_the_end_is_out_of_range",
+        beyond_end,
+        [22],
+        |can| can.positions
+    ),
+    trial!(
+        "Checks_22_a_closed_hub_answers_closed",
+        closed_hub,
+        [20, 22]
+    ),
 ];
 
 /// Expects an error of this kind that names the hub, the operation and what happened.
@@ -23,7 +40,10 @@ fn refused<T>(answer: Result<T>, kind: ErrorKind, hub: &str, what: &str) -> Outc
         Err(error) => {
             ensure_eq!(error.kind(), kind, "the answer to {what}");
             let text = error.to_string();
-            ensure!(!error.operation().is_empty() && !error.message().is_empty(), "says little: {text}");
+            ensure!(
+                !error.operation().is_empty() && !error.message().is_empty(),
+                "says little: {text}"
+            );
             ensure_eq!(error.hub(), hub, "the hub in the answer to {what}");
             ensure!(!text.contains('\n'), "more than a line: {text}");
             Ok(())
@@ -39,10 +59,14 @@ async fn missing_topic(ctx: Context) -> Outcome {
     let answer = ctx.within("a producer without a topic", opened).await?;
     refused(answer, kind, name, "a producer on a missing topic")?;
     for options in [ctx.member(&ctx.name()), ctx.reader()] {
-        let answer = ctx.within("a consumer", hub.consumer(&missing, options)).await?;
+        let answer = ctx
+            .within("a consumer", hub.consumer(&missing, options))
+            .await?;
         refused(answer, kind, name, "a consumer on a missing topic")?;
     }
-    let answer = ctx.within("describe", admin.describe_topic(&missing)).await?;
+    let answer = ctx
+        .within("describe", admin.describe_topic(&missing))
+        .await?;
     refused(answer, kind, name, "describing a missing topic")?;
     let answer = ctx.within("delete", admin.delete_topic(&missing)).await?;
     refused(answer, kind, name, "deleting a missing topic")?;
@@ -53,14 +77,28 @@ async fn missing_topic(ctx: Context) -> Outcome {
 async fn already_exists(ctx: Context) -> Outcome {
     let topic = ctx.topic(1).await?;
     let config = TopicConfig::new(topic).partitions(2);
-    let answer = ctx.within("create", ctx.hub().admin().create_topic(&config)).await?;
-    refused(answer, ErrorKind::AlreadyExists, ctx.hub().name(), "creating a topic twice")
+    let answer = ctx
+        .within("create", ctx.hub().admin().create_topic(&config))
+        .await?;
+    refused(
+        answer,
+        ErrorKind::AlreadyExists,
+        ctx.hub().name(),
+        "creating a topic twice",
+    )
 }
 
 async fn no_partitions(ctx: Context) -> Outcome {
     let config = TopicConfig::new(ctx.name()).partitions(0);
-    let answer = ctx.within("create", ctx.hub().admin().create_topic(&config)).await?;
-    refused(answer, ErrorKind::Invalid, ctx.hub().name(), "a topic of 0 partitions")
+    let answer = ctx
+        .within("create", ctx.hub().admin().create_topic(&config))
+        .await?;
+    refused(
+        answer,
+        ErrorKind::Invalid,
+        ctx.hub().name(),
+        "a topic of 0 partitions",
+    )
 }
 
 async fn beyond_end(ctx: Context) -> Outcome {
@@ -69,18 +107,29 @@ async fn beyond_end(ctx: Context) -> Outcome {
     publish(&ctx, &*producer, vec![named("k", "0")]).await?;
     let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
     let came = take(&ctx, &mut *consumer, 1, "the event").await?;
-    let beyond = came[0].position.as_offset().map(|at| Position::offset(at + 1_000));
+    let beyond = came[0]
+        .position
+        .as_offset()
+        .map(|at| Position::offset(at + 1_000));
     if let Some(beyond) = beyond {
         let to = Point::Positions(vec![(came[0].partition.clone(), beyond)]);
         let answer = ctx.within("seek beyond the end", consumer.seek(to)).await?;
-        refused(answer, ErrorKind::OutOfRange, ctx.hub().name(), "a seek beyond the end")?;
+        refused(
+            answer,
+            ErrorKind::OutOfRange,
+            ctx.hub().name(),
+            "a seek beyond the end",
+        )?;
     }
     Ok(consumer.close().await?)
 }
 
 async fn closed_hub(ctx: Context) -> Outcome {
     let started = ctx.harness().start();
-    let hub = ctx.within("another hub", started).await?.map_err(Failure::new)?;
+    let hub = ctx
+        .within("another hub", started)
+        .await?
+        .map_err(Failure::new)?;
     let topic = ctx.name();
     hub.admin().create_topic(&TopicConfig::new(&topic)).await?;
     let opened = hub.producer(&topic, ProducerOptions::new());
@@ -91,11 +140,15 @@ async fn closed_hub(ctx: Context) -> Outcome {
     take(&ctx, &mut *consumer, 1, "the event").await?;
     ctx.within("the hub to close", hub.close()).await??;
     let (kind, name) = (ErrorKind::Closed, hub.name());
-    let answer = ctx.within("submit", producer.submit(vec![named("k", "1")])).await?;
+    let answer = ctx
+        .within("submit", producer.submit(vec![named("k", "1")]))
+        .await?;
     refused(answer, kind, name, "a submit after the hub closed")?;
     let answer = ctx.within("receive", consumer.receive(1)).await?;
     refused(answer, kind, name, "a receive after the hub closed")?;
-    let answer = ctx.within("a producer", hub.producer(&topic, ProducerOptions::new())).await?;
+    let answer = ctx
+        .within("a producer", hub.producer(&topic, ProducerOptions::new()))
+        .await?;
     refused(answer, kind, name, "a producer after the hub closed")?;
     ctx.within("the hub to close again", hub.close()).await??;
     Ok(())

@@ -12,11 +12,24 @@ use anyhub_core::{
 use std::sync::Arc;
 
 pub(super) const TRIALS: &[Trial] = &[
-    trial!("C14_overtaken_by_retention_is_told_once", told_once, [], |can| can.overtaken),
-    trial!("C14_a_seek_to_what_is_gone_is_out_of_range", out_of_range, [22], |can| {
-        can.overtaken && can.positions
-    }),
-    trial!("C14_undeclared_overtaking_is_not_told", not_told, [], |can| !can.overtaken),
+    trial!(
+        "C14_overtaken_by_retention_is_told_once",
+        told_once,
+        [],
+        |can| can.overtaken
+    ),
+    trial!(
+        "C14_a_seek_to_what_is_gone_is_out_of_range",
+        out_of_range,
+        [22],
+        |can| { can.overtaken && can.positions }
+    ),
+    trial!(
+        "C14_undeclared_overtaking_is_not_told",
+        not_told,
+        [],
+        |can| !can.overtaken
+    ),
 ];
 
 /// What retention has done to a group that was away: where it stood, and what is kept now.
@@ -39,7 +52,12 @@ async fn overtaken(ctx: &Context) -> Outcome<Option<Overtaken>> {
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     let mut consumer = ctx.consumer(&topic, ctx.member(&group)).await?;
-    publish(ctx, &*producer, vec![named("k", "0"), named("k", "1"), named("k", "2")]).await?;
+    publish(
+        ctx,
+        &*producer,
+        vec![named("k", "0"), named("k", "1"), named("k", "2")],
+    )
+    .await?;
     let came = take(ctx, &mut *consumer, 3, "the first events").await?;
     consumer.acks().ack(&[came[0].token]);
     ctx.within("close", consumer.close()).await??;
@@ -52,11 +70,17 @@ async fn overtaken(ctx: &Context) -> Outcome<Option<Overtaken>> {
     let (first, next) = ctx
         .until("retention to go past the checkpoint", async || {
             let info = admin.describe_topic(&topic).await?;
-            let kept = info.partitions.into_iter().find(|info| info.partition == partition);
+            let kept = info
+                .partitions
+                .into_iter()
+                .find(|info| info.partition == partition);
             let (first, next) = kept
                 .and_then(|kept| kept.first.zip(kept.next))
                 .ok_or_else(|| Failure::new("the hub does not tell what it keeps"))?;
-            Ok(first.cmp_in_partition(&due).is_gt().then_some((first, next)))
+            Ok(first
+                .cmp_in_partition(&due)
+                .is_gt()
+                .then_some((first, next)))
         })
         .await?;
     let consumer = ctx.consumer(&topic, ctx.member(&group)).await?;
@@ -83,16 +107,30 @@ async fn told_once(ctx: Context) -> Outcome {
     let last = case.next.as_offset().map(|next| next - 1);
     let follow = |batch: Batch, due: &mut Position, told: &mut u32| -> Outcome<bool> {
         for change in &batch.changes {
-            let Change::Overtaken { partition, from, to } = change else { continue };
+            let Change::Overtaken {
+                partition,
+                from,
+                to,
+            } = change
+            else {
+                continue;
+            };
             *told += 1;
             ensure_eq!(*partition, case.partition, "where it happened");
             ensure_eq!(*from, *due, "the position that was due");
-            ensure!(to.cmp_in_partition(from).is_gt(), "overtaken from {from} to {to}");
+            ensure!(
+                to.cmp_in_partition(from).is_gt(),
+                "overtaken from {from} to {to}"
+            );
             due.clone_from(to);
         }
         for delivery in &batch.deliveries {
             let at = &delivery.position;
-            ensure_eq!(*at, *due, "the next position, after overtaking was told {told} times");
+            ensure_eq!(
+                *at,
+                *due,
+                "the next position, after overtaking was told {told} times"
+            );
             if at.as_offset() >= last {
                 return Ok(true);
             }
@@ -110,7 +148,12 @@ async fn told_once(ctx: Context) -> Outcome {
             break;
         }
     }
-    ensure!(told > 0, "overtaking was not told: {} was due, {} is kept", case.due, case.first);
+    ensure!(
+        told > 0,
+        "overtaking was not told: {} was due, {} is kept",
+        case.due,
+        case.first
+    );
     Ok(case.consumer.close().await?)
 }
 
@@ -118,16 +161,33 @@ async fn out_of_range(ctx: Context) -> Outcome {
     let Some(mut case) = overtaken(&ctx).await? else {
         return Err(nothing_to_wait_for());
     };
-    take(&ctx, &mut *case.consumer, 1, "an event, so that the partition is owned").await?;
+    take(
+        &ctx,
+        &mut *case.consumer,
+        1,
+        "an event, so that the partition is owned",
+    )
+    .await?;
     let gone = Point::Positions(vec![(case.partition.clone(), case.due.clone())]);
-    let answer = ctx.within("seek to what is gone", case.consumer.seek(gone)).await?;
+    let answer = ctx
+        .within("seek to what is gone", case.consumer.seek(gone))
+        .await?;
     let kind = answer.err().map(|error| error.kind());
-    ensure_eq!(kind, Some(ErrorKind::OutOfRange), "the answer to a seek to what is gone");
+    ensure_eq!(
+        kind,
+        Some(ErrorKind::OutOfRange),
+        "the answer to a seek to what is gone"
+    );
     // It is not stuck by that.
-    ctx.within("seek to the start", case.consumer.seek(Point::Start)).await??;
+    ctx.within("seek to the start", case.consumer.seek(Point::Start))
+        .await??;
     let came = take(&ctx, &mut *case.consumer, 1, "the first event that is kept").await?;
     let at = &came[0].position;
-    ensure!(at.cmp_in_partition(&case.first).is_ge(), "{at} came, {} is kept", case.first);
+    ensure!(
+        at.cmp_in_partition(&case.first).is_ge(),
+        "{at} came, {} is kept",
+        case.first
+    );
     Ok(case.consumer.close().await?)
 }
 
@@ -139,9 +199,17 @@ async fn not_told(ctx: Context) -> Outcome {
     while came < 5 {
         // Retention goes on: there has to be something that it has not taken yet.
         publish(&ctx, &*case.producer, vec![named("k", "later")]).await?;
-        let batch = ctx.within("what is kept", case.consumer.receive(10)).await??;
-        let told = batch.changes.iter().any(|change| matches!(change, Change::Overtaken { .. }));
-        ensure!(!told, "overtaking was told by a hub that does not declare it");
+        let batch = ctx
+            .within("what is kept", case.consumer.receive(10))
+            .await??;
+        let told = batch
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::Overtaken { .. }));
+        ensure!(
+            !told,
+            "overtaking was told by a hub that does not declare it"
+        );
         came += batch.deliveries.len();
     }
     Ok(case.consumer.close().await?)

@@ -17,11 +17,18 @@ pub(super) const TRIALS: &[Trial] = &[
     trial!("C8_seek_moves_to_each_point", each_point),
     trial!("C8_seek_is_durable_before_it_returns", durable),
     trial!("C8_seek_stales_every_token", stales),
-    trial!("C8_nothing_fetched_before_a_seek_comes_after_it", nothing_fetched),
-    trial!("C8_partitions_not_named_stay", others_stay, [], |can| can.positions),
-    trial!("C8_an_exclusive_seek_moves_its_own_partitions", exclusive, [], |can| {
-        can.assignment == Assignment::Exclusive
-    }),
+    trial!(
+        "C8_nothing_fetched_before_a_seek_comes_after_it",
+        nothing_fetched
+    ),
+    trial!("C8_partitions_not_named_stay", others_stay, [], |can| can
+        .positions),
+    trial!(
+        "C8_an_exclusive_seek_moves_its_own_partitions",
+        exclusive,
+        [],
+        |can| { can.assignment == Assignment::Exclusive }
+    ),
     trial!("C8_a_shared_seek_moves_the_group", shared, [], |can| {
         can.assignment == Assignment::Shared
     }),
@@ -33,24 +40,35 @@ async fn each_point(ctx: Context) -> Outcome {
     for options in [ctx.member(&ctx.name()), ctx.reader()] {
         let mut consumer = ctx.consumer(&topic, options).await?;
         let came = take(&ctx, &mut *consumer, 20, "all events").await?;
-        ctx.within("seek to the start", consumer.seek(Point::Start)).await??;
+        ctx.within("seek to the start", consumer.seek(Point::Start))
+            .await??;
         let first = take(&ctx, &mut *consumer, 1, "the first event of all").await?;
-        ensure_eq!(names(&first), ["0"], "the first event after a seek to the start");
+        ensure_eq!(
+            names(&first),
+            ["0"],
+            "the first event after a seek to the start"
+        );
         if ctx.hub().capabilities().positions {
             for nth in [13, 4] {
                 let at = (came[nth].partition.clone(), came[nth].position.clone());
                 let to = Point::Positions(vec![at]);
-                ctx.within("seek to a position", consumer.seek(to)).await??;
+                ctx.within("seek to a position", consumer.seek(to))
+                    .await??;
                 let next = take(&ctx, &mut *consumer, 2, "two events from a position").await?;
                 let due = [nth.to_string(), (nth + 1).to_string()];
                 ensure_eq!(names(&next), due, "the events from a position on");
             }
         }
-        ctx.within("seek to the end", consumer.seek(Point::End)).await??;
+        ctx.within("seek to the end", consumer.seek(Point::End))
+            .await??;
         let later = ctx.name();
         publish(&ctx, &*producer, vec![named("k", later.clone())]).await?;
         let next = take(&ctx, &mut *consumer, 1, "an event after the end").await?;
-        ensure_eq!(names(&next), [later], "the first event after a seek to the end");
+        ensure_eq!(
+            names(&next),
+            [later],
+            "the first event after a seek to the end"
+        );
         ctx.within("close", consumer.close()).await??;
     }
     Ok(())
@@ -72,7 +90,13 @@ async fn durable(ctx: Context) -> Outcome {
     }
     for (to, due) in points {
         let mut consumer = ctx.consumer(&topic, never_by_itself(&ctx, &group)).await?;
-        take(&ctx, &mut *consumer, 1, "an event, so that the partition is owned").await?;
+        take(
+            &ctx,
+            &mut *consumer,
+            1,
+            "an event, so that the partition is owned",
+        )
+        .await?;
         ctx.within("seek", consumer.seek(to)).await??;
         drop(consumer);
         resumes_at(&ctx, &topic, &group, due).await?;
@@ -89,7 +113,11 @@ async fn stales(ctx: Context) -> Outcome {
         consumer.acks().ack(&tokens(&acked[..3]));
         given.extend(tokens(&acked));
         ctx.within("seek", consumer.seek(to.clone())).await??;
-        ensure_eq!(consumer.acks().ack(&given), 0, "valid tokens after a seek to {to:?}");
+        ensure_eq!(
+            consumer.acks().ack(&given),
+            0,
+            "valid tokens after a seek to {to:?}"
+        );
         let open: usize = consumer.assignment().iter().map(|own| own.unfinished).sum();
         ensure_eq!(open, 0, "unfinished events right after a seek to {to:?}");
     }
@@ -103,14 +131,24 @@ async fn nothing_fetched(ctx: Context) -> Outcome {
     for round in 0..5 {
         // The hub has fetched far ahead of this.
         take(&ctx, &mut *consumer, 3, "the first events").await?;
-        ctx.within("seek to the end", consumer.seek(Point::End)).await??;
+        ctx.within("seek to the end", consumer.seek(Point::End))
+            .await??;
         let later = format!("later {round}");
         publish(&ctx, &*producer, vec![named("k", later.clone())]).await?;
         let next = take(&ctx, &mut *consumer, 1, "an event after the end").await?;
-        ensure_eq!(names(&next), [later], "the first event after a seek to the end");
-        ctx.within("seek to the start", consumer.seek(Point::Start)).await??;
+        ensure_eq!(
+            names(&next),
+            [later],
+            "the first event after a seek to the end"
+        );
+        ctx.within("seek to the start", consumer.seek(Point::Start))
+            .await??;
         let next = take(&ctx, &mut *consumer, 1, "the first event").await?;
-        ensure_eq!(names(&next), ["0"], "the first event after a seek to the start");
+        ensure_eq!(
+            names(&next),
+            ["0"],
+            "the first event after a seek to the start"
+        );
     }
     Ok(consumer.close().await?)
 }
@@ -118,24 +156,49 @@ async fn nothing_fetched(ctx: Context) -> Outcome {
 async fn others_stay(ctx: Context) -> Outcome {
     let topic = ctx.topic(2).await?;
     let producer = ctx.producer(&topic).await?;
-    let events = (0..60).map(|nth| named(&format!("k{nth}"), nth.to_string())).collect();
+    let events = (0..60)
+        .map(|nth| named(&format!("k{nth}"), nth.to_string()))
+        .collect();
     publish(&ctx, &*producer, events).await?;
     let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
     let came = take(&ctx, &mut *consumer, 60, "all events").await?;
     let moved = came[0].partition.clone();
     let to = Point::Positions(vec![(moved.clone(), came[0].position.clone())]);
     let (again, stay): (Vec<_>, Vec<_>) = came.iter().partition(|came| came.partition == moved);
-    ensure!(!stay.is_empty(), "60 keys all stand in one partition of two");
-    ctx.within("seek in one partition", consumer.seek(to)).await??;
+    ensure!(
+        !stay.is_empty(),
+        "60 keys all stand in one partition of two"
+    );
+    ctx.within("seek in one partition", consumer.seek(to))
+        .await??;
     let kept: Vec<_> = stay.iter().map(|delivery| delivery.token).collect();
-    ensure_eq!(consumer.acks().ack(&kept), kept.len(), "valid tokens of the partition that stays");
-    let replayed = take(&ctx, &mut *consumer, again.len(), "the partition that was moved").await?;
+    ensure_eq!(
+        consumer.acks().ack(&kept),
+        kept.len(),
+        "valid tokens of the partition that stays"
+    );
+    let replayed = take(
+        &ctx,
+        &mut *consumer,
+        again.len(),
+        "the partition that was moved",
+    )
+    .await?;
     let due: Vec<_> = again.iter().map(|delivery| name(delivery)).collect();
-    ensure_eq!(names(&replayed), due, "what comes after a seek in one partition");
-    let events = (0..20).map(|nth| named(&format!("k{nth}"), "after")).collect();
+    ensure_eq!(
+        names(&replayed),
+        due,
+        "what comes after a seek in one partition"
+    );
+    let events = (0..20)
+        .map(|nth| named(&format!("k{nth}"), "after"))
+        .collect();
     publish(&ctx, &*producer, events).await?;
     let next = names(&take(&ctx, &mut *consumer, 20, "events after the seek").await?);
-    ensure!(next.iter().all(|name| name == "after"), "old events came again: {next:?}");
+    ensure!(
+        next.iter().all(|name| name == "after"),
+        "old events came again: {next:?}"
+    );
     Ok(consumer.close().await?)
 }
 
@@ -148,7 +211,9 @@ async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<Partition>; 3]> {
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     let events = |name: &'static str| {
-        (0..EVENTS).map(move |nth| named(&format!("k{nth}"), name)).collect::<Vec<_>>()
+        (0..EVENTS)
+            .map(move |nth| named(&format!("k{nth}"), name))
+            .collect::<Vec<_>>()
     };
     let mut party = Party::new();
     let first = party.join(ctx.consumer(&topic, ctx.member(&group)).await?);
@@ -162,7 +227,12 @@ async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<Partition>; 3]> {
     party
         .receive_until(ctx, 50, what, |nth, batch, _| {
             came += batch.deliveries.len();
-            all.extend(batch.deliveries.iter().map(|delivery| delivery.partition.clone()));
+            all.extend(
+                batch
+                    .deliveries
+                    .iter()
+                    .map(|delivery| delivery.partition.clone()),
+            );
             if let Some(Ok(acks)) = acks.get(nth) {
                 acks.ack(&batch.tokens());
             }
@@ -175,7 +245,11 @@ async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<Partition>; 3]> {
         .filter(|(nth, _)| *nth == first)
         .flat_map(|(_, owned)| owned)
         .collect();
-    ctx.within("seek of one member", party.member(first)?.seek(Point::Start)).await??;
+    ctx.within(
+        "seek of one member",
+        party.member(first)?.seek(Point::Start),
+    )
+    .await??;
     publish(ctx, &*producer, events("second")).await?;
     let (mut again, mut later) = (HashSet::new(), 0);
     party
@@ -196,12 +270,20 @@ async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<Partition>; 3]> {
 
 async fn exclusive(ctx: Context) -> Outcome {
     let [again, own, _] = seek_of_one(&ctx).await?;
-    ensure_eq!(again, own, "partitions that came again after a seek of their owner alone");
+    ensure_eq!(
+        again,
+        own,
+        "partitions that came again after a seek of their owner alone"
+    );
     Ok(())
 }
 
 async fn shared(ctx: Context) -> Outcome {
     let [again, _, all] = seek_of_one(&ctx).await?;
-    ensure_eq!(again, all, "partitions that came again after a seek of the group");
+    ensure_eq!(
+        again,
+        all,
+        "partitions that came again after a seek of the group"
+    );
     Ok(())
 }

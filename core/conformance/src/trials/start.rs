@@ -16,10 +16,18 @@ use tokio::time::sleep;
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!("C7_each_start_begins_where_it_says", each_start),
-    trial!("C7_start_counts_only_without_a_checkpoint", without_checkpoint),
+    trial!(
+        "C7_start_counts_only_without_a_checkpoint",
+        without_checkpoint
+    ),
     trial!("C7_end_is_made_concrete", concrete_end),
     trial!("C7_a_consumer_sees_what_comes_after_it_opened", sees_later),
-    trial!("C7_new_partitions_start_at_their_beginning", new_partitions, [], |can| can.resize),
+    trial!(
+        "C7_new_partitions_start_at_their_beginning",
+        new_partitions,
+        [],
+        |can| can.resize
+    ),
 ];
 
 async fn each_start(ctx: Context) -> Outcome {
@@ -76,13 +84,21 @@ async fn concrete_end(ctx: Context) -> Outcome {
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     // Opened at the end, and closed without having received anything.
-    let mut first = ctx.consumer(&topic, ctx.member(&group).start(Point::End)).await?;
+    let mut first = ctx
+        .consumer(&topic, ctx.member(&group).start(Point::End))
+        .await?;
     ctx.within("close", first.close()).await??;
     publish(&ctx, &*producer, vec![named("k", "between")]).await?;
-    let mut next = ctx.consumer(&topic, ctx.member(&group).start(Point::End)).await?;
+    let mut next = ctx
+        .consumer(&topic, ctx.member(&group).start(Point::End))
+        .await?;
     publish(&ctx, &*producer, vec![named("k", "after")]).await?;
     let came = take(&ctx, &mut *next, 1, "the first event after the end").await?;
-    ensure_eq!(names(&came), ["between"], "the first event after the end was made concrete");
+    ensure_eq!(
+        names(&came),
+        ["between"],
+        "the first event after the end was made concrete"
+    );
     Ok(next.close().await?)
 }
 
@@ -96,7 +112,13 @@ async fn sees_later(ctx: Context) -> Outcome {
         let due: HashSet<String> = (0..6).map(|nth| format!("{round}/{nth}")).collect();
         let events = due.iter().map(|name| named(name, name.clone())).collect();
         publish(&ctx, &*producer, events).await?;
-        let came = take(&ctx, &mut *reader, 6, "events published right after opening").await?;
+        let came = take(
+            &ctx,
+            &mut *reader,
+            6,
+            "events published right after opening",
+        )
+        .await?;
         let came: HashSet<String> = names(&came).into_iter().collect();
         ensure_eq!(came, due, "what came after opening at the end");
         ctx.within("close", reader.close()).await??;
@@ -115,13 +137,26 @@ async fn new_partitions(ctx: Context) -> Outcome {
     // Written before the consumer can know of the partitions; a new producer knows them.
     let producer = ctx.producer(&topic).await?;
     let mut due: Vec<String> = (0..60).map(|nth| nth.to_string()).collect();
-    let events = due.iter().map(|nth| named(&format!("k{nth}"), nth.clone())).collect();
+    let events = due
+        .iter()
+        .map(|nth| named(&format!("k{nth}"), nth.clone()))
+        .collect();
     publish(&ctx, &*producer, events).await?;
-    let came = take(&ctx, &mut *consumer, 60, "all events of the old and the new partitions");
+    let came = take(
+        &ctx,
+        &mut *consumer,
+        60,
+        "all events of the old and the new partitions",
+    );
     let came = came.await?;
-    let partitions: HashSet<Partition> =
-        came.iter().map(|delivery| delivery.partition.clone()).collect();
-    ensure!(partitions.len() > 1, "the events all stand in one partition after the resize");
+    let partitions: HashSet<Partition> = came
+        .iter()
+        .map(|delivery| delivery.partition.clone())
+        .collect();
+    ensure!(
+        partitions.len() > 1,
+        "the events all stand in one partition after the resize"
+    );
     let mut came = names(&came);
     came.sort();
     due.sort();

@@ -3,19 +3,24 @@
 use super::{Trial, trial};
 use crate::{
     Context, Failure, Outcome,
+    failure::ensure_eq,
     ledger::Ledger,
-    reading::{read_back},
+    reading::{Ends, read_back},
     stamp::Stamp,
 };
+use anyhub_core::{Partition, Position};
 use rand::RngExt;
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use tokio::sync::Notify;
 
-pub(super) const TRIALS: &[Trial] = &[
-    trial!("Checks_01_to_11_every_event_is_delivered_once_in_order", deliver, [
-        1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
-    ]),
-];
+pub(super) const TRIALS: &[Trial] = &[trial!(
+    "Checks_01_to_11_every_event_is_delivered_once_in_order",
+    deliver,
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+)];
 
 async fn deliver(ctx: Context) -> Outcome {
     const KEYS: u32 = 50;
@@ -39,10 +44,16 @@ async fn deliver(ctx: Context) -> Outcome {
                         let seq = &mut seqs[key as usize];
                         *seq += 1;
                         id += 1;
-                        Stamp { key: Some(key), seq: *seq, id }
+                        Stamp {
+                            key: Some(key),
+                            seq: *seq,
+                            id,
+                        }
                     })
                     .collect();
-                let batch = stamps.iter().map(|stamp| stamp.event(rng.random_range(0..50)));
+                let batch = stamps
+                    .iter()
+                    .map(|stamp| stamp.event(rng.random_range(0..50)));
                 let submit = producer.submit(batch.collect());
                 sends.push((stamps, ctx.within("a batch to be admitted", submit).await??));
             }
@@ -58,17 +69,30 @@ async fn deliver(ctx: Context) -> Outcome {
     let mut ledger = Ledger::new();
     let mut came = 0;
     let acks = consumer.acks();
-    let mut done = false;
-    // Read until the writer is done and as many have come, or nothing more comes for a while.
-    while came < events || !done {
-        ctx.waiting_for(format!("delivery {came} of {events}"));
+    let mut last: HashMap<Partition, Position> = HashMap::new();
+    // Read until the writer is done and its last events have come, or nothing more comes.
+    let mut ends: Option<Ends> = None;
+    while came < events || ends.is_none() {
+        if let Some(ends) = &mut ends {
+            last.iter()
+                .for_each(|(partition, at)| ends.reached(partition, at));
+            if ends.all_reached() {
+                break;
+            }
+        }
         tokio::select! {
-            () = written.notified(), if !done => done = true,
-            batch = ctx.within("the next delivery", consumer.receive(rng.random_range(1..500))) => {
+            () = written.notified(), if ends.is_none() => ends = Some(Ends::of(&ctx, &topic).await?),
+            batch = ctx.within(
+                format!("delivery {came} of {events}"),
+                consumer.receive(rng.random_range(1..500)),
+            ) => {
                 let Ok(batch) = batch else { break };
                 let batch = batch?;
                 ledger.changed(0, &batch.changes);
-                batch.deliveries.iter().for_each(|delivery| ledger.came(0, delivery));
+                for delivery in &batch.deliveries {
+                    ledger.came(0, delivery);
+                    last.insert(delivery.partition.clone(), delivery.position.clone());
+                }
                 came += batch.deliveries.len() as u32;
                 acks.ack(&batch.tokens());
             }
@@ -79,18 +103,24 @@ async fn deliver(ctx: Context) -> Outcome {
         ledger.sent(stamp, outcome);
     }
     ctx.within("close", consumer.close()).await??;
+    let verdict = ledger.verdict();
     // A fresh full drain: what is missing is either not in the log, or the consumer lost it.
-    let log = read_back(&ctx, &topic).await?;
-    let kept: HashSet<u32> =
-        log.iter().filter_map(|delivery| Some(Stamp::read(&delivery.event)?.id)).collect();
+    let log = read_back(&ctx, &topic).await;
+    let Err(failure) = verdict else {
+        ensure_eq!(log?.len(), ledger.written(), "events in the log");
+        return Ok(());
+    };
+    let Ok(log) = log else { return Err(failure) };
+    let stamps = log
+        .iter()
+        .filter_map(|delivery| Stamp::read(&delivery.event));
+    let kept: HashSet<u32> = stamps.map(|stamp| stamp.id).collect();
     let lost = ledger.lost();
     let in_log = lost.iter().filter(|id| kept.contains(id)).count();
     let (open, seen) = ledger.indeterminate();
-    ledger.verdict().map_err(|failure| {
-        Failure::new(format!(
-            "{failure}; of the lost {in_log} are in the log and {} are not; {open} indeterminate, \
-             {seen} of them seen",
-            lost.len() - in_log
-        ))
-    })
+    Err(Failure::new(format!(
+        "{failure}; of the lost {in_log} are in the log and {} are not; {open} indeterminate, {seen} \
+         of them seen",
+        lost.len() - in_log
+    )))
 }

@@ -8,14 +8,17 @@
 //! Names are checked before anything runs; a value that is missing afterwards, because its hub was skipped or failed, makes the
 //! assertion false.
 
+mod place;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
 
+use place::{Kind, Place, number, show};
+
 use crate::nearest::hint;
 use crate::report::{self, Hub, Report, Status};
-use crate::units;
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,13 +27,6 @@ pub struct Assertion {
     left: Place,
     op: Op,
     right: Right,
-}
-
-/// A value in the report: `hub.path.to.field`.
-#[derive(Debug, Clone, PartialEq)]
-struct Place {
-    hub: String,
-    path: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -64,15 +60,26 @@ impl FromStr for Assertion {
 
     /// Reads an expression. The fields are checked against the report's shape here, the hubs by [`Assertion::check`].
     fn from_str(text: &str) -> Result<Self, String> {
-        let (op, left, right) = split(text)
-            .ok_or_else(|| format!("`{text}` has no operator: write `HUB.FIELD < VALUE` with <, <=, >, >=, == or !="))?;
+        let (op, left, right) = split(text).ok_or_else(|| {
+            format!(
+                "'{text}' has no operator: write 'HUB.FIELD < VALUE' with <, <=, >, >=, == or !="
+            )
+        })?;
         let left = Place::parse(left)?;
         let right = right_side(&left, right)?;
         let ordered = !matches!(op, Op::Equal | Op::NotEqual);
         if ordered && matches!(left.kind()?, Kind::Word) {
-            return Err(format!("`{}` is no number: compare it with == or !=", left.field()));
+            return Err(format!(
+                "'{}' is no number: compare it with == or !=",
+                left.field()
+            ));
         }
-        Ok(Self { text: text.trim().to_owned(), left, op, right })
+        Ok(Self {
+            text: text.trim().to_owned(),
+            left,
+            op,
+            right,
+        })
     }
 }
 
@@ -87,11 +94,22 @@ impl Assertion {
             if place.hub != "*" && !hubs.contains(&place.hub) {
                 let known = hubs.iter().map(String::as_str);
                 let hint = hint(&place.hub, known);
-                return Err(format!("`{}`: no hub `{}` in this run (it has {}){hint}", self.text, place.hub, hubs.join(", ")));
+                return Err(format!(
+                    "'{}': no hub '{}' in this run (it has {}){hint}",
+                    self.text,
+                    place.hub,
+                    hubs.join(", ")
+                ));
             }
-            for (phase, member) in [(report::Phase::Latency, "latency"), (report::Phase::Throughput, "throughput")] {
+            for (phase, member) in [
+                (report::Phase::Latency, "latency"),
+                (report::Phase::Throughput, "throughput"),
+            ] {
                 if place.path[0] == member && !phases.contains(&phase) {
-                    return Err(format!("`{}`: the {member} phase is not run, see --phase", self.text));
+                    return Err(format!(
+                        "'{}': the {member} phase is not run, see --phase",
+                        self.text
+                    ));
                 }
             }
         }
@@ -101,7 +119,11 @@ impl Assertion {
     /// Judges the finished report; an outcome for each hub that the left side names.
     pub fn judge(&self, report: &Report) -> Vec<Outcome> {
         let hubs = report.hubs.iter().filter(|hub| {
-            if self.left.hub == "*" { hub.status != Status::Skipped } else { hub.name == self.left.hub }
+            if self.left.hub == "*" {
+                hub.status != Status::Skipped
+            } else {
+                hub.name == self.left.hub
+            }
         });
         let outcomes: Vec<_> = hubs.map(|hub| self.judge_hub(hub, report)).collect();
         if outcomes.is_empty() {
@@ -129,92 +151,27 @@ impl Assertion {
         let actual_text = match (&actual, hub.status) {
             (Value::Null, Status::Ok) => "it has no value".to_owned(),
             (Value::Null, status) => {
-                format!("it has no value, {} was {}: {}", hub.name, status.as_str(), hub.why.as_deref().unwrap_or("no reason"))
+                format!(
+                    "it has no value, {} was {}: {}",
+                    hub.name,
+                    status.as_str(),
+                    hub.why.as_deref().unwrap_or("no reason")
+                )
             }
             (value, _) => format!("it is {}", show(&self.left.path, value)),
         };
         let held = self.op.holds(&actual, &right);
         let word = if held { "ok" } else { "failed" };
-        Outcome { held, line: format!("assertion {word}: {subject} {expected}: {actual_text}") }
+        Outcome {
+            held,
+            line: format!("assertion {word}: {subject} {expected}: {actual_text}"),
+        }
     }
 }
 
 impl fmt::Display for Assertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-enum Kind {
-    Number,
-    Word,
-}
-
-impl Place {
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = text.trim().split('.').map(str::to_owned);
-        let hub = parts.next().filter(|hub| !hub.is_empty());
-        let path: Vec<_> = parts.collect();
-        match hub {
-            Some(hub) if !path.is_empty() => {
-                let place = Self { hub, path };
-                place.kind()?;
-                Ok(place)
-            }
-            _ => Err(format!("`{}` is no HUB.FIELD such as kafka.delivery.lost", text.trim())),
-        }
-    }
-
-    fn field(&self) -> String {
-        self.path.join(".")
-    }
-
-    /// What stands there in a full report; an error names the nearest field.
-    fn kind(&self) -> Result<Kind, String> {
-        // What a provider bills has the provider's own names.
-        if self.path[0] == "usage" && self.path.len() == 2 && self.path[1] != "counted" {
-            return Ok(Kind::Number);
-        }
-        let shape = shape();
-        let mut here = &shape;
-        for (depth, name) in self.path.iter().enumerate() {
-            let Some(next) = here.get(name) else {
-                return Err(self.unknown(&shape, here, depth));
-            };
-            here = next;
-        }
-        match here {
-            Value::Number(_) => Ok(Kind::Number),
-            Value::String(_) | Value::Bool(_) => Ok(Kind::Word),
-            Value::Object(members) => {
-                let names: Vec<_> = members.keys().map(String::as_str).collect();
-                Err(format!("`{}` is a group: name one of its fields, {}", self.field(), names.join(", ")))
-            }
-            _ => Err(format!("`{}` is a list, it can't be compared", self.field())),
-        }
-    }
-
-    fn unknown(&self, shape: &Value, here: &Value, depth: usize) -> String {
-        let field = self.field();
-        let mut all = Vec::new();
-        leaves(shape, "", &mut all);
-        let mut told = hint(&field, all.iter().map(String::as_str));
-        if told.is_empty() && let Value::Object(members) = here {
-            let names: Vec<_> = members.keys().map(String::as_str).collect();
-            told = format!("; here stand {}", names.join(", "));
-        }
-        format!("unknown field `{}` in `{field}`{told}", self.path[depth])
-    }
-
-    fn value_in(&self, hub: &Hub) -> Value {
-        let hub = serde_json::to_value(hub).unwrap_or(Value::Null);
-        self.path.iter().try_fold(&hub, |here, name| here.get(name)).cloned().unwrap_or(Value::Null)
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.hub, self.field())
     }
 }
 
@@ -253,7 +210,10 @@ impl Op {
 
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::ALL.iter().find(|(_, op)| op == self).map_or("", |(name, _)| name);
+        let name = Self::ALL
+            .iter()
+            .find(|(_, op)| op == self)
+            .map_or("", |(name, _)| name);
         f.write_str(name)
     }
 }
@@ -261,14 +221,18 @@ impl fmt::Display for Op {
 /// At the first operator: `==` before `=`, `<=` before `<`.
 fn split(text: &str) -> Option<(Op, &str, &str)> {
     let at = text.find(['<', '>', '=', '!'])?;
-    let (name, op) = Op::ALL.into_iter().find(|(name, _)| text[at..].starts_with(name))?;
+    let (name, op) = Op::ALL
+        .into_iter()
+        .find(|(name, _)| text[at..].starts_with(name))?;
     Some((op, &text[..at], &text[at + name.len()..]))
 }
 
 fn right_side(left: &Place, text: &str) -> Result<Right, String> {
     let text = text.trim().trim_matches(['"', '\'']);
     if text.is_empty() {
-        return Err(format!("`{left}` is compared with nothing: give a value after the operator"));
+        return Err(format!(
+            "'{left}' is compared with nothing: give a value after the operator"
+        ));
     }
     match left.kind()? {
         Kind::Word => match Place::parse(text) {
@@ -280,80 +244,8 @@ fn right_side(left: &Place, text: &str) -> Result<Right, String> {
             Err(_) if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.contains('.') => {
                 Place::parse(text).map(Right::Place)
             }
-            Err(told) => Err(format!("{told}, which `{}` is compared with", left.field())),
+            Err(told) => Err(format!("{told}, which '{}' is compared with", left.field())),
         },
-    }
-}
-
-/// A number in the unit of the field: microseconds for `_us`, or for a percentile inside one; see the module.
-fn number(field: &str, text: &str) -> Result<f64, String> {
-    if let Ok(plain) = text.replace('_', "").parse::<f64>() && plain.is_finite() {
-        return Ok(plain);
-    }
-    const OF_A_HISTOGRAM: [&str; 8] = ["min", "p50", "p90", "p99", "p999", "p9999", "max", "mean"];
-    if field.ends_with("_us") || OF_A_HISTOGRAM.contains(&field) {
-        units::parse_duration(text).map(|time| time.as_secs_f64() * 1e6)
-    } else if field.contains("bytes") {
-        units::parse_bytes(text).map(|n| n as f64)
-    } else if field.ends_with("_per_s") {
-        units::parse_rate(text)
-    } else if field.ends_with("_s") {
-        units::parse_duration(text).map(|time| time.as_secs_f64())
-    } else {
-        units::parse_count(text).map(|n| n as f64)
-    }
-}
-
-/// A value as the report has it, and readable beside it where that differs.
-fn show(path: &[String], value: &Value) -> String {
-    let Value::Number(number) = value else {
-        return value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    };
-    let plain = match number.as_f64() {
-        Some(n) if n.fract() == 0.0 => format!("{n:.0}"),
-        _ => number.to_string(),
-    };
-    let in_us = path.iter().any(|name| name.ends_with("_us")) && path.last().is_some_and(|f| f != "count" && f != "negative");
-    match number.as_f64() {
-        Some(n) if in_us && n >= 0.0 => format!("{plain} ({})", units::micros(n as u64)),
-        _ => plain,
-    }
-}
-
-/// A hub's object with everything there, for its names and types alone.
-fn shape() -> Value {
-    let hub = Hub {
-        name: String::new(),
-        provider: String::new(),
-        url: Some(String::new()),
-        ran_on: report::RanOn::Memory,
-        server: Some(String::new()),
-        client: Some(String::new()),
-        limits: report::Limits { on: false, quota: Some(String::new()) },
-        status: Status::Ok,
-        why: Some(String::new()),
-        latency: Some(report::Latency::default()),
-        throughput: Some(report::Throughput::default()),
-        runs: Vec::new(),
-        delivery: Some(report::Delivery::default()),
-        sentiment: Some(report::Sentiment { digest: Some(String::new()), ..Default::default() }),
-        usage: Some(report::Usage::default()),
-        cost: None,
-        process: Some(report::Process::default()),
-    };
-    serde_json::to_value(hub).unwrap_or(Value::Null)
-}
-
-fn leaves(value: &Value, prefix: &str, out: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                leaves(member, &path, out);
-            }
-        }
-        Value::Array(_) | Value::Null => {}
-        _ => out.push(prefix.to_owned()),
     }
 }
 
@@ -365,7 +257,14 @@ mod tests {
 
     fn judge(text: &str) -> (bool, String) {
         let outcomes = text.parse::<Assertion>().unwrap().judge(&sample());
-        (outcomes.iter().all(|o| o.held), outcomes.into_iter().map(|o| o.line).collect::<Vec<_>>().join("\n"))
+        (
+            outcomes.iter().all(|o| o.held),
+            outcomes
+                .into_iter()
+                .map(|o| o.line)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )
     }
 
     fn refuse(text: &str) -> String {
@@ -378,7 +277,10 @@ mod tests {
         assert!(judge("kafka.latency.end_to_end_us.p99 < 50000").0);
         let (held, line) = judge("kafka.latency.end_to_end_us.p99 <= 1ms");
         assert!(!held);
-        assert_eq!(line, "assertion failed: kafka.latency.end_to_end_us.p99 <= 1000 (1.00 ms): it is 12415 (12.4 ms)");
+        assert_eq!(
+            line,
+            "assertion failed: kafka.latency.end_to_end_us.p99 <= 1000 (1.00 ms): it is 12415 (12.4 ms)"
+        );
     }
 
     #[test]
@@ -386,7 +288,10 @@ mod tests {
         let (held, lines) = judge("*.delivery.lost == 0");
         assert!(!held, "the sample's broken hub lost events");
         assert_eq!(lines.lines().count(), 3, "{lines}");
-        assert!(lines.contains("broken.delivery.lost == 0: it is 3"), "{lines}");
+        assert!(
+            lines.contains("broken.delivery.lost == 0: it is 3"),
+            "{lines}"
+        );
     }
 
     #[test]
@@ -394,7 +299,10 @@ mod tests {
         assert!(judge("kafka.delivery.verdict == pass").0);
         assert!(judge("broken.delivery.verdict == \"fail\"").0);
         assert!(judge("kafka.sentiment.digest == memory.sentiment.digest").0);
-        assert!(judge("kafka.throughput.publish_events_per_s < memory.throughput.publish_events_per_s").0);
+        assert!(
+            judge("kafka.throughput.publish_events_per_s < memory.throughput.publish_events_per_s")
+                .0
+        );
         assert!(judge("kafka.throughput.receive_events_per_s >= 50k/s").0);
     }
 
@@ -403,15 +311,24 @@ mod tests {
         for text in ["away.delivery.lost == 0", "away.delivery.lost != 0"] {
             let (held, line) = judge(text);
             assert!(!held);
-            assert!(line.contains("it has no value, away was skipped: "), "{line}");
+            assert!(
+                line.contains("it has no value, away was skipped: "),
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn mistakes_are_named_with_the_nearest() {
-        assert!(refuse("kafka.latency.end_to_end_us.p95 < 1").contains("did you mean `latency.end_to_end_us.p9"));
-        assert!(refuse("kafka.delivery.lots == 0").contains("did you mean `delivery.lost`"));
-        assert!(refuse("kafka.latency.publish_us < 1").contains("is a group: name one of its fields, count"));
+        assert!(
+            refuse("kafka.latency.end_to_end_us.p95 < 1")
+                .contains("did you mean 'latency.end_to_end_us.p9")
+        );
+        assert!(refuse("kafka.delivery.lots == 0").contains("did you mean 'delivery.lost'"));
+        assert!(
+            refuse("kafka.latency.publish_us < 1")
+                .contains("is a group: name one of its fields, count")
+        );
         assert!(refuse("kafka.delivery.lost").contains("no operator"));
         assert!(refuse("kafka.delivery.lost = 0").contains("no operator"));
         assert!(refuse("lost == 0").contains("HUB.FIELD"));
@@ -426,9 +343,17 @@ mod tests {
         let hubs = ["memory".to_owned(), "kafka".to_owned()];
         let both = [report::Phase::Latency, report::Phase::Throughput];
         let lost: Assertion = "kafak.delivery.lost == 0".parse().unwrap();
-        assert!(lost.check(&hubs, &both).unwrap_err().contains("did you mean `kafka`"));
+        assert!(
+            lost.check(&hubs, &both)
+                .unwrap_err()
+                .contains("did you mean 'kafka'")
+        );
         let p99: Assertion = "kafka.latency.publish_us.p99 < 1s".parse().unwrap();
         assert!(p99.check(&hubs, &both).is_ok());
-        assert!(p99.check(&hubs, &both[1..]).unwrap_err().contains("--phase"));
+        assert!(
+            p99.check(&hubs, &both[1..])
+                .unwrap_err()
+                .contains("--phase")
+        );
     }
 }

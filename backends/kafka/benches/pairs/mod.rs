@@ -1,0 +1,137 @@
+//! Two ways to do one thing, measured in turns: the median of their ratio, and how sure it is.
+//! The same for every backend.
+
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant};
+
+/// What one run did.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    pub events: u64,
+    pub elapsed: Duration,
+    /// CPU time of the whole process meanwhile.
+    pub cpu: Duration,
+}
+
+impl Run {
+    pub fn rate(&self) -> f64 {
+        self.events as f64 / self.elapsed.as_secs_f64()
+    }
+
+    pub fn cpu_ns(&self) -> f64 {
+        self.cpu.as_nanos() as f64 / self.events as f64
+    }
+
+    /// Both runs as one.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            elapsed: self.elapsed + other.elapsed,
+            cpu: self.cpu + other.cpu,
+        }
+    }
+}
+
+/// A clock of time and of CPU time.
+pub struct Stopwatch {
+    began: Instant,
+    cpu: Duration,
+}
+
+impl Stopwatch {
+    pub fn start() -> Self {
+        Self {
+            began: Instant::now(),
+            cpu: cpu(),
+        }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub fn stop(&self, events: u64) -> Run {
+        Run {
+            events,
+            elapsed: self.began.elapsed(),
+            cpu: cpu() - self.cpu,
+        }
+    }
+}
+
+fn cpu() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// The runs of one comparison.
+#[derive(Debug, Default)]
+pub struct Pairs {
+    what: String,
+    ratios: Vec<f64>,
+    added_ns: Vec<f64>,
+}
+
+impl Pairs {
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes in a pair: the plain way, and the one under test.
+    pub fn push(&mut self, plain: Run, tested: Run) {
+        self.ratios.push(tested.rate() / plain.rate());
+        self.added_ns.push(tested.cpu_ns() - plain.cpu_ns());
+    }
+
+    /// `ratio WHAT MEDIAN LOW HIGH`: events per second, tested by plain, with the 95% interval.
+    pub fn ratio(&self) -> String {
+        let (median, low, high) = interval(&self.ratios);
+        format!("ratio {} {median:.2} {low:.2} {high:.2}", self.what)
+    }
+
+    /// `cpu_ns WHAT MEDIAN LOW HIGH`: CPU time added to each event, with the 95% interval.
+    pub fn cpu_ns(&self) -> String {
+        let (median, low, high) = interval(&self.added_ns);
+        format!("cpu_ns {} {median:.0} {low:.0} {high:.0}", self.what)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ratios.is_empty()
+    }
+}
+
+/// Samples drawn for a bootstrap.
+const RESAMPLES: usize = 10_000;
+
+/// The median, and the 2.5th and 97.5th percentile of the medians of samples drawn with
+/// replacement (Efron's percentile bootstrap); seeded, so that the same runs say the same.
+fn interval(values: &[f64]) -> (f64, f64, f64) {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = || {
+        // SplitMix64.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) as usize % values.len()
+    };
+    let mut medians: Vec<f64> = (0..RESAMPLES)
+        .map(|_| median((0..values.len()).map(|_| values[draw()]).collect()))
+        .collect();
+    medians.sort_by(f64::total_cmp);
+    let at = |part: f64| medians[((RESAMPLES - 1) as f64 * part).round() as usize];
+    (median(values.to_vec()), at(0.025), at(0.975))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        f64::midpoint(values[middle - 1], values[middle])
+    }
+}

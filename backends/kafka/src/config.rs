@@ -1,0 +1,323 @@
+use crate::{
+    error::{HUB, config},
+    property::{self, Role},
+};
+use anyhub_core::{Error, HubUrl, Result, Secret, nearest};
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError, types::RDKafkaConfRes};
+use serde::Deserialize;
+use std::{collections::BTreeMap, env, fs};
+use tracing::level_filters::LevelFilter;
+
+/// Where the brokers are, and how to talk to them.
+///
+/// A URL says the same: `kafka://host:9092,host2:9092/topic?property=value`. Properties are
+/// [librdkafka's](https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md), all
+/// but those that the options of a producer or consumer set; an unknown one is Config and names
+/// the nearest one. `properties=FILE` names a file of `name=value` lines, where passwords are
+/// better kept than in a URL. A property can also stand in the environment: `sasl.password` as
+/// `ANYHUB_KAFKA_SASL_PASSWORD`. The URL goes before the environment, and that before the file.
+///
+/// Values are never printed, since any of them may be secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct KafkaConfig {
+    /// The first brokers to ask, as `host:port,host:port`; 9092 where there is no port.
+    pub bootstrap: String,
+    /// librdkafka's properties.
+    #[serde(default)]
+    pub properties: BTreeMap<String, Secret>,
+}
+
+impl KafkaConfig {
+    /// These brokers and librdkafka's defaults.
+    pub fn new(bootstrap: impl Into<String>) -> Self {
+        Self {
+            bootstrap: bootstrap.into(),
+            properties: BTreeMap::new(),
+        }
+    }
+
+    /// Sets one of librdkafka's properties.
+    pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let value = Secret::new(value);
+        self.properties.insert(name.into(), value);
+        self
+    }
+
+    /// What a URL, the file that it names and the environment say. Config for an option that is
+    /// none, and for a file that can't be read.
+    pub fn from_url(url: &HubUrl) -> Result<Self> {
+        Self::gather(url, env::vars())
+    }
+
+    fn gather(url: &HubUrl, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        if url.authority().is_empty() {
+            return Err(config("the URL names no broker")
+                .with_advice("it looks like kafka://host:9092/topic"));
+        }
+        if url.authority().contains('@') {
+            return Err(config("the URL has a user before its brokers").with_advice(
+                "set sasl.mechanism, sasl.username and sasl.password, best in the environment \
+                 (ANYHUB_KAFKA_SASL_PASSWORD) or in a file (properties=FILE)",
+            ));
+        }
+        let mut properties = BTreeMap::new();
+        if let Some((_, file)) = url.options().find(|(name, _)| *name == FILE) {
+            read_file(file, &mut properties)?;
+        }
+        for (variable, value) in environment {
+            if let Some(name) = variable.strip_prefix(ENVIRONMENT) {
+                let property = property::names().find(|known| variable_name(known) == name);
+                let property = property.ok_or_else(|| unknown_variable(&variable))?;
+                properties.insert(property.to_owned(), Secret::new(value));
+            }
+        }
+        for (name, value) in url.options().filter(|(name, _)| *name != FILE) {
+            properties.insert(name.to_owned(), Secret::new(value));
+        }
+        Ok(Self {
+            bootstrap: url.authority().to_owned(),
+            properties,
+        })
+    }
+
+    /// Config if a property is unknown, is the backend's own, or has a value that can't be.
+    pub(crate) fn check(&self) -> Result<()> {
+        for (name, value) in &self.properties {
+            if property::role(name).is_none() {
+                return Err(unknown_property(name));
+            }
+            if let Some(instead) = property::refusal(name, value.expose()) {
+                return Err(
+                    config(format!("the property '{name}' can't be set here")).with_advice(instead)
+                );
+            }
+        }
+        if !self.is_idempotent()
+            && let Some(in_flight) = self.in_flight()
+            && in_flight != "1"
+        {
+            return Err(config("without idempotence, more than one request in flight loses the order of keys")
+                .with_advice("leave max.in.flight out, or set it to 1"));
+        }
+        for role in [Role::Producer, Role::Consumer] {
+            let made = self.client(role).create_native_config();
+            made.map_err(|error| refused_value(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a retry can't write an event twice.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        let value = self.properties.get("enable.idempotence");
+        value.is_none_or(|value| matches!(value.expose().trim(), "true" | "t" | "1"))
+    }
+
+    fn in_flight(&self) -> Option<&str> {
+        let names = ["max.in.flight", "max.in.flight.requests.per.connection"];
+        let value = names.iter().find_map(|name| self.properties.get(*name));
+        value.map(|value| value.expose().trim())
+    }
+
+    /// The settings of a client of this role, before what its options add.
+    pub(crate) fn client(&self, role: Role) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client.set_log_level(log_level());
+        client.set("bootstrap.servers", &self.bootstrap);
+        for (name, value) in defaults(role) {
+            client.set(*name, *value);
+        }
+        if role == Role::Producer && !self.is_idempotent() {
+            client.set("max.in.flight", "1");
+        }
+        for (name, value) in &self.properties {
+            if property::role(name).is_some_and(|property| role.takes(property)) {
+                client.set(name, value.expose());
+            }
+        }
+        client
+    }
+
+    /// A value that was set, as the number that it is.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.properties.get(name)?.expose().trim().parse().ok()
+    }
+
+    /// Whether the property was set.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.properties.contains_key(name)
+    }
+}
+
+/// Where we differ from librdkafka's defaults.
+fn defaults(role: Role) -> &'static [(&'static str, &'static str)] {
+    match role {
+        Role::Both => &[("client.id", "anyhub")],
+        Role::Producer => &[
+            ("client.id", "anyhub"),
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            // What Java does; librdkafka's own default puts keys elsewhere.
+            ("partitioner", "murmur2_random"),
+            // New partitions are seen within this; 5 min is librdkafka's default.
+            ("topic.metadata.refresh.interval.ms", "10000"),
+        ],
+        Role::Consumer => &[
+            ("client.id", "anyhub"),
+            ("topic.metadata.refresh.interval.ms", "10000"),
+            // A rebalance takes only what moves, and needs no answer from members that keep all.
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            // The default of 1 s starves any consumer a little slower than the network.
+            ("fetch.queue.backoff.ms", "2"),
+        ],
+    }
+}
+
+const FILE: &str = "properties";
+const ENVIRONMENT: &str = "ANYHUB_KAFKA_";
+
+fn variable_name(property: &str) -> String {
+    property.replace('.', "_").to_ascii_uppercase()
+}
+
+fn read_file(path: &str, into: &mut BTreeMap<String, Secret>) -> Result<()> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        config(format!("the properties file '{path}' can't be read: {error}")).with_source(error)
+    })?;
+    for (nth, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(['#', '!']) {
+            continue;
+        }
+        let Some((name, value)) = line.split_once('=') else {
+            return Err(config(format!("line {} of '{path}' is not name=value", nth + 1)));
+        };
+        let (name, value) = (name.trim(), value.trim());
+        if name != "bootstrap.servers" {
+            into.insert(name.to_owned(), Secret::new(value));
+        }
+    }
+    Ok(())
+}
+
+fn unknown_property(name: &str) -> Error {
+    let error = config(format!("{HUB} has no option '{name}'"));
+    match nearest(name, property::names().chain([FILE])) {
+        Some(nearest) => error.with_advice(format!("did you mean '{nearest}'?")),
+        None => error.with_advice("the properties are those of librdkafka's CONFIGURATION.md"),
+    }
+}
+
+fn unknown_variable(variable: &str) -> Error {
+    let names: Vec<_> = property::names()
+        .map(|name| format!("{ENVIRONMENT}{}", variable_name(name)))
+        .collect();
+    let error = config(format!("the variable {variable} names no property"));
+    match nearest(variable, names.iter().map(String::as_str)) {
+        Some(nearest) => error.with_advice(format!("did you mean {nearest}?")),
+        None => error,
+    }
+}
+
+/// Says which property librdkafka refused, without its value.
+pub(crate) fn refused_value(error: &KafkaError) -> Error {
+    match error {
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
+            unknown_property(name)
+        }
+        KafkaError::ClientConfig(_, reason, name, value) => {
+            let reason = if value.is_empty() {
+                reason.clone()
+            } else {
+                reason.replace(value.as_str(), "***")
+            };
+            config(format!("the property '{name}' can't have this value: {reason}"))
+        }
+        KafkaError::ClientCreation(reason) => config(format!("librdkafka refused: {reason}")),
+        _ => config("a property has a NUL in its name or value"),
+    }
+}
+
+/// What librdkafka need not say where nobody listens.
+fn log_level() -> RDKafkaLogLevel {
+    match LevelFilter::current() {
+        LevelFilter::OFF | LevelFilter::ERROR => RDKafkaLogLevel::Error,
+        LevelFilter::WARN => RDKafkaLogLevel::Warning,
+        LevelFilter::INFO => RDKafkaLogLevel::Info,
+        _ => RDKafkaLogLevel::Debug,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gather(url: &str, environment: &[(&str, &str)]) -> Result<KafkaConfig> {
+        let environment = environment.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+        let config = KafkaConfig::gather(&url.parse()?, environment)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    #[test]
+    fn the_url_goes_before_the_environment_and_that_before_the_file() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "# secrets\n\nsasl.password = one\nssl.ca.location=/a\nlinger.ms=1").unwrap();
+        let url = format!("kafka://a:1,b/t?linger.ms=3&properties={}", file.path().display());
+        let environment = [("ANYHUB_KAFKA_SASL_PASSWORD", "two"), ("HOME", "/")];
+        let config = gather(&url, &environment).unwrap();
+        assert_eq!(config.bootstrap, "a:1,b");
+        let value = |name| config.properties[name].expose();
+        assert_eq!(value("sasl.password"), "two");
+        assert_eq!(value("ssl.ca.location"), "/a");
+        assert_eq!(value("linger.ms"), "3");
+    }
+
+    #[test]
+    fn prints_no_value() {
+        let secret = [
+            "sasl.password",
+            "sasl.username",
+            "ssl.key.pem",
+            "ssl.key.password",
+            "sasl.oauthbearer.config",
+        ];
+        for name in secret {
+            let config = KafkaConfig::new("a").property(name, "hunter2");
+            let printed = format!("{config:?} {:?}", config.check());
+            assert!(!printed.contains("hunter2"), "{printed}");
+            assert!(printed.contains(name), "{printed}");
+        }
+        let error = gather("kafka://a/t?acks=hunter2", &[]).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let cases = [
+            ("kafka:/t", "names no broker"),
+            ("kafka://u:p@a/t", "has a user"),
+            ("kafka://a/t?lingr.ms=1", "did you mean 'linger.ms'?"),
+            ("kafka://a/t?propertis=/x", "did you mean 'properties'?"),
+            ("kafka://a/t?group.id=g", "use ConsumerOptions::group"),
+            ("kafka://a/t?acks=0", "use 1 or all"),
+            ("kafka://a/t?linger.ms=soon", "'linger.ms' can't have this value"),
+            ("kafka://a/t?properties=/no/such", "can't be read"),
+            (
+                "kafka://a/t?enable.idempotence=false&max.in.flight=5",
+                "loses the order of keys",
+            ),
+        ];
+        for (url, expected) in cases {
+            let error = gather(url, &[]).unwrap_err();
+            assert_eq!(error.kind(), anyhub_core::ErrorKind::Config);
+            assert!(error.to_string().contains(expected), "{url}: {error}");
+        }
+        let error = gather("kafka://a/t", &[("ANYHUB_KAFKA_SASL_PASWORD", "x")]).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("did you mean ANYHUB_KAFKA_SASL_PASSWORD?"), "{error}");
+    }
+}

@@ -1,0 +1,113 @@
+use crate::{
+    error::HUB,
+    member::Rebalance,
+    shared::Shared,
+    slots::Mode,
+};
+use std::{
+    collections::HashMap,
+    sync::{Weak, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+/// What goes on without the application: commits, the limit of its silence, new partitions of a
+/// private reader, and the watchdog.
+pub(crate) async fn keep(shared: Weak<Shared>, mut partitions: u32) {
+    let mut looked = Instant::now();
+    let mut grown = Instant::now();
+    let mut watchdog = Watchdog::default();
+    loop {
+        let Some(consumer) = shared.upgrade() else {
+            return;
+        };
+        let interval = consumer.options.commit_interval;
+        // Once a second there is more to do than to commit.
+        let pause = (interval * 3 / 4).clamp(Duration::from_millis(1), LOOK);
+        drop(consumer);
+        sleep(pause).await;
+        let Some(consumer) = shared.upgrade() else {
+            return;
+        };
+        consumer.expire();
+        if let Err(error) = consumer.commit().await {
+            tracing::warn!(hub = HUB, %error, "what was acknowledged is not durable yet");
+        }
+        let now = Instant::now();
+        if now - looked >= LOOK {
+            looked = now;
+            consumer.lanes.warn_of_stuck(HUB, now);
+            watchdog.look(&consumer, now).await;
+        }
+        if consumer.options.group.is_none() && now - grown >= GROWTH {
+            grown = now;
+            if let Ok(count) = consumer.control.partitions("receive", &consumer.topic).await
+                && count > partitions
+            {
+                let new = (partitions..count).collect();
+                partitions = count;
+                consumer.native.shell().events().ask(Rebalance::Assign(new));
+            }
+        }
+    }
+}
+
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often a private reader looks for new partitions; a group's members do it by themselves.
+const GROWTH: Duration = Duration::from_secs(5);
+
+/// Sees a client that has stopped reading although there is something to read.
+#[derive(Debug, Default)]
+struct Watchdog {
+    came: u64,
+    since: Option<Instant>,
+    /// What each partition stood at when a client was last blamed for it, and how far it went:
+    /// marks of transactions are no events, and never come.
+    blamed: HashMap<u32, (i64, i64)>,
+}
+
+/// So long a client may bring nothing before it is looked into.
+const SILENCE: Duration = Duration::from_secs(30);
+
+impl Watchdog {
+    async fn look(&mut self, shared: &Shared, now: Instant) {
+        let came = shared.progress.load(Ordering::Relaxed);
+        // Who does not ask gets nothing, and that is as it should be.
+        let asks = shared.idle() < LOOK;
+        let since = *self.since.get_or_insert(now);
+        if came != self.came || !asks {
+            self.came = came;
+            self.since = Some(now);
+            return;
+        }
+        if now - since < SILENCE {
+            return;
+        }
+        self.since = Some(now);
+        let reading: Vec<(u32, i64)> = {
+            let slots = shared.slots();
+            let reading = slots.iter().filter(|(_, slot)| slot.mode == Mode::Reading);
+            reading.map(|(partition, slot)| (partition, slot.next)).collect()
+        };
+        let (topic, partitions) = (shared.topic.clone(), reading.iter().map(|at| at.0).collect::<Vec<_>>());
+        let ends = shared.control.ask("receive", move |asker| asker.next(&topic, &partitions)).await;
+        // If the brokers do not answer, it is not the client that stalls.
+        let Ok(ends) = ends else { return };
+        let mut stalls = false;
+        for (partition, next) in reading {
+            let end = ends.iter().find(|end| end.0 == partition).map_or(0, |end| end.1);
+            if end > next && self.blamed.insert(partition, (next, end)) != Some((next, end)) {
+                stalls = true;
+            }
+        }
+        if stalls && shared.progress.load(Ordering::Relaxed) == came {
+            tracing::warn!(
+                hub = HUB,
+                topic = shared.topic,
+                "events wait and none came for 30 s: opening another client"
+            );
+            shared.native.shell().events().ask(Rebalance::Restart);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+use crate::{
+    config::KafkaConfig,
+    control::{Asker, Control, PATIENCE, is_passing, places},
+    error::{HUB, coded, failed},
+    hub::Traffic,
+    member::{Events, NativeConsumer},
+    slots::Slots,
+};
+use anyhub_core::{
+    ConsumerOptions, Error, ErrorKind, Result,
+    driver::{Lane, Lanes},
+};
+use rdkafka::{
+    consumer::{CommitMode, Consumer},
+    error::KafkaError,
+    types::RDKafkaErrorCode,
+};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
+
+/// What a consumer shares with its acks, its keeper and the work that runs beside `receive`.
+pub(crate) struct Shared {
+    pub(crate) config: KafkaConfig,
+    pub(crate) control: Control,
+    pub(crate) topic: String,
+    pub(crate) options: ConsumerOptions,
+    pub(crate) lanes: Arc<Lanes<i64>>,
+    pub(crate) native: NativeConsumer,
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) traffic: Arc<Traffic>,
+    slots: Mutex<Slots>,
+    /// One commit at a time, so that a retried one can't undo a later one.
+    pub(crate) commits: tokio::sync::Mutex<()>,
+    /// When the application was last seen in `receive`.
+    alive: Mutex<Instant>,
+    /// Set when it was not for too long: all lanes were lost.
+    expired: AtomicBool,
+    /// Events that came, ever: what the watchdog looks at.
+    pub(crate) progress: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: KafkaConfig,
+        control: Control,
+        topic: &str,
+        options: ConsumerOptions,
+        native: NativeConsumer,
+        wake: Arc<Notify>,
+        traffic: Arc<Traffic>,
+    ) -> Self {
+        Self {
+            lanes: Arc::new(Lanes::new(&options)),
+            config,
+            control,
+            topic: topic.to_owned(),
+            options,
+            native,
+            wake,
+            traffic,
+            slots: Mutex::default(),
+            commits: tokio::sync::Mutex::default(),
+            alive: Mutex::new(Instant::now()),
+            expired: AtomicBool::new(false),
+            progress: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks, on a blocking thread, with the consumer's own client.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        question: impl FnOnce(&Asker<'_, Events>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (shell, brokers) = (self.native.shell(), self.config.bootstrap.clone());
+        let asking = spawn_blocking(move || {
+            question(&Asker {
+                client: &shell,
+                trouble: &shell.events().trouble,
+                brokers: &brokers,
+                operation,
+                deadline: Instant::now() + PATIENCE,
+                serve: false,
+            })
+        });
+        asking.await.map_err(|_| crate::error::closed(operation, "hub"))?
+    }
+
+    /// The application is in `receive`; what it owned is lost if it was away for too long (C2).
+    pub(crate) fn is_alive(&self) {
+        self.expire();
+        *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Takes the lanes of an application that has not called `receive` for too long (C2).
+    pub(crate) fn expire(&self) {
+        if self.options.group.is_none() || self.idle() <= self.options.max_processing {
+            return;
+        }
+        if self.forfeit() {
+            tracing::warn!(
+                hub = HUB,
+                topic = self.topic,
+                limit = ?self.options.max_processing,
+                "receive was not called for max_processing: the partitions go"
+            );
+        }
+    }
+
+    /// How long the application has not called `receive`.
+    pub(crate) fn idle(&self) -> Duration {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Loses all lanes; true unless they were lost before, or there were none.
+    fn forfeit(&self) -> bool {
+        let slots = self.slots();
+        let mut any = false;
+        for (_, slot) in slots.iter() {
+            any = true;
+            self.lanes.lose(slot.lane);
+        }
+        let first = any && !self.expired.swap(true, Ordering::AcqRel);
+        drop(slots);
+        if first {
+            self.wake.notify_one();
+        }
+        first
+    }
+
+    pub(crate) fn take_expired(&self) -> bool {
+        self.expired.swap(false, Ordering::AcqRel)
+    }
+
+    /// Commits what is finished, if there is anything.
+    pub(crate) async fn commit(&self) -> Result<()> {
+        let turn = self.commits.lock().await;
+        let finished = self.lanes.uncommitted();
+        let done = self.commit_lanes(finished).await;
+        drop(turn);
+        done
+    }
+
+    /// Makes finished prefixes durable; the caller holds the turn to commit.
+    pub(crate) async fn commit_lanes(&self, finished: Vec<Lane<i64>>) -> Result<()> {
+        if self.options.group.is_none() || finished.is_empty() {
+            return Ok(());
+        }
+        let offsets: Vec<_> = finished
+            .iter()
+            .filter_map(|lane| Some((lane.partition.as_number()?, lane.finished + 1)))
+            .collect();
+        let done = self.commit_offsets(&offsets).await;
+        match &done {
+            Ok(()) => {
+                self.lanes.committed(&finished);
+                let mut slots = self.slots();
+                for (partition, offset) in offsets {
+                    if let Some(slot) = slots.get(partition) {
+                        slot.checkpoint = slot.checkpoint.max(offset);
+                    }
+                }
+            }
+            // Another owner has them by now.
+            Err(error) if error.kind() == ErrorKind::Fenced => {
+                self.forfeit();
+            }
+            Err(_) => {}
+        }
+        done
+    }
+
+    /// Commits these offsets as they are, and tries again while that may help.
+    pub(crate) async fn commit_offsets(&self, offsets: &[(u32, i64)]) -> Result<()> {
+        let started = Instant::now();
+        for attempt in 1.. {
+            let (shell, topic, offsets) = (self.native.shell(), self.topic.clone(), offsets.to_vec());
+            let committing = spawn_blocking(move || {
+                // As nobody's member it would be let through as that of a client without a group.
+                if shell.assignment_lost() {
+                    return Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::AssignmentLost));
+                }
+                shell.commit(&places(&topic, &offsets)?, CommitMode::Sync)
+            });
+            let done = committing.await.map_err(|_| crate::error::closed("commit", "hub"))?;
+            let Err(error) = done else {
+                return Ok(());
+            };
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+            let goes_on = match code {
+                // The brokers answer in turn, so a commit waits behind a join, and comes with the
+                // generation of before. The next one knows the new one.
+                RDKafkaErrorCode::IllegalGeneration => attempt < 5,
+                code if is_passing(code) => attempt < 3 || started.elapsed() < PATIENCE,
+                _ => false,
+            };
+            if !goes_on {
+                let error = failed("commit", &error);
+                return Err(match error.kind() {
+                    ErrorKind::Fenced => fenced(),
+                    _ => error,
+                });
+            }
+            tracing::debug!(%error, "a commit is tried again");
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+}
+
+/// Acks were lost to another owner (C3).
+pub(crate) fn fenced() -> Error {
+    Error::new(
+        ErrorKind::Fenced,
+        HUB,
+        "commit",
+        "acknowledged events were lost to another owner of their partitions",
+    )
+    .with_advice("they come again there; call receive more often than max_processing")
+}
+
+/// What a consumer can't go on after; None: librdkafka goes on by itself.
+pub(crate) fn is_final(error: &KafkaError) -> Option<Error> {
+    let code = error.rdkafka_error_code()?;
+    let told = coded("receive", code);
+    let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+    match told.kind() {
+        ErrorKind::Denied | ErrorKind::Config | ErrorKind::Unsupported => Some(told),
+        _ if fatal => Some(told),
+        _ => None,
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shared({})", self.topic)
+    }
+}

@@ -1,0 +1,433 @@
+//! Whole runs on the memory hub, and on the memory hub behind a wrapper that breaks one thing:
+//! the verdict has to name it.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use anyhub_core::{
+    Acks, Admin, Batch, Capabilities, Consumer, ConsumerOptions, Delivery, Error, ErrorKind, Event, Hub, Limits,
+    OwnedPartition, Pending, Point, Position, Producer, ProducerOptions, Result, Usage, memory::MemoryHub,
+};
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ready, phase::lock, run_ready};
+use crate::{
+    job::{Job, Measured},
+    progress::Progress,
+    report::{self, RanOn, Status, Verdict},
+    tweets::Tweets,
+    workload::{Phases, Workload},
+};
+
+/// What the wrapper does wrong, about once in 400 events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Defect {
+    None,
+    Drop,
+    CopyInLog,
+    SamePositionAgain,
+    Swap,
+    FlipBit,
+    OtherKey,
+    OtherPosition,
+    FailThoughWritten,
+    Indeterminate,
+    Vanish,
+    BreakConsumer,
+}
+
+#[derive(Debug)]
+struct Faulty {
+    inner: MemoryHub,
+    defect: Defect,
+}
+
+#[derive(Debug)]
+struct FaultyProducer {
+    inner: Arc<dyn Producer>,
+    defect: Defect,
+    batches: AtomicU64,
+}
+
+#[derive(Debug)]
+struct FaultyConsumer {
+    inner: Box<dyn Consumer>,
+    defect: Defect,
+    count: u64,
+    held: VecDeque<Delivery>,
+}
+
+#[async_trait]
+impl Hub for Faulty {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn producer(&self, topic: &str, options: ProducerOptions) -> Result<Arc<dyn Producer>> {
+        let inner = self.inner.producer(topic, options).await?;
+        Ok(Arc::new(FaultyProducer { inner, defect: self.defect, batches: AtomicU64::new(0) }))
+    }
+
+    async fn consumer(&self, topic: &str, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
+        // The private reader that looks for lost events sees the log as it is.
+        let defect = if options.group.is_some() { self.defect } else { Defect::None };
+        let inner = self.inner.consumer(topic, options).await?;
+        Ok(Box::new(FaultyConsumer { inner, defect, count: 0, held: VecDeque::new() }))
+    }
+
+    fn admin(&self) -> &dyn Admin {
+        self.inner.admin()
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
+    }
+
+    fn native(&self) -> &(dyn Any + Send + Sync) {
+        self.inner.native()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}
+
+fn refused(what: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, "memory", "submit", what)
+}
+
+#[async_trait]
+impl Producer for FaultyProducer {
+    async fn submit(&self, batch: Vec<Event>) -> Result<Pending> {
+        let number = self.batches.fetch_add(1, Relaxed);
+        match self.defect {
+            Defect::Vanish if number >= 20 => return Err(refused("the hub is gone")),
+            Defect::CopyInLog if number % 10 == 3 => {
+                drop(self.inner.submit(batch.clone()).await?);
+            }
+            Defect::FailThoughWritten | Defect::Indeterminate if number % 10 == 3 => {
+                let count = batch.len();
+                self.inner.submit(batch).await?.await;
+                let (completer, pending) = Pending::new(count);
+                for index in 0..count {
+                    let error = refused("no answer");
+                    let indeterminate = self.defect == Defect::Indeterminate;
+                    completer.set(index, Err(if indeterminate { error.with_indeterminate() } else { error }));
+                }
+                return Ok(pending);
+            }
+            _ => {}
+        }
+        self.inner.submit(batch).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.inner.flush().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+
+    fn native(&self) -> &(dyn Any + Send + Sync) {
+        self.inner.native()
+    }
+}
+
+#[async_trait]
+impl Consumer for FaultyConsumer {
+    async fn receive(&mut self, max: usize) -> Result<Batch> {
+        let mut batch = self.inner.receive(max).await?;
+        let mut out = Vec::new();
+        for mut delivery in std::mem::take(&mut batch.deliveries) {
+            self.count += 1;
+            let now = self.count % 400 == 200;
+            match self.defect {
+                Defect::Drop if now => continue,
+                Defect::SamePositionAgain if now => out.push(delivery.clone()),
+                Defect::FlipBit if now => {
+                    let mut bytes = delivery.event.payload.to_vec();
+                    let last = bytes.len() - 1;
+                    bytes[last] ^= 1;
+                    delivery.event.payload = bytes.into();
+                }
+                Defect::OtherKey if now => delivery.event = delivery.event.clone().with_key("user-nobody"),
+                Defect::OtherPosition if now => delivery.position = Position::offset(1 << 40 | self.count as i64),
+                Defect::Swap if self.held.is_empty() && now => {
+                    self.held.push_back(delivery);
+                    continue;
+                }
+                Defect::BreakConsumer if self.count > 3_000 => return Err(refused("the consumer broke")),
+                _ => {}
+            }
+            // What was held back comes after the next event of its key.
+            let held = self.held.front().is_some_and(|held| held.event.key == delivery.event.key);
+            out.push(delivery);
+            if held {
+                out.extend(self.held.pop_front());
+            }
+        }
+        batch.deliveries = out;
+        Ok(batch)
+    }
+
+    fn acks(&self) -> Acks {
+        self.inner.acks()
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        self.inner.commit().await
+    }
+
+    async fn seek(&mut self, to: Point) -> Result<()> {
+        self.inner.seek(to).await
+    }
+
+    fn assignment(&self) -> Vec<OwnedPartition> {
+        self.inner.assignment()
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.inner.close().await
+    }
+
+    fn native(&self) -> &(dyn Any + Send + Sync) {
+        self.inner.native()
+    }
+}
+
+fn workload(phase: Phases) -> Workload {
+    Workload {
+        events: 5_000,
+        rate: 2_000.0,
+        duration: Duration::from_millis(500),
+        warmup: Duration::ZERO,
+        keys: 50,
+        phase,
+        ..Workload::default()
+    }
+}
+
+fn row(name: &str) -> report::Hub {
+    report::Hub {
+        name: name.into(),
+        provider: "memory".into(),
+        url: None,
+        ran_on: RanOn::Memory,
+        server: None,
+        client: None,
+        limits: report::Limits { on: false, quota: None },
+        status: Status::Ok,
+        why: None,
+        latency: None,
+        throughput: None,
+        runs: Vec::new(),
+        delivery: None,
+        sentiment: None,
+        usage: None,
+        cost: None,
+        process: None,
+    }
+}
+
+/// Runs `workload` on as many hubs as there are defects.
+async fn measure(workload: Workload, defects: &[Defect], stop: &CancellationToken) -> (Measured, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let job = Job {
+        workload,
+        tweets: Tweets::generated(7),
+        seed: 7,
+        folder: folder.path().to_owned(),
+        progress: Arc::new(Progress::hidden()),
+        limits_on: true,
+    };
+    let rows = defects
+        .iter()
+        .map(|defect| {
+            let inner = MemoryHub::from_url(&"memory:/?retention=consumed".parse().unwrap()).unwrap();
+            let ready = Ready { hub: Arc::new(Faulty { inner, defect: *defect }), topic: None, _server: None };
+            (row(&format!("{defect:?}").to_lowercase()), Some(ready))
+        })
+        .collect();
+    (run_ready(&job, rows, stop).await, folder)
+}
+
+async fn one(workload: Workload, defect: Defect) -> report::Hub {
+    measure(workload, &[defect], &CancellationToken::new()).await.0.hubs.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sound_hub_passes_and_every_sample_counts() {
+    let workload = Workload {
+        runs: 2,
+        producers: 3,
+        consumers: 2,
+        payload: 300,
+        warmup: Duration::from_millis(100),
+        ..workload(Phases::Both)
+    };
+    let (measured, folder) = measure(workload, &[Defect::None, Defect::None], &CancellationToken::new()).await;
+    let digests: Vec<_> =
+        measured.hubs.iter().map(|hub| hub.sentiment.as_ref().unwrap().digest.clone().unwrap()).collect();
+    assert_eq!(digests[0], digests[1], "each hub did the same work");
+    for hub in &measured.hubs {
+        assert_eq!((hub.status, &hub.why), (Status::Ok, &None));
+        let delivery = hub.delivery.as_ref().unwrap();
+        assert_eq!((delivery.verdict, &delivery.why), (Verdict::Pass, &vec![]));
+        assert_eq!((delivery.sent, delivery.acked, delivery.delivered), (12_000, 12_000, 12_000));
+        let latency = hub.latency.as_ref().unwrap();
+        assert_eq!(latency.events, 2_000);
+        for times in [&latency.publish_us, &latency.schedule_delay_us, &latency.end_to_end_us] {
+            assert_eq!((times.count, times.negative), (2_000, 0));
+        }
+        assert!((latency.rate_per_s - 2_000.0).abs() < 100.0, "{}", latency.rate_per_s);
+        let throughput = hub.throughput.as_ref().unwrap();
+        assert_eq!((throughput.events, throughput.bytes), (5_000, 5_000 * 300));
+        assert!(throughput.receive_events_per_s > 0.0 && throughput.publish_events_per_s > 0.0);
+        assert_eq!(hub.runs.len(), 4);
+        assert!(hub.runs.iter().all(|run| !run.series.is_empty()));
+        for run in &hub.runs {
+            let (published, received) =
+                run.series.iter().fold((0, 0), |sum, point| (sum.0 + point.published, sum.1 + point.received));
+            let sent = if run.phase == report::Phase::Latency { 1_000 } else { 5_000 };
+            assert_eq!((published, received), (sent, sent), "{:?}", run.phase);
+            assert!(run.histograms.values().all(|file| folder.path().join(file).is_file()));
+        }
+        let sentiment = hub.sentiment.as_ref().unwrap();
+        assert_eq!(sentiment.scored, 10_000);
+        assert_eq!(sentiment.positive + sentiment.neutral + sentiment.negative, 10_000);
+        assert!(hub.process.as_ref().unwrap().cpu_s > 0.0);
+    }
+    assert_eq!((measured.workload.payload_bytes_p50, measured.workload.payload_bytes_max), (300, 300));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_defect_is_named() {
+    type Counter = fn(&report::Delivery) -> u64;
+    let cases: [(Defect, Counter, &str); 8] = [
+        (Defect::Drop, |all| all.lost, "never received"),
+        (Defect::CopyInLog, |all| all.duplicates_in_log, "written more than once"),
+        (Defect::Swap, |all| all.order_violations, "after a later event"),
+        (Defect::FlipBit, |all| all.corrupt, "damaged"),
+        (Defect::OtherKey, |all| all.corrupt, "damaged"),
+        (Defect::FailThoughWritten, |all| all.phantom, "never sent"),
+        (Defect::OtherPosition, |all| all.delivered, "at a position that is not theirs"),
+        (Defect::SamePositionAgain, |all| all.redelivered, ""),
+    ];
+    let defects: Vec<Defect> = cases.iter().map(|case| case.0).collect();
+    let (measured, folder) = measure(workload(Phases::Throughput), &defects, &CancellationToken::new()).await;
+    for (hub, (defect, counter, says)) in measured.hubs.iter().zip(cases) {
+        let delivery = hub.delivery.as_ref().unwrap();
+        assert!(counter(delivery) >= 5, "{defect:?}: {delivery:?}");
+        if says.is_empty() {
+            assert_eq!(delivery.verdict, Verdict::Pass, "a redelivery is allowed: {delivery:?}");
+            continue;
+        }
+        assert_eq!(delivery.verdict, Verdict::Fail, "{defect:?}");
+        assert!(delivery.why.iter().any(|why| why.contains(says)), "{defect:?}: {:?}", delivery.why);
+        let file = folder.path().join(format!("{}-failed-events.ndjson", hub.name));
+        let events = std::fs::read_to_string(file).unwrap();
+        assert!(events.lines().count() >= 5, "{defect:?}");
+        let first: serde_json::Value = serde_json::from_str(events.lines().next().unwrap()).unwrap();
+        assert!(first["key"].as_str().unwrap().starts_with("user-"), "{first}");
+        // Other hubs were not touched.
+        let untouched = [delivery.lost, delivery.order_violations, delivery.corrupt, delivery.phantom];
+        assert!(untouched.iter().filter(|count| **count > 0).count() <= 1, "{defect:?}: {delivery:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn indeterminate_sends_are_legal_but_leave_no_digest() {
+    let hub = one(workload(Phases::Throughput), Defect::Indeterminate).await;
+    let delivery = hub.delivery.unwrap();
+    assert_eq!(delivery.verdict, Verdict::Pass, "{:?}", delivery.why);
+    assert!(delivery.indeterminate > 0);
+    assert_eq!(delivery.delivered, delivery.sent);
+    assert_eq!(hub.sentiment.unwrap().digest, None);
+    assert!(hub.why.unwrap().contains("no answer"), "the first error is told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_goes_away_fails_and_the_others_go_on() {
+    let (measured, _folder) = measure(
+        workload(Phases::Throughput),
+        &[Defect::Vanish, Defect::BreakConsumer, Defect::None],
+        &CancellationToken::new(),
+    )
+    .await;
+    let [vanished, broken, sound] = measured.hubs.try_into().unwrap();
+    assert_eq!(vanished.status, Status::Failed);
+    assert!(vanished.why.unwrap().contains("the hub is gone"));
+    let delivery = vanished.delivery.unwrap();
+    assert_eq!((delivery.sent, delivery.acked, delivery.lost), (2_000, 2_000, 0), "what was taken counts");
+    assert_eq!(broken.status, Status::Failed);
+    assert!(broken.why.as_ref().unwrap().contains("the consumer broke"), "{:?}", broken.why);
+    assert_eq!(sound.delivery.unwrap().verdict, Verdict::Pass);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_run_drains_and_passes_on_what_it_sent() {
+    let stop = CancellationToken::new();
+    let later = stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        later.cancel();
+    });
+    let long = Workload { duration: Duration::from_secs(60), ..workload(Phases::Both) };
+    let (measured, _folder) = measure(long, &[Defect::None, Defect::None], &stop).await;
+    let delivery = measured.hubs[0].delivery.as_ref().unwrap();
+    assert!(delivery.sent > 0 && delivery.sent < 5_000, "{}", delivery.sent);
+    assert_eq!((delivery.acked, delivery.delivered, delivery.verdict), (delivery.sent, delivery.sent, Verdict::Pass));
+    assert!(measured.hubs[0].throughput.is_none());
+    assert_eq!(measured.hubs[1].status, Status::Skipped);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_there_is_used_and_left_alone() {
+    let hub = Arc::new(MemoryHub::from_url(&"memory:/theirs?partitions=3".parse().unwrap()).unwrap());
+    let producer = hub.producer("theirs", ProducerOptions::new()).await.unwrap();
+    let theirs = Mutex::new(0);
+    let folder = tempfile::tempdir().unwrap();
+    let job = Job {
+        workload: workload(Phases::Latency),
+        tweets: Tweets::generated(7),
+        seed: 7,
+        folder: folder.path().to_owned(),
+        progress: Arc::new(Progress::hidden()),
+        limits_on: true,
+    };
+    let ready = Ready { hub: hub.clone(), topic: Some("theirs".into()), _server: None };
+    let stop = CancellationToken::new();
+    let rows = vec![(row("memory"), Some(ready))];
+    let others = async {
+        loop {
+            producer.submit(vec![Event::new("somebody else's")]).await.unwrap().await;
+            *lock(&theirs) += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let measured = tokio::select! {
+        measured = run_ready(&job, rows, &stop) => measured,
+        () = others => unreachable!("it never ends"),
+    };
+    let delivery = measured.hubs[0].delivery.as_ref().unwrap();
+    assert_eq!((delivery.verdict, delivery.delivered, delivery.phantom), (Verdict::Pass, 1_000, 0));
+    assert!(measured.hubs[0].why.as_ref().unwrap().contains("events of others"), "{:?}", measured.hubs[0].why);
+    assert!(*lock(&theirs) > 10);
+}

@@ -1,0 +1,294 @@
+//! The command as it is typed: exit codes, one clear line for each mistake, data on stdout and the rest on stderr.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn bench(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anyhub-bench"));
+    command
+        .args(args)
+        .env_remove("CI")
+        .env("NO_COLOR", "1")
+        .current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    bench(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A short run on the memory hub, with a report in `out`.
+fn short<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let base = [
+        "run", "--hubs", "memory", "-n", "5000", "-d", "300ms", "--warmup", "0", "--keys", "100",
+        "--out",
+    ];
+    [&base[..], &[out.to_str().unwrap()], more].concat()
+}
+
+/// Ends with 2, one line on stderr that starts with `error: ` and says `told`, and nothing on stdout.
+fn refused(args: &[&str], told: &str) {
+    let output = run(args);
+    let line = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {line}");
+    assert!(output.stdout.is_empty(), "{args:?}: {}", stdout(&output));
+    assert_eq!(line.lines().count(), 1, "{args:?}: {line}");
+    assert!(
+        line.starts_with("error: ") && line.contains(told),
+        "{args:?}: {line}"
+    );
+}
+
+#[test]
+fn what_is_mistyped_is_named_with_the_nearest() {
+    refused(&["rnu"], "run");
+    refused(&["run", "--rat", "5"], "'--rate'");
+    refused(&["run", "--hubs", "kafak"], "'kafka'");
+    refused(&["run", "--hub", "kafak://127.0.0.1:9092"], "'kafka'");
+    refused(&["run", "--hub", "127.0.0.1:9092"], "kafka://host:9092");
+    refused(&["run", "--hub", "memory:/?partitons=4"], "memory");
+    refused(
+        &["run", "--assert", "memory.delivery.lots == 0"],
+        "'delivery.lost'",
+    );
+    refused(
+        &[
+            "run",
+            "--hubs",
+            "memory",
+            "--assert",
+            "memroy.delivery.lost == 0",
+        ],
+        "'memory'",
+    );
+    refused(
+        &[
+            "run",
+            "--phase",
+            "throughput",
+            "--assert",
+            "memory.latency.publish_us.p99 < 1s",
+        ],
+        "--phase",
+    );
+}
+
+#[test]
+fn amounts_that_measure_nothing_are_refused() {
+    refused(&["run", "--partitions", "0"], "partitions is 0");
+    refused(&["run", "--rate", "0"], "above 0");
+    refused(&["run", "-n", "0"], "events is 0");
+    refused(&["run", "--runs", "0"], "runs is 0");
+    refused(&["run", "-d", "10"], "30s");
+    refused(&["run", "--payload", "1GiB"], "payload is");
+}
+
+#[test]
+fn what_a_later_version_has_is_said_to_be_later() {
+    for args in [
+        &["run", "--fault", "kill"][..],
+        &["run", "--baseline", "x"],
+        &["run", "--guarantee", "exactly-once"],
+        &["cost"],
+        &["compare", "a", "b"],
+    ] {
+        refused(args, "not in this version");
+    }
+    refused(&["run", "--hubs", "pubsub"], "not in this version");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let missing = folder
+        .path()
+        .join("missing.ndjson")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let binary = file("binary.csv", b"id,text\n1,\xff\xfe\n");
+    let empty = file("empty.ndjson", b"");
+    let cut = file("cut.json", b"[{\"text\": \"fine\"}, {\"text\": \"cut");
+    let textless = file("textless.ndjson", b"{\"id\": 1}\n");
+    for path in [&missing, &binary, &empty, &cut, &textless] {
+        refused(&["run", "--hubs", "memory", "--tweets", path], path);
+    }
+    refused(&["run", &file("typo.toml", b"evnts = 5\n")], "events");
+    refused(&["run", &missing], "missing.ndjson");
+    refused(&["report", folder.path().to_str().unwrap()], "report.json");
+    // A folder below a file can't be made.
+    let below = format!("{empty}/out");
+    refused(&["run", "--hubs", "memory", "--out", &below], "--out");
+}
+
+#[test]
+fn a_dry_run_checks_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let output = run(&[
+        "run",
+        "--hubs",
+        "memory",
+        "--dry-run",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("memory"), "{}", stdout(&output));
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_run_writes_its_report_and_can_be_redrawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let output = run(&short(
+        &out,
+        &[
+            "--assert",
+            "*.delivery.lost == 0",
+            "--assert",
+            "memory.delivery.verdict == pass",
+        ],
+    ));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let html = out.join("report.html");
+    assert_eq!(
+        stdout(&output).lines().last().unwrap(),
+        format!("report: {}", html.display())
+    );
+    for name in ["report.json", "report.md"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+
+    fs::remove_file(&html).unwrap();
+    let output = run(&["report", out.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(html.is_file());
+
+    let output = run(&["report", "--json", out.to_str().unwrap()]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let memory = &report["hubs"][0];
+    assert_eq!(memory["delivery"]["lost"], 0);
+    assert_eq!(memory["throughput"]["events"], 5_000);
+    assert_eq!(memory["latency"]["end_to_end_us"]["count"], 300);
+}
+
+#[test]
+fn an_assertion_that_does_not_hold_names_the_actual_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&short(
+        folder.path(),
+        &[
+            "--phase",
+            "throughput",
+            "--assert",
+            "memory.throughput.events == 7",
+        ],
+    ));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(
+        told.contains("assertion failed: memory.throughput.events == 7: it is 5000"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_named_hub_that_is_not_there_ends_with_3_and_keeps_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&short(
+        folder.path(),
+        &[
+            "--phase",
+            "throughput",
+            "--hub",
+            "away=kafka://127.0.0.1:1",
+            "--json",
+        ],
+    ));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let away = &report["hubs"][1];
+    assert_eq!(
+        (&away["name"], &away["status"]),
+        (&"away".into(), &"skipped".into())
+    );
+    assert!(!away["why"].as_str().unwrap().is_empty());
+    assert_eq!(report["hubs"][0]["delivery"]["verdict"], "pass");
+}
+
+#[test]
+fn the_first_interrupt_drains_and_writes_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "run", "--hubs", "memory", "--phase", "latency", "-d", "1h", "--warmup", "0", "--keys",
+        "100", "--out",
+    ];
+    let mut child = bench(&[&args[..], &[folder.path().to_str().unwrap()]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    // The first line that tells a rate: events are under way.
+    lines
+        .find(|line| line.as_ref().unwrap().contains("/s, backlog"))
+        .unwrap()
+        .unwrap();
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let rest: Vec<_> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    let report = fs::read_to_string(folder.path().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let delivery = &report["hubs"][0]["delivery"];
+    assert_eq!(delivery["lost"], 0);
+    assert!(delivery["acked"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn completions_and_help_go_to_stdout() {
+    for args in [
+        &["completions", "bash"][..],
+        &["completions", "zsh"],
+        &["--help"],
+        &["run", "--help"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(stdout(&output).contains("anyhub-bench"), "{args:?}");
+        assert!(output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn the_doctor_says_what_each_hub_needs() {
+    let output = run(&["doctor"]);
+    let text = stdout(&output);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{text}");
+    assert!(
+        text.contains("kafka") && text.contains("memory  ready"),
+        "{text}"
+    );
+}
