@@ -17,7 +17,11 @@ async fn main() -> anyhow::Result<()> {
     let (hub, topic) = anyhub_examples::open().await?;
     anyhub_examples::play_both_sides(&*hub, &topic).await?;
     // On the memory hub nobody else will publish.
-    let count = if hub.name() == "memory" { count.min(10) } else { count };
+    let count = if hub.name() == "memory" {
+        count.min(10)
+    } else {
+        count
+    };
 
     let (handled, enough) = (AtomicU64::new(0), Notify::new());
     let stop = async {

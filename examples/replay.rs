@@ -37,7 +37,10 @@ async fn read_to(
     let mut read = Vec::new();
     while !left.is_empty() {
         for delivery in consumer.receive(100).await?.deliveries {
-            let next = delivery.position.as_offset().map(|at| Position::offset(at + 1));
+            let next = delivery
+                .position
+                .as_offset()
+                .map(|at| Position::offset(at + 1));
             left.retain(|(partition, end)| {
                 *partition != delivery.partition || next.as_ref() != Some(end)
             });

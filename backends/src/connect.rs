@@ -65,7 +65,9 @@ mod tests {
     #[test]
     #[cfg(not(feature = "kafka"))]
     fn says_which_feature_is_off() {
-        let error = connect("kafka://a/t").map(|_| ()).map_err(|e| e.to_string());
+        let error = connect("kafka://a/t")
+            .map(|_| ())
+            .map_err(|e| e.to_string());
         assert!(error.is_err_and(|error| error.contains("add the feature 'kafka'")));
     }
 }

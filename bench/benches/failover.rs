@@ -13,14 +13,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use anyhub::{
+    Consumer, ConsumerOptions, Partition, Pending, Producer, ProducerOptions, Retention,
+    TopicConfig,
+};
 use anyhub_bench::{
     keys::KeySpace,
     pacing::Schedule,
     payload::{Encoder, Header, decode},
     verify::{Findings, Guarantee, Ledger, Outcome, Place, Promise, verdict},
-};
-use anyhub::{
-    Consumer, ConsumerOptions, Partition, Pending, Producer, ProducerOptions, Retention, TopicConfig,
 };
 use anyhub_local::Kafka;
 use clap::Parser;
@@ -100,7 +101,12 @@ async fn run(args: Args) -> Result<bool> {
     let consuming = tokio::spawn(consume(consumer, plan.clone(), finished));
 
     let producer = hub.producer("failover", ProducerOptions::new()).await?;
-    let publishing = tokio::spawn(publish(producer.clone(), plan.clone(), observed.clone(), args.clone()));
+    let publishing = tokio::spawn(publish(
+        producer.clone(),
+        plan.clone(),
+        observed.clone(),
+        args.clone(),
+    ));
 
     for nth in 0..args.kills {
         sleep(Duration::from_secs(if nth == 0 { 10 } else { 0 })).await;
@@ -200,7 +206,8 @@ async fn publish(
         observed.submitted(ids.len());
         let at = Instant::now();
         let pending = producer.submit(encoder.batch()).await?;
-        sent.send((ids, at, pending)).context("the other side ended")?;
+        sent.send((ids, at, pending))
+            .context("the other side ended")?;
     }
     drop(sent);
     acking.await?
@@ -273,7 +280,8 @@ async fn consume(
         for delivery in &batch.deliveries {
             match decode(&delivery.event, &plan.keys) {
                 Ok(event) => {
-                    plan.ledger.delivered(&event.header, &delivery.partition, &delivery.position);
+                    plan.ledger
+                        .delivered(&event.header, &delivery.partition, &delivery.position);
                 }
                 Err((damage, header)) => plan.ledger.damaged(
                     damage,
@@ -365,7 +373,11 @@ impl Observed {
 
 fn report(kills: &[Kill], all: &Findings) -> bool {
     let hit = kills.iter().filter(|kill| kill.held > 0).count();
-    let first_ack = kills.iter().map(|kill| kill.first_ack).max().unwrap_or_default();
+    let first_ack = kills
+        .iter()
+        .map(|kill| kill.first_ack)
+        .max()
+        .unwrap_or_default();
     let promise = Promise {
         guarantee: Guarantee::AtLeastOnce,
         idempotent: true,

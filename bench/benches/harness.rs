@@ -62,10 +62,18 @@ fn main() {
         begun.elapsed()
     });
 
-    let headers: Vec<Header> =
-        events.iter().filter_map(|event| decode(event, &keys).ok()).map(|decoded| decoded.header).collect();
+    let headers: Vec<Header> = events
+        .iter()
+        .filter_map(|event| decode(event, &keys).ok())
+        .map(|decoded| decoded.header)
+        .collect();
     let places: Vec<(Partition, Position)> = (0..EVENTS)
-        .map(|index| (Partition::number(index as u32 % 4), Position::offset(index as i64 / 4)))
+        .map(|index| {
+            (
+                Partition::number(index as u32 % 4),
+                Position::offset(index as i64 / 4),
+            )
+        })
         .collect();
 
     least("ledger_sent_and_resolved", || {
@@ -73,7 +81,11 @@ fn main() {
         let begun = Instant::now();
         for (&(key, sequence), (partition, position)) in ids.iter().zip(&places) {
             ledger.sent(key, sequence);
-            ledger.resolved(key, sequence, Outcome::Acked(Some(Place::of(partition, position))));
+            ledger.resolved(
+                key,
+                sequence,
+                Outcome::Acked(Some(Place::of(partition, position))),
+            );
         }
         begun.elapsed()
     });
@@ -88,7 +100,10 @@ fn main() {
             }
         }
         let took = begun.elapsed();
-        assert_eq!(ledger.finish(|key| key.to_string()).delivered, EVENTS as u64);
+        assert_eq!(
+            ledger.finish(|key| key.to_string()).delivered,
+            EVENTS as u64
+        );
         took
     });
 
@@ -122,8 +137,16 @@ fn main() {
 fn encode(keys: &KeySpace, tweets: &Tweets, ids: &[(u32, u64)], mut take: impl FnMut(Vec<Event>)) {
     let mut encoder = Encoder::default();
     for (index, &(key, sequence)) in ids.iter().enumerate() {
-        let header =
-            Header { run: 1, key, producer: 0, incarnation: 0, phase: 2, sequence, intended_ns: 1, actual_ns: 2 };
+        let header = Header {
+            run: 1,
+            key,
+            producer: 0,
+            incarnation: 0,
+            phase: 2,
+            sequence,
+            intended_ns: 1,
+            actual_ns: 2,
+        };
         let name = keys.name(key).unwrap_or_default();
         encoder.add(&header, name, tweets.text(index % tweets.len()), 0, &[]);
         if encoder.len() == BATCH {

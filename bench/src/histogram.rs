@@ -35,14 +35,18 @@ impl Histogram {
         // Bounds of 1 and an hour with 3 digits are valid: this can't fail.
         let samples = Hdr::new_with_bounds(1, LONGEST_US, 3)
             .unwrap_or_else(|_| unreachable!("the bounds are constants"));
-        Self { samples, negative: 0 }
+        Self {
+            samples,
+            negative: 0,
+        }
     }
 
     /// Adds the time from `from_ns` to `to_ns`. One that runs backwards counts as 0 and is shown
     /// as negative.
     pub fn record_ns(&mut self, from_ns: u64, to_ns: u64) {
         self.negative += u64::from(to_ns < from_ns);
-        self.samples.saturating_record(to_ns.saturating_sub(from_ns) / 1_000);
+        self.samples
+            .saturating_record(to_ns.saturating_sub(from_ns) / 1_000);
     }
 
     /// Adds all samples of another one.
@@ -122,7 +126,10 @@ mod tests {
         }
         times.record_ns(0, u64::MAX);
         let summary = times.summary();
-        assert_eq!((summary.count, summary.negative, summary.min), (10_001, 1, 0));
+        assert_eq!(
+            (summary.count, summary.negative, summary.min),
+            (10_001, 1, 0)
+        );
         assert!(summary.p50.abs_diff(5_000) <= 5, "{}", summary.p50);
         assert!(summary.p99.abs_diff(9_900) <= 10, "{}", summary.p99);
         assert!(summary.max >= LONGEST_US, "an hour and more is an hour");
@@ -145,13 +152,17 @@ mod tests {
     fn the_log_reads_back() {
         let mut times = Histogram::new();
         (0..1_000).for_each(|us| times.record_ns(0, us * 1_000));
-        let log = times.log(SystemTime::now(), Duration::from_secs(3)).unwrap();
+        let log = times
+            .log(SystemTime::now(), Duration::from_secs(3))
+            .unwrap();
         let mut read = IntervalLogIterator::new(&log).filter_map(|entry| match entry.unwrap() {
             LogEntry::Interval(interval) => Some(interval.encoded_histogram().to_owned()),
             _ => None,
         });
         let encoded = base64_decode(&read.next().unwrap());
-        let back: Hdr<u64> = Deserializer::new().deserialize(&mut encoded.as_slice()).unwrap();
+        let back: Hdr<u64> = Deserializer::new()
+            .deserialize(&mut encoded.as_slice())
+            .unwrap();
         assert_eq!(back.len(), 1_000);
         assert_eq!(back.value_at_quantile(0.99), times.p99().unwrap());
     }
@@ -166,7 +177,8 @@ mod tests {
         };
         let mut out = Vec::new();
         for four in text.trim_end_matches('=').as_bytes().chunks(4) {
-            let bits = four.iter().fold(0, |bits, byte| bits << 6 | value(*byte)) << (6 * (4 - four.len()));
+            let bits = four.iter().fold(0, |bits, byte| bits << 6 | value(*byte))
+                << (6 * (4 - four.len()));
             out.extend((0..four.len() - 1).map(|byte| (bits >> (16 - 8 * byte)) as u8));
         }
         out

@@ -33,7 +33,11 @@ impl KeySpace {
         for weight in &mut weights {
             *weight /= sum;
         }
-        Self { names: Names::new(keys), by_rank, weights }
+        Self {
+            names: Names::new(keys),
+            by_rank,
+            weights,
+        }
     }
 
     /// How many keys there are.
@@ -58,7 +62,9 @@ impl KeySpace {
         // Whoever has least comes out first; the load as a whole number, since that has an order.
         let mut least: BinaryHeap<_> = (0..owned.len()).map(|owner| Reverse((0, owner))).collect();
         for (&key, &weight) in self.by_rank.iter().zip(&self.weights) {
-            let Some(Reverse((load, owner))) = least.pop() else { break };
+            let Some(Reverse((load, owner))) = least.pop() else {
+                break;
+            };
             let (total, keys, weights) = &mut owned[owner];
             *total += weight;
             keys.push(key);
@@ -94,20 +100,30 @@ impl KeyShare {
     fn new(weight: f64, keys: Vec<u32>, weights: &[f64]) -> Self {
         let scale = keys.len() as f64 / weights.iter().sum::<f64>();
         let mut scaled: Vec<f64> = weights.iter().map(|weight| weight * scale).collect();
-        let mut columns: Vec<Column> =
-            (0..keys.len() as u32).map(|own| Column { keep: u32::MAX, alias: own }).collect();
+        let mut columns: Vec<Column> = (0..keys.len() as u32)
+            .map(|own| Column {
+                keep: u32::MAX,
+                alias: own,
+            })
+            .collect();
         let (mut small, mut large): (Vec<usize>, Vec<usize>) =
             (0..keys.len()).partition(|&column| scaled[column] < 1.0);
         while let (Some(less), Some(&more)) = (small.pop(), large.last()) {
-            columns[less] =
-                Column { keep: (scaled[less] * f64::from(u32::MAX)) as u32, alias: more as u32 };
+            columns[less] = Column {
+                keep: (scaled[less] * f64::from(u32::MAX)) as u32,
+                alias: more as u32,
+            };
             scaled[more] -= 1.0 - scaled[less];
             if scaled[more] < 1.0 {
                 large.pop();
                 small.push(more);
             }
         }
-        Self { weight, keys, columns }
+        Self {
+            weight,
+            keys,
+            columns,
+        }
     }
 
     /// The part of all events that falls on these keys.
@@ -126,7 +142,11 @@ impl KeyShare {
         let bits = random.next_u64();
         let own = ((bits >> 32) * self.columns.len() as u64) >> 32;
         let column = self.columns[own as usize];
-        let place = if (bits as u32) <= column.keep { own as u32 } else { column.alias };
+        let place = if (bits as u32) <= column.keep {
+            own as u32
+        } else {
+            column.alias
+        };
         self.keys[place as usize]
     }
 }
@@ -135,11 +155,18 @@ impl KeyShare {
 /// remainder.
 pub fn divide(events: u64, shares: &[KeyShare]) -> Vec<u64> {
     let total: f64 = shares.iter().map(KeyShare::weight).sum();
-    let exact: Vec<f64> =
-        shares.iter().map(|share| events as f64 * share.weight() / total).collect();
+    let exact: Vec<f64> = shares
+        .iter()
+        .map(|share| events as f64 * share.weight() / total)
+        .collect();
     let mut parts: Vec<u64> = exact.iter().map(|part| part.floor() as u64).collect();
     let mut order: Vec<usize> = (0..parts.len()).collect();
-    order.sort_by(|&a, &b| exact[b].fract().total_cmp(&exact[a].fract()).then(a.cmp(&b)));
+    order.sort_by(|&a, &b| {
+        exact[b]
+            .fract()
+            .total_cmp(&exact[a].fract())
+            .then(a.cmp(&b))
+    });
     let missing = events.saturating_sub(parts.iter().sum());
     for &part in order.iter().cycle().take(missing as usize) {
         parts[part] += 1;
@@ -173,7 +200,9 @@ impl Names {
     #[inline]
     fn at(&self, key: u32) -> Option<&[u8]> {
         let end = *self.ends.get(key as usize)? as usize;
-        let start = (key as usize).checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        let start = (key as usize)
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize);
         self.text.get(start..end)
     }
 }
@@ -197,7 +226,10 @@ mod tests {
         for (rank, count) in [(1, counts[0]), (2, counts[1]), (10, counts[9])] {
             let expected = 1e6 * f64::from(rank).powf(-1.05) / exact;
             let off = (f64::from(count) - expected).abs() / expected;
-            assert!(off < 0.05, "rank {rank}: {count} drawn, {expected:.0} expected");
+            assert!(
+                off < 0.05,
+                "rank {rank}: {count} drawn, {expected:.0} expected"
+            );
         }
     }
 
@@ -209,7 +241,10 @@ mod tests {
         for _ in 0..1_000_000 {
             counts[shares[0].draw(&mut random) as usize] += 1;
         }
-        assert!(counts.iter().all(|count| (count - 10_000).abs() < 600), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (count - 10_000).abs() < 600),
+            "{counts:?}"
+        );
     }
 
     #[test]
@@ -242,7 +277,9 @@ mod tests {
         let draw = |seed| {
             let shares = KeySpace::new(1_000, 1.05, seed).shares(1);
             let mut random = Pcg64::seed_from_u64(seed);
-            (0..100).map(|_| shares[0].draw(&mut random)).collect::<Vec<_>>()
+            (0..100)
+                .map(|_| shares[0].draw(&mut random))
+                .collect::<Vec<_>>()
         };
         assert_eq!(draw(3), draw(3));
         assert_ne!(draw(3), draw(4));

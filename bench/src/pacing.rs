@@ -25,7 +25,12 @@ pub struct Due {
 impl Schedule {
     /// `total` events at `per_s` a second from `start` on. `per_s` is above 0.
     pub fn new(start: Instant, per_s: f64, total: u64) -> Self {
-        Self { start, per_s, total, given: 0 }
+        Self {
+            start,
+            per_s,
+            total,
+            given: 0,
+        }
     }
 
     /// When event `number` is due, counted from the start. Computed anew for each, so nothing adds
@@ -49,7 +54,10 @@ impl Schedule {
         }
         let past = self.start.elapsed().as_secs_f64() * self.per_s;
         // Event n is due once n <= past; the first one is, though the product may round below it.
-        let due = (past as u64).saturating_add(1).min(self.total).max(first + 1);
+        let due = (past as u64)
+            .saturating_add(1)
+            .min(self.total)
+            .max(first + 1);
         let count = (due - first).min(most.max(1));
         self.given += count;
         Some(Due { first, count })
@@ -72,14 +80,20 @@ mod tests {
             for number in due.first..due.first + due.count {
                 let late = start.elapsed().saturating_sub(schedule.due_after(number));
                 let early = schedule.due_after(number).saturating_sub(start.elapsed());
-                assert!(early < Duration::from_micros(1), "{number}: {early:?} early");
+                assert!(
+                    early < Duration::from_micros(1),
+                    "{number}: {early:?} early"
+                );
                 assert!(late < Duration::from_millis(2), "{number}: {late:?} late");
             }
             sent += due.count;
         }
         assert_eq!(sent, 3_330);
         let took = start.elapsed();
-        assert!(took.abs_diff(Duration::from_secs(10)) < Duration::from_millis(5), "{took:?}");
+        assert!(
+            took.abs_diff(Duration::from_secs(10)) < Duration::from_millis(5),
+            "{took:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -87,10 +101,20 @@ mod tests {
         let mut schedule = Schedule::new(Instant::now(), 1_000.0, 100);
         assert_eq!(schedule.next(50).await.unwrap(), Due { first: 0, count: 1 });
         advance(Duration::from_millis(70)).await;
-        assert_eq!(schedule.next(50).await.unwrap(), Due { first: 1, count: 50 });
+        assert_eq!(
+            schedule.next(50).await.unwrap(),
+            Due {
+                first: 1,
+                count: 50
+            }
+        );
         let before = Instant::now();
         let due = schedule.next(50).await.unwrap();
-        assert_eq!(before.elapsed(), Duration::ZERO, "no wait for what is overdue");
+        assert_eq!(
+            before.elapsed(),
+            Duration::ZERO,
+            "no wait for what is overdue"
+        );
         assert!((19..=21).contains(&due.count), "{due:?}");
     }
 
@@ -103,7 +127,11 @@ mod tests {
             sent += due.count;
         }
         assert_eq!(sent, 50_000);
-        assert!(start.elapsed() <= Duration::from_millis(502), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() <= Duration::from_millis(502),
+            "{:?}",
+            start.elapsed()
+        );
     }
 
     #[tokio::test(start_paused = true)]

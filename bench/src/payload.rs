@@ -82,7 +82,14 @@ pub struct Encoder {
 impl Encoder {
     /// Adds an event with this header and text under the key called `name`, padded to `at_least`
     /// bytes from `padding`, which has to be that long.
-    pub fn add(&mut self, header: &Header, name: &[u8], text: &str, at_least: usize, padding: &[u8]) {
+    pub fn add(
+        &mut self,
+        header: &Header,
+        name: &[u8],
+        text: &str,
+        at_least: usize,
+        padding: &[u8],
+    ) {
         let chunk = &mut self.chunk;
         if chunk.is_empty() {
             chunk.reserve(self.likely);
@@ -129,7 +136,8 @@ impl Encoder {
         self.ends
             .drain(..)
             .map(|(key, end)| {
-                let event = Event::new(chunk.slice(key..end)).with_key(Key::from(chunk.slice(start..key)));
+                let event =
+                    Event::new(chunk.slice(key..end)).with_key(Key::from(chunk.slice(start..key)));
                 start = end;
                 event
             })
@@ -143,7 +151,10 @@ pub fn payload_bytes(text: usize, at_least: usize) -> usize {
 }
 
 /// Reads a payload back and checks every byte of it, the key included.
-pub fn decode<'a>(event: &'a Event, keys: &KeySpace) -> Result<Decoded<'a>, (Damage, Option<Header>)> {
+pub fn decode<'a>(
+    event: &'a Event,
+    keys: &KeySpace,
+) -> Result<Decoded<'a>, (Damage, Option<Header>)> {
     let payload: &[u8] = &event.payload;
     if payload.len() < HEADER_BYTES || payload[..4] != MAGIC {
         return Err((Damage::Foreign, None));
@@ -166,7 +177,11 @@ pub fn decode<'a>(event: &'a Event, keys: &KeySpace) -> Result<Decoded<'a>, (Dam
         let renamed = keys.name(header.key).is_some_and(|own| {
             own != name && word(payload, 4) == checksum(&payload[COVERED..], own)
         });
-        let damage = if renamed { Damage::Key } else { Damage::Checksum };
+        let damage = if renamed {
+            Damage::Key
+        } else {
+            Damage::Checksum
+        };
         return Err((damage, Some(header)));
     }
     let text = payload
@@ -224,7 +239,12 @@ mod tests {
 
     #[test]
     fn comes_back_as_it_was() {
-        for (text, at_least, bytes) in [("", 0, 56), ("naïve 👩‍💻", 0, 74), ("short", 200, 200), ("short", 61, 61)] {
+        for (text, at_least, bytes) in [
+            ("", 0, 56),
+            ("naïve 👩‍💻", 0, 74),
+            ("short", 200, 200),
+            ("short", 61, 61),
+        ] {
             let (event, keys) = event(text, at_least);
             assert_eq!(event.payload.len(), bytes);
             assert_eq!(event.key.as_ref().unwrap().as_bytes(), b"user-3");
@@ -240,12 +260,22 @@ mod tests {
         let mut encoder = Encoder::default();
         for round in 0..3 {
             for key in 0..10 {
-                encoder.add(&header(key), keys.name(key).unwrap(), "hello", 100, &PADDING);
+                encoder.add(
+                    &header(key),
+                    keys.name(key).unwrap(),
+                    "hello",
+                    100,
+                    &PADDING,
+                );
             }
             let events = encoder.batch();
             let start = events[0].key.as_ref().unwrap().as_bytes().as_ptr() as usize;
             for (index, event) in events.iter().enumerate() {
-                assert_eq!(event.payload.as_ptr() as usize, start + index * 106 + 6, "round {round}");
+                assert_eq!(
+                    event.payload.as_ptr() as usize,
+                    start + index * 106 + 6,
+                    "round {round}"
+                );
                 assert_eq!(decode(event, &keys).unwrap().header, header(index as u32));
             }
         }
@@ -255,13 +285,19 @@ mod tests {
     fn another_key_is_told_from_other_damage() {
         let (event, keys) = event("hello", 0);
         let moved = event.clone().with_key("user-4");
-        assert_eq!(decode(&moved, &keys).unwrap_err(), (Damage::Key, Some(header(3))));
+        assert_eq!(
+            decode(&moved, &keys).unwrap_err(),
+            (Damage::Key, Some(header(3)))
+        );
         let mut keyless = event.clone();
         keyless.key = None;
         assert_eq!(decode(&keyless, &keys).unwrap_err().0, Damage::Key);
         for (payload, damage) in [
             (Bytes::new(), Damage::Foreign),
-            (Bytes::from_static(b"hello, this is somebody else's event, long enough to be ours"), Damage::Foreign),
+            (
+                Bytes::from_static(b"hello, this is somebody else's event, long enough to be ours"),
+                Damage::Foreign,
+            ),
             (event.payload.slice(..60), Damage::Length),
         ] {
             let mut cut = event.clone();

@@ -84,7 +84,11 @@ impl Tally {
 
     /// The mean compound score, -1 to 1; 0 without scores.
     pub fn mean(&self) -> f64 {
-        if self.scored == 0 { 0.0 } else { self.sum as f64 / STEPS / self.scored as f64 }
+        if self.scored == 0 {
+            0.0
+        } else {
+            self.sum as f64 / STEPS / self.scored as f64
+        }
     }
 }
 
@@ -120,13 +124,22 @@ pub fn score_all<T: AsRef<str> + Sync>(texts: &[T]) -> Vec<Score> {
     let share = texts.len().div_ceil(cores()).max(1);
     let score = |part: &[T]| -> Vec<Score> {
         let scorer = Scorer::new();
-        part.iter().map(|text| scorer.score(text.as_ref())).collect()
+        part.iter()
+            .map(|text| scorer.score(text.as_ref()))
+            .collect()
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = texts.chunks(share).map(|part| scope.spawn(move || score(part))).collect();
+        let threads: Vec<_> = texts
+            .chunks(share)
+            .map(|part| scope.spawn(move || score(part)))
+            .collect();
         threads
             .into_iter()
-            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .flat_map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
             .collect()
     })
 }
@@ -173,8 +186,13 @@ mod tests {
     #[test]
     fn tallies_by_the_thresholds() {
         let mut tally = Tally::default();
-        [500, 499, 0, -499, -500, 10_000].into_iter().for_each(|score| tally.add(score));
-        assert_eq!((tally.scored, tally.positive, tally.neutral, tally.negative), (6, 2, 3, 1));
+        [500, 499, 0, -499, -500, 10_000]
+            .into_iter()
+            .for_each(|score| tally.add(score));
+        assert_eq!(
+            (tally.scored, tally.positive, tally.neutral, tally.negative),
+            (6, 2, 3, 1)
+        );
         assert!((tally.mean() - 10_000.0 / 6.0 / 10_000.0).abs() < 1e-12);
         assert_eq!(Tally::default().mean(), 0.0);
     }
@@ -190,8 +208,9 @@ mod tests {
 
     #[test]
     fn many_threads_keep_the_order() {
-        let texts: Vec<String> =
-            (0..1_000).map(|number| format!("{} day {number}", ["good", "bad", "some"][number % 3])).collect();
+        let texts: Vec<String> = (0..1_000)
+            .map(|number| format!("{} day {number}", ["good", "bad", "some"][number % 3]))
+            .collect();
         let scorer = Scorer::new();
         let one_by_one: Vec<Score> = texts.iter().map(|text| scorer.score(text)).collect();
         assert_eq!(score_all(&texts), one_by_one);

@@ -118,9 +118,14 @@ const MOST_SKEW: f64 = 10.0;
 impl Workload {
     /// The settings of a file, checked.
     pub fn read(path: &Path) -> Result<Self, BadInput> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| BadInput::new(format!("cannot read the workload {}: {error}", path.display())))?;
-        let workload = Self::parse(&text).map_err(|error| BadInput::new(format!("{}, {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            BadInput::new(format!(
+                "cannot read the workload {}: {error}",
+                path.display()
+            ))
+        })?;
+        let workload = Self::parse(&text)
+            .map_err(|error| BadInput::new(format!("{}, {error}", path.display())))?;
         workload.check()?;
         Ok(workload)
     }
@@ -128,7 +133,9 @@ impl Workload {
     /// The settings of a text, not checked yet: options may still change them.
     pub fn parse(text: &str) -> Result<Self, BadInput> {
         toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            let line = error.span().map_or(1, |span| {
+                1 + text[..span.start.min(text.len())].matches('\n').count()
+            });
             BadInput::new(format!("line {line}: {}", explain(error.message())))
         })
     }
@@ -137,21 +144,54 @@ impl Workload {
     pub fn check(&self) -> Result<(), BadInput> {
         let phase = self.phase;
         let rules = [
-            (phase.throughput() && self.events == 0, "events is 0, so nothing would be sent: give 1 or more".to_owned()),
-            (self.events > MOST_EVENTS, format!("events is {}: give at most {MOST_EVENTS}", self.events)),
-            (!(self.rate.is_finite() && self.rate > 0.0), format!("rate is {}: give events per second above 0", self.rate)),
+            (
+                phase.throughput() && self.events == 0,
+                "events is 0, so nothing would be sent: give 1 or more".to_owned(),
+            ),
+            (
+                self.events > MOST_EVENTS,
+                format!("events is {}: give at most {MOST_EVENTS}", self.events),
+            ),
+            (
+                !(self.rate.is_finite() && self.rate > 0.0),
+                format!("rate is {}: give events per second above 0", self.rate),
+            ),
             (
                 phase.latency() && self.scheduled() == 0,
-                format!("a rate of {}/s for {:?} sends nothing: give a longer duration or a higher rate", self.rate, self.duration),
+                format!(
+                    "a rate of {}/s for {:?} sends nothing: give a longer duration or a higher rate",
+                    self.rate, self.duration
+                ),
             ),
             (
-                self.rate.is_finite() && self.rate * self.duration.as_secs_f64() > MOST_EVENTS as f64,
-                format!("rate times duration is more than {MOST_EVENTS} events: give less of either"),
+                self.rate.is_finite()
+                    && self.rate * self.duration.as_secs_f64() > MOST_EVENTS as f64,
+                format!(
+                    "rate times duration is more than {MOST_EVENTS} events: give less of either"
+                ),
             ),
-            (self.duration > LONGEST, "duration is over a day: give 24h or less".to_owned()),
-            (self.warmup > LONGEST, "warmup is over a day: give 24h or less".to_owned()),
-            (!(self.skew >= 0.0 && self.skew <= MOST_SKEW), format!("skew is {}: give a Zipf exponent from 0 (all keys alike) to {MOST_SKEW}", self.skew)),
-            (self.payload > MOST_PAYLOAD, format!("payload is {} bytes: give at most {MOST_PAYLOAD}", self.payload)),
+            (
+                self.duration > LONGEST,
+                "duration is over a day: give 24h or less".to_owned(),
+            ),
+            (
+                self.warmup > LONGEST,
+                "warmup is over a day: give 24h or less".to_owned(),
+            ),
+            (
+                !(self.skew >= 0.0 && self.skew <= MOST_SKEW),
+                format!(
+                    "skew is {}: give a Zipf exponent from 0 (all keys alike) to {MOST_SKEW}",
+                    self.skew
+                ),
+            ),
+            (
+                self.payload > MOST_PAYLOAD,
+                format!(
+                    "payload is {} bytes: give at most {MOST_PAYLOAD}",
+                    self.payload
+                ),
+            ),
         ];
         let counts = [
             ("runs", self.runs, MOST_RUNS),
@@ -162,7 +202,10 @@ impl Workload {
             ("batch", self.batch, MOST_BATCH),
         ]
         .map(|(what, value, most)| {
-            (value == 0 || value > most, format!("{what} is {value}: give a number from 1 to {most}"))
+            (
+                value == 0 || value > most,
+                format!("{what} is {value}: give a number from 1 to {most}"),
+            )
         });
         match rules.into_iter().chain(counts).find(|(broken, _)| *broken) {
             Some((_, line)) => Err(BadInput::new(line)),
@@ -183,7 +226,11 @@ fn explain(message: &str) -> String {
     let Some(unknown) = names.next().filter(|_| message.starts_with("unknown ")) else {
         return message.to_owned();
     };
-    let what = if message.starts_with("unknown field") { "setting" } else { "value" };
+    let what = if message.starts_with("unknown field") {
+        "setting"
+    } else {
+        "value"
+    };
     let known: Vec<&str> = names.collect();
     match nearest::nearest(unknown, known.iter().copied()) {
         Some(near) => format!("unknown {what} `{unknown}`, did you mean `{near}`?"),
@@ -208,21 +255,47 @@ mod tests {
             "events = \"2M\"\nrate = \"5k/s\"\nduration = \"1m\"\npayload = \"1KB\"\nphase = \"latency\"\nguarantee = \"exactly-once\"",
         )
         .unwrap();
-        assert_eq!((workload.events, workload.rate, workload.payload), (2_000_000, 5_000.0, 1_000));
+        assert_eq!(
+            (workload.events, workload.rate, workload.payload),
+            (2_000_000, 5_000.0, 1_000)
+        );
         assert_eq!(workload.duration, Duration::from_secs(60));
-        assert_eq!((workload.phase, workload.guarantee), (Phases::Latency, Guarantee::ExactlyOnce));
+        assert_eq!(
+            (workload.phase, workload.guarantee),
+            (Phases::Latency, Guarantee::ExactlyOnce)
+        );
         assert_eq!(workload.scheduled(), 300_000);
     }
 
     #[test]
     fn a_mistake_names_its_line_and_the_nearest_name() {
         let error = |text| Workload::parse(text).unwrap_err().to_string();
-        assert_eq!(error("keys = 5\n\nevnts = 7\n"), "line 3: unknown setting `evnts`, did you mean `events`?");
-        assert_eq!(error("phase = \"latncy\""), "line 1: unknown value `latncy`, did you mean `latency`?");
-        assert!(error("keys = -1").starts_with("line 1: "), "{}", error("keys = -1"));
-        assert!(error("keys = 5\nrate = 0").contains("a rate of 0"), "{}", error("rate = 0"));
+        assert_eq!(
+            error("keys = 5\n\nevnts = 7\n"),
+            "line 3: unknown setting `evnts`, did you mean `events`?"
+        );
+        assert_eq!(
+            error("phase = \"latncy\""),
+            "line 1: unknown value `latncy`, did you mean `latency`?"
+        );
+        assert!(
+            error("keys = -1").starts_with("line 1: "),
+            "{}",
+            error("keys = -1")
+        );
+        assert!(
+            error("keys = 5\nrate = 0").contains("a rate of 0"),
+            "{}",
+            error("rate = 0")
+        );
         assert!(error("keys = 5\nrate = = 0").starts_with("line 2: "));
-        for text in ["keys = -1", "keys = [1]", "skew = \"x\"", "[hubs]\nx = 1", "rate = 0"] {
+        for text in [
+            "keys = -1",
+            "keys = [1]",
+            "skew = \"x\"",
+            "[hubs]\nx = 1",
+            "rate = 0",
+        ] {
             assert_eq!(error(text).lines().count(), 1, "{text}");
         }
     }
@@ -257,9 +330,17 @@ mod tests {
 
     #[test]
     fn a_phase_that_does_not_run_needs_nothing() {
-        let workload = Workload { events: 0, phase: Phases::Latency, ..Workload::default() };
+        let workload = Workload {
+            events: 0,
+            phase: Phases::Latency,
+            ..Workload::default()
+        };
         assert!(workload.check().is_ok());
-        let workload = Workload { duration: Duration::ZERO, phase: Phases::Throughput, ..Workload::default() };
+        let workload = Workload {
+            duration: Duration::ZERO,
+            phase: Phases::Throughput,
+            ..Workload::default()
+        };
         assert!(workload.check().is_ok());
     }
 }

@@ -101,13 +101,22 @@ impl KafkaAdmin {
         const UNTOLD: usize = 1_000_000;
         let told = match self.properties("producer", topic).await {
             Ok(entries) => number(&entries, "max.message.bytes"),
-            Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Unsupported) => None,
+            Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Unsupported) => {
+                None
+            }
             Err(error) => return Err(error),
         };
-        let told = told.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(UNTOLD);
-        let own = self.config.number("message.max.bytes").map(|bytes| bytes as usize);
+        let told = told
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(UNTOLD);
+        let own = self
+            .config
+            .number("message.max.bytes")
+            .map(|bytes| bytes as usize);
         // librdkafka's own range.
-        Ok(told.min(own.unwrap_or(usize::MAX)).clamp(1_000, 1_000_000_000))
+        Ok(told
+            .min(own.unwrap_or(usize::MAX))
+            .clamp(1_000, 1_000_000_000))
     }
 
     /// The client. The first call makes sure that the brokers can be reached, and if not says why.
@@ -120,7 +129,9 @@ impl KafkaAdmin {
                 State::Unopened => {}
             }
         }
-        self.control.ask(operation, |asker| asker.topics().map(|_| ())).await?;
+        self.control
+            .ask(operation, |asker| asker.topics().map(|_| ()))
+            .await?;
         let mut config = self.config.client(Role::Both);
         // Nobody can fetch the log lines of this client; the other one has the same troubles.
         config.set_log_level(RDKafkaLogLevel::Emerg);
@@ -153,7 +164,12 @@ impl KafkaAdmin {
     }
 
     /// Waits until the brokers tell of so many partitions, each with a leader.
-    async fn await_partitions(&self, operation: &'static str, topic: &str, count: u32) -> Result<()> {
+    async fn await_partitions(
+        &self,
+        operation: &'static str,
+        topic: &str,
+        count: u32,
+    ) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.control.partitions(operation, topic).await {
@@ -178,10 +194,16 @@ impl Admin for KafkaAdmin {
         const OPERATION: &str = "create_topic";
         let invalid = |message: String| Error::new(ErrorKind::Invalid, HUB, OPERATION, message);
         let Ok(partitions @ 1..) = i32::try_from(topic.partitions) else {
-            return Err(invalid(format!("a topic can't have {} partitions", topic.partitions))
-                .with_advice("give it 1 or more"));
+            return Err(invalid(format!(
+                "a topic can't have {} partitions",
+                topic.partitions
+            ))
+            .with_advice("give it 1 or more"));
         };
-        let mut properties = vec![("message.timestamp.type".to_owned(), "LogAppendTime".to_owned())];
+        let mut properties = vec![(
+            "message.timestamp.type".to_owned(),
+            "LogAppendTime".to_owned(),
+        )];
         properties.extend(retention(&topic.retention));
         for (name, value) in &topic.properties {
             properties.retain(|(known, _)| known != name);
@@ -202,13 +224,15 @@ impl Admin for KafkaAdmin {
                 OPERATION,
                 format!("there is a topic '{}' already", topic.name),
             )),
-            Some(Err((_, Code::InvalidTopic))) => Err(invalid(format!(
-                "'{}' can't be a topic's name",
-                topic.name
-            ))
-            .with_advice("use up to 249 letters, digits, dots, dashes and underscores")),
+            Some(Err((_, Code::InvalidTopic))) => {
+                Err(invalid(format!("'{}' can't be a topic's name", topic.name))
+                    .with_advice("use up to 249 letters, digits, dots, dashes and underscores"))
+            }
             Some(Err((_, code))) => Err(coded(OPERATION, code)),
-            _ => self.await_partitions(OPERATION, &topic.name, topic.partitions).await,
+            _ => {
+                self.await_partitions(OPERATION, &topic.name, topic.partitions)
+                    .await
+            }
         }
     }
 
@@ -222,7 +246,9 @@ impl Admin for KafkaAdmin {
             Some(Err((_, code))) => Err(coded(OPERATION, code)),
             _ => {
                 let topic = topic.to_owned();
-                self.control.ask(OPERATION, move |asker| asker.gone(&topic)).await
+                self.control
+                    .ask(OPERATION, move |asker| asker.gone(&topic))
+                    .await
             }
         }
     }
@@ -249,17 +275,22 @@ impl Admin for KafkaAdmin {
             .collect();
         let mut keeps = Retention::new();
         // -1 is for ever, or any size: no limit to tell.
-        if let Some(millis) = number(&entries, "retention.ms").and_then(|it| u64::try_from(it).ok()) {
+        if let Some(millis) = number(&entries, "retention.ms").and_then(|it| u64::try_from(it).ok())
+        {
             keeps = keeps.time(Duration::from_millis(millis));
         }
-        if let Some(bytes) = number(&entries, "retention.bytes").and_then(|it| u64::try_from(it).ok()) {
+        if let Some(bytes) =
+            number(&entries, "retention.bytes").and_then(|it| u64::try_from(it).ok())
+        {
             keeps = keeps.bytes(bytes);
         }
         Ok(TopicInfo::new(topic, partitions).retention(keeps))
     }
 
     async fn list_topics(&self) -> Result<Vec<String>> {
-        self.control.ask("list_topics", |asker| asker.topics()).await
+        self.control
+            .ask("list_topics", |asker| asker.topics())
+            .await
     }
 
     async fn set_partitions(&self, topic: &str, partitions: u32) -> Result<Resized> {
@@ -310,7 +341,8 @@ impl Admin for KafkaAdmin {
         loop {
             let now = self.properties(OPERATION, topic).await?;
             let is_set = |(name, value): &(String, String)| {
-                now.iter().any(|entry| entry.name == *name && entry.value.as_ref() == Some(value))
+                now.iter()
+                    .any(|entry| entry.name == *name && entry.value.as_ref() == Some(value))
             };
             if wanted.iter().all(is_set) {
                 return Ok(());
@@ -348,7 +380,9 @@ impl Admin for KafkaAdmin {
         const OPERATION: &str = "list_groups";
         self.control.partitions(OPERATION, topic).await?;
         let name = topic.to_owned();
-        self.control.ask(OPERATION, move |asker| groups_of(asker, &name)).await
+        self.control
+            .ask(OPERATION, move |asker| groups_of(asker, &name))
+            .await
     }
 
     async fn delete_group(&self, group: &str) -> Result<()> {
@@ -377,7 +411,9 @@ impl Admin for KafkaAdmin {
             }
             let (first, next) = (asker.first(&topic, &all)?, asker.next(&topic, &all)?);
             let of = |list: &[(u32, i64)], partition| {
-                list.iter().find(|place| place.0 == partition).map(|place| place.1)
+                list.iter()
+                    .find(|place| place.0 == partition)
+                    .map(|place| place.1)
             };
             Ok(all
                 .into_iter()
@@ -398,15 +434,25 @@ impl Admin for KafkaAdmin {
 /// The groups that have members or checkpoints on a topic.
 fn groups_of(asker: &Asker<'_, Quiet>, topic: &str) -> Result<Vec<GroupInfo>> {
     let list = asker.until_answered(|timeout| asker.client.fetch_group_list(None, timeout))?;
-    let all: Vec<_> = list.groups().iter().filter(|group| group.protocol_type() != "connect").collect();
+    let all: Vec<_> = list
+        .groups()
+        .iter()
+        .filter(|group| group.protocol_type() != "connect")
+        .collect();
     let names: Vec<&str> = all.iter().map(|group| group.name()).collect();
     let committed = asker.committed_by(&names)?;
     let mut found: Vec<GroupInfo> = Vec::new();
     for (group, committed) in all.into_iter().zip(committed) {
         let reads = |metadata: Option<&[u8]>| {
-            metadata.and_then(groups::subscribed).is_some_and(|topics| topics.contains(&topic))
+            metadata
+                .and_then(groups::subscribed)
+                .is_some_and(|topics| topics.contains(&topic))
         };
-        let members = group.members().iter().filter(|member| reads(member.metadata())).count();
+        let members = group
+            .members()
+            .iter()
+            .filter(|member| reads(member.metadata()))
+            .count();
         if members > 0 || !groups::on_topic(&committed, topic).is_empty() {
             found.push(GroupInfo::new(group.name(), members));
         }
@@ -416,7 +462,12 @@ fn groups_of(asker: &Asker<'_, Quiet>, topic: &str) -> Result<Vec<GroupInfo>> {
 }
 
 fn no_group(operation: &'static str, group: &str) -> Error {
-    Error::new(ErrorKind::NotFound, HUB, operation, format!("there is no group '{group}'"))
+    Error::new(
+        ErrorKind::NotFound,
+        HUB,
+        operation,
+        format!("there is no group '{group}'"),
+    )
 }
 
 fn options() -> AdminOptions {

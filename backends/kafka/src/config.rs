@@ -98,8 +98,10 @@ impl KafkaConfig {
             && let Some(in_flight) = self.in_flight()
             && in_flight != "1"
         {
-            return Err(config("without idempotence, more than one request in flight loses the order of keys")
-                .with_advice("leave max.in.flight out, or set it to 1"));
+            return Err(config(
+                "without idempotence, more than one request in flight loses the order of keys",
+            )
+            .with_advice("leave max.in.flight out, or set it to 1"));
         }
         for role in [Role::Producer, Role::Consumer] {
             let made = self.client(role).create_native_config();
@@ -183,7 +185,10 @@ fn variable_name(property: &str) -> String {
 
 fn read_file(path: &str, into: &mut BTreeMap<String, Secret>) -> Result<()> {
     let text = fs::read_to_string(path).map_err(|error| {
-        config(format!("the properties file '{path}' can't be read: {error}")).with_source(error)
+        config(format!(
+            "the properties file '{path}' can't be read: {error}"
+        ))
+        .with_source(error)
     })?;
     for (nth, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -191,7 +196,10 @@ fn read_file(path: &str, into: &mut BTreeMap<String, Secret>) -> Result<()> {
             continue;
         }
         let Some((name, value)) = line.split_once('=') else {
-            return Err(config(format!("line {} of '{path}' is not name=value", nth + 1)));
+            return Err(config(format!(
+                "line {} of '{path}' is not name=value",
+                nth + 1
+            )));
         };
         let (name, value) = (name.trim(), value.trim());
         if name != "bootstrap.servers" {
@@ -232,7 +240,9 @@ pub(crate) fn refused_value(error: &KafkaError) -> Error {
             } else {
                 reason.replace(value.as_str(), "***")
             };
-            config(format!("the property '{name}' can't have this value: {reason}"))
+            config(format!(
+                "the property '{name}' can't have this value: {reason}"
+            ))
         }
         KafkaError::ClientCreation(reason) => config(format!("librdkafka refused: {reason}")),
         _ => config("a property has a NUL in its name or value"),
@@ -256,7 +266,9 @@ mod tests {
     use std::io::Write;
 
     fn gather(url: &str, environment: &[(&str, &str)]) -> Result<KafkaConfig> {
-        let environment = environment.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+        let environment = environment
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
         let config = KafkaConfig::gather(&url.parse()?, environment)?;
         config.check()?;
         Ok(config)
@@ -265,8 +277,15 @@ mod tests {
     #[test]
     fn the_url_goes_before_the_environment_and_that_before_the_file() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        writeln!(file, "# secrets\n\nsasl.password = one\nssl.ca.location=/a\nlinger.ms=1").unwrap();
-        let url = format!("kafka://a:1,b/t?linger.ms=3&properties={}", file.path().display());
+        writeln!(
+            file,
+            "# secrets\n\nsasl.password = one\nssl.ca.location=/a\nlinger.ms=1"
+        )
+        .unwrap();
+        let url = format!(
+            "kafka://a:1,b/t?linger.ms=3&properties={}",
+            file.path().display()
+        );
         let environment = [("ANYHUB_KAFKA_SASL_PASSWORD", "two"), ("HOME", "/")];
         let config = gather(&url, &environment).unwrap();
         assert_eq!(config.bootstrap, "a:1,b");
@@ -291,7 +310,9 @@ mod tests {
             assert!(!printed.contains("hunter2"), "{printed}");
             assert!(printed.contains(name), "{printed}");
         }
-        let error = gather("kafka://a/t?acks=hunter2", &[]).unwrap_err().to_string();
+        let error = gather("kafka://a/t?acks=hunter2", &[])
+            .unwrap_err()
+            .to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }
 
@@ -304,7 +325,10 @@ mod tests {
             ("kafka://a/t?propertis=/x", "did you mean 'properties'?"),
             ("kafka://a/t?group.id=g", "use ConsumerOptions::group"),
             ("kafka://a/t?acks=0", "use 1 or all"),
-            ("kafka://a/t?linger.ms=soon", "'linger.ms' can't have this value"),
+            (
+                "kafka://a/t?linger.ms=soon",
+                "'linger.ms' can't have this value",
+            ),
             ("kafka://a/t?properties=/no/such", "can't be read"),
             (
                 "kafka://a/t?enable.idempotence=false&max.in.flight=5",
@@ -318,6 +342,9 @@ mod tests {
         }
         let error = gather("kafka://a/t", &[("ANYHUB_KAFKA_SASL_PASWORD", "x")]).unwrap_err();
         let error = error.to_string();
-        assert!(error.contains("did you mean ANYHUB_KAFKA_SASL_PASSWORD?"), "{error}");
+        assert!(
+            error.contains("did you mean ANYHUB_KAFKA_SASL_PASSWORD?"),
+            "{error}"
+        );
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     control::{Control, PATIENCE, is_passing},
     error::{HUB, closed},
     hub::Traffic,
-    keeper::keep,
+    keeper::{beat, keep},
     member::{NativeConsumer, Shell},
     read,
     shared::{Shared, fenced, is_final},
@@ -51,10 +51,14 @@ pub(crate) struct KafkaConsumer {
     /// The hub was closed.
     ended: Arc<AtomicBool>,
     keeper: AbortHandle,
+    heart: AbortHandle,
 }
 
 /// How often a waiting consumer polls, so that the group sees it alive.
 const TICK: Duration = Duration::from_millis(200);
+
+/// How long a commit waits for its answer.
+const COMMIT: Duration = Duration::from_secs(30);
 
 /// How long opening waits for the group's first assignment; it comes later, too.
 const JOIN: Duration = Duration::from_secs(30);
@@ -89,6 +93,7 @@ impl KafkaConsumer {
             closed: false,
             ended,
             keeper: tokio::spawn(keep(Arc::downgrade(&shared), count)).abort_handle(),
+            heart: tokio::spawn(beat(Arc::downgrade(&shared))).abort_handle(),
             shared,
         };
         consumer.begin(count).await?;
@@ -111,7 +116,9 @@ impl KafkaConsumer {
             let (topic, start) = (shared.topic.clone(), shared.options.start.clone());
             let all: Vec<u32> = (0..count).collect();
             let beginning = shared
-                .ask("consumer", move |asker| begin(asker, &topic, count, &all, &start))
+                .ask("consumer", move |asker| {
+                    begin(asker, &topic, count, &all, &start)
+                })
                 .await?;
             if !beginning.to_commit.is_empty()
                 && let Err(error) = shared.commit_offsets(&beginning.to_commit).await
@@ -138,7 +145,10 @@ impl KafkaConsumer {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                tracing::warn!(hub = HUB, "the group has assigned nothing yet; it goes on joining");
+                tracing::warn!(
+                    hub = HUB,
+                    "the group has assigned nothing yet; it goes on joining"
+                );
                 break;
             }
         }
@@ -173,9 +183,12 @@ impl KafkaConsumer {
             }
         }
         if self.doing.is_none() {
-            let next = match self.queue.pop_front() {
-                None if slots.is_unsettled() => Some(Work::Settle(Moves::of(&slots))),
-                next => next,
+            let next = if shared.pulse.stood_still() {
+                Some(Work::Reassure)
+            } else if self.queue.is_empty() && slots.is_unsettled() {
+                Some(Work::Settle(Moves::of(&slots)))
+            } else {
+                self.queue.pop_front()
             };
             drop(slots);
             if let Some(work) = next {
@@ -250,7 +263,8 @@ impl KafkaConsumer {
             Done::TakenUp => self.joined = true,
             Done::Revoked { partitions, lost } => {
                 let mut slots = shared.slots();
-                lost.iter().for_each(|(partition, _)| drop(slots.give_up(*partition)));
+                lost.iter()
+                    .for_each(|(partition, _)| drop(slots.give_up(*partition)));
                 drop(slots);
                 let of = |was_lost| -> Vec<u32> {
                     let those = lost.iter().filter(|(_, lost)| *lost == was_lost);
@@ -327,7 +341,10 @@ impl KafkaConsumer {
         }
         if overtaken.is_empty() {
             // It is kept after all; librdkafka has stopped reading some of them.
-            for (_, slot) in slots.iter_mut().filter(|(_, slot)| slot.mode == Mode::Reading) {
+            for (_, slot) in slots
+                .iter_mut()
+                .filter(|(_, slot)| slot.mode == Mode::Reading)
+            {
                 slot.mode = Mode::Moving;
             }
         }
@@ -341,7 +358,10 @@ impl KafkaConsumer {
         let mut slots = shared.slots();
         let partitions = slots.partitions();
         if shared.options.group.is_none() {
-            let places = slots.iter().map(|(partition, slot)| (partition, slot.next)).collect();
+            let places = slots
+                .iter()
+                .map(|(partition, slot)| (partition, slot.next))
+                .collect();
             for (_, slot) in slots.iter_mut() {
                 slot.mode = Mode::Reading;
                 slot.paused = false;
@@ -353,7 +373,10 @@ impl KafkaConsumer {
                 slot.is_some_and(|slot| shared.lanes.lose(slot.lane))
             });
             let lost: Vec<u32> = lost.copied().collect();
-            let kept: Vec<u32> = partitions.into_iter().filter(|it| !lost.contains(it)).collect();
+            let kept: Vec<u32> = partitions
+                .into_iter()
+                .filter(|it| !lost.contains(it))
+                .collect();
             self.tell(&kept, Change::Revoked);
             self.tell(&lost, Change::Lost);
         }
@@ -385,13 +408,19 @@ impl KafkaConsumer {
     fn poll(&mut self, max: usize) -> Batch {
         let shell = self.shared.native.shell();
         let mut batch = Batch::new();
+        if self.shared.pulse.stood_still() {
+            batch.changes = std::mem::take(&mut self.changes);
+            return batch;
+        }
         // What is dropped on the way may hide what is not.
         loop {
             let mut slots = self.shared.slots();
             let polled = read::poll(&shell, &self.shared.lanes, &mut slots, max);
             drop(slots);
             self.shared.traffic.received(polled.bytes);
-            self.shared.progress.fetch_add(polled.came as u64, Ordering::Relaxed);
+            self.shared
+                .progress
+                .fetch_add(polled.came as u64, Ordering::Relaxed);
             batch.deliveries = polled.deliveries;
             for error in polled.errors {
                 self.met(&error);
@@ -435,15 +464,18 @@ impl KafkaConsumer {
     /// Waits until there may be something to do.
     async fn wait(&mut self, until: Option<Instant>) {
         let asked = self.shared.native.shell().events().has_rebalance();
-        let waits = self.doing.is_none()
-            && (!self.queue.is_empty() || self.shared.slots().is_unsettled());
+        let waits =
+            self.doing.is_none() && (!self.queue.is_empty() || self.shared.slots().is_unsettled());
         if asked || waits {
             return;
         }
         let now = Instant::now();
         let tick = TICK.min(self.shared.options.max_processing / 4);
         let mut due = now + tick.max(Duration::from_millis(1));
-        for other in [until, self.shared.lanes.next_due(), self.rested_at()].into_iter().flatten() {
+        for other in [until, self.shared.lanes.next_due(), self.rested_at()]
+            .into_iter()
+            .flatten()
+        {
             due = due.min(other);
         }
         let shared = self.shared.clone();
@@ -460,7 +492,9 @@ impl KafkaConsumer {
 
     fn rested_at(&self) -> Option<Instant> {
         let slots = self.shared.slots();
-        let full = slots.iter().filter(|(_, slot)| !self.shared.lanes.is_full(slot.lane));
+        let full = slots
+            .iter()
+            .filter(|(_, slot)| !self.shared.lanes.is_full(slot.lane));
         full.filter_map(|(_, slot)| slot.rested_at()).min()
     }
 
@@ -529,7 +563,13 @@ impl Consumer for KafkaConsumer {
 
     async fn commit(&mut self) -> Result<()> {
         self.check_open("commit")?;
-        let committed = self.shared.commit().await;
+        let committed = timeout(COMMIT, self.shared.commit())
+            .await
+            .unwrap_or_else(|_| {
+                let message = format!("the brokers did not answer within {COMMIT:?}");
+                Err(Error::new(ErrorKind::Timeout, HUB, "commit", message)
+                    .with_advice("it may still be done; a group that rebalances answers later"))
+            });
         if self.shared.lanes.take_fenced() {
             return Err(fenced());
         }
@@ -552,7 +592,9 @@ impl Consumer for KafkaConsumer {
         let (topic, point) = (shared.topic.clone(), to);
         let places = shared
             .control
-            .ask("seek", move |asker| resolve(asker, &topic, &asked, &point, "seek"))
+            .ask("seek", move |asker| {
+                resolve(asker, &topic, &asked, &point, "seek")
+            })
             .await?;
         if let Some((stranger, _)) = places.iter().find(|place| !owned.contains(&place.0)) {
             return Err(Error::new(
@@ -589,13 +631,16 @@ impl Consumer for KafkaConsumer {
         }
         self.closed = true;
         self.keeper.abort();
+        self.heart.abort();
         let shared = self.shared.clone();
         shared.expire();
-        let committed = timeout(PATIENCE, shared.commit()).await.unwrap_or_else(|_| {
-            let message = format!("the last commit was not answered within {PATIENCE:?}");
-            Err(Error::new(ErrorKind::Timeout, HUB, "close", message)
-                .with_advice("what was acknowledged since the one before comes again"))
-        });
+        let committed = timeout(PATIENCE, shared.commit())
+            .await
+            .unwrap_or_else(|_| {
+                let message = format!("the last commit was not answered within {PATIENCE:?}");
+                Err(Error::new(ErrorKind::Timeout, HUB, "close", message)
+                    .with_advice("what was acknowledged since the one before comes again"))
+            });
         if let Some(doing) = self.doing.take() {
             doing.abort();
         }
@@ -604,7 +649,10 @@ impl Consumer for KafkaConsumer {
         let (shell, deadline) = (shared.native.shell(), Instant::now() + PATIENCE);
         let leaving = spawn_blocking(move || shell.leave(deadline));
         if timeout(PATIENCE, leaving).await.is_err() {
-            tracing::warn!(hub = HUB, "the group was not left in time; it notices by itself");
+            tracing::warn!(
+                hub = HUB,
+                "the group was not left in time; it notices by itself"
+            );
         }
         if shared.lanes.take_fenced() {
             return Err(fenced());
@@ -620,6 +668,7 @@ impl Consumer for KafkaConsumer {
 impl Drop for KafkaConsumer {
     fn drop(&mut self) {
         self.keeper.abort();
+        self.heart.abort();
         if let Some(doing) = &self.doing {
             doing.abort();
         }

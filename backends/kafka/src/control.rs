@@ -72,7 +72,8 @@ impl Control {
     /// How many partitions the topic has. NotFound if it is not there.
     pub(crate) async fn partitions(&self, operation: &'static str, topic: &str) -> Result<u32> {
         let topic = topic.to_owned();
-        self.ask(operation, move |asker| asker.partitions(&topic)).await
+        self.ask(operation, move |asker| asker.partitions(&topic))
+            .await
     }
 
     /// Asks on a blocking thread.
@@ -106,7 +107,8 @@ impl Control {
             State::Closed => Err(closed(operation, "hub")),
             State::Unopened => {
                 let config = self.0.config.client(Role::Consumer);
-                let client: Result<BaseConsumer<Quiet>, _> = config.create_with_context(Quiet::default());
+                let client: Result<BaseConsumer<Quiet>, _> =
+                    config.create_with_context(Quiet::default());
                 let client = Arc::new(client.map_err(|error| failed(operation, &error))?);
                 *state = State::Open(client.clone());
                 Ok(client)
@@ -125,7 +127,10 @@ impl Control {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let state = self.client.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self
+            .client
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         if let State::Open(client) = std::mem::replace(state, State::Closed) {
             let_go(move || drop(client));
         }
@@ -169,7 +174,8 @@ impl<C: ConsumerContext> Asker<'_, C> {
         // A broker that has not heard of a new topic yet hears of it within moments.
         let mut unknown = 0;
         loop {
-            let metadata = self.until_answered(|timeout| self.client.fetch_metadata(Some(topic), timeout))?;
+            let metadata =
+                self.until_answered(|timeout| self.client.fetch_metadata(Some(topic), timeout))?;
             let topics = metadata.topics();
             let found = topics.iter().find(|found| found.name() == topic);
             let code = match found {
@@ -178,7 +184,10 @@ impl<C: ConsumerContext> Asker<'_, C> {
             };
             let led = found.map_or(0, |found| {
                 let partitions = found.partitions();
-                partitions.iter().filter(|partition| partition.leader() >= 0).count()
+                partitions
+                    .iter()
+                    .filter(|partition| partition.leader() >= 0)
+                    .count()
             });
             match (found, code) {
                 (Some(found), None) if led == found.partitions().len() && led > 0 => {
@@ -229,7 +238,9 @@ impl<C: ConsumerContext> Asker<'_, C> {
             }
             let after = self.next(topic, partitions)?;
             let of = |list: &Places, partition| {
-                list.iter().find(|end| end.0 == partition).map_or(0, |end| end.1)
+                list.iter()
+                    .find(|end| end.0 == partition)
+                    .map_or(0, |end| end.1)
             };
             let mut missed = false;
             for place in places.iter_mut().filter(|place| place.1 < 0) {
@@ -245,7 +256,10 @@ impl<C: ConsumerContext> Asker<'_, C> {
     /// The names of all topics that are not Kafka's own, sorted.
     pub(crate) fn topics(&self) -> Result<Vec<String>> {
         let metadata = self.until_answered(|timeout| self.client.fetch_metadata(None, timeout))?;
-        let topics = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        let topics = metadata
+            .topics()
+            .iter()
+            .map(|topic| topic.name().to_owned());
         let mut topics: Vec<_> = topics.filter(|name| !name.starts_with("__")).collect();
         topics.sort();
         Ok(topics)
@@ -260,17 +274,25 @@ impl<C: ConsumerContext> Asker<'_, C> {
             std::thread::sleep(Duration::from_millis(50));
         }
         let message = format!("'{topic}' is deleted, but still listed after {PATIENCE:?}");
-        Err(Error::new(ErrorKind::Timeout, crate::error::HUB, self.operation, message))
+        Err(Error::new(
+            ErrorKind::Timeout,
+            crate::error::HUB,
+            self.operation,
+            message,
+        ))
     }
 
     /// What each of these groups has committed, on any topic.
     pub(crate) fn committed_by(&self, groups: &[&str]) -> Result<Vec<Committed>> {
-        self.until_answered(|timeout| committed(self.client.client().native_client(), groups, timeout))
+        self.until_answered(|timeout| {
+            committed(self.client.client().native_client(), groups, timeout)
+        })
     }
 
     /// How many members a group has; None if there is no such group.
     pub(crate) fn members(&self, group: &str) -> Result<Option<usize>> {
-        let list = self.until_answered(|timeout| self.client.fetch_group_list(Some(group), timeout))?;
+        let list =
+            self.until_answered(|timeout| self.client.fetch_group_list(Some(group), timeout))?;
         let mut groups = list.groups().iter().filter(|found| found.name() == group);
         let found = groups.find(|found| found.state() != "Dead");
         Ok(found.map(|found| found.members().len()))
@@ -311,7 +333,9 @@ impl<C: ConsumerContext> Asker<'_, C> {
             return Ok(Vec::new());
         }
         let answered = self.until_answered(|timeout| {
-            let list = self.client.offsets_for_times(list(topic, partitions, at)?, timeout)?;
+            let list = self
+                .client
+                .offsets_for_times(list(topic, partitions, at)?, timeout)?;
             each_ok(&list)?;
             Ok(list)
         })?;
@@ -396,5 +420,7 @@ pub(crate) fn places(topic: &str, places: &[(u32, i64)]) -> Result<TopicPartitio
 
 /// The first error that an answer has for one of its partitions.
 pub(crate) fn each_ok(list: &TopicPartitionList) -> Result<(), KafkaError> {
-    list.elements().iter().try_for_each(|element| element.error())
+    list.elements()
+        .iter()
+        .try_for_each(|element| element.error())
 }

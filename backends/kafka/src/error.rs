@@ -23,7 +23,12 @@ pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
 }
 
 pub(crate) fn closed(operation: &'static str, what: &str) -> Error {
-    Error::new(ErrorKind::Closed, HUB, operation, format!("the {what} is closed"))
+    Error::new(
+        ErrorKind::Closed,
+        HUB,
+        operation,
+        format!("the {what} is closed"),
+    )
 }
 
 /// What librdkafka answered to `operation`.
@@ -47,8 +52,12 @@ pub(crate) fn coded(operation: &'static str, code: Code) -> Error {
     let kind = kind(code);
     // Its texts begin with where they come from: "Broker: " or "Local: ".
     let text = code.to_string();
-    let text = text.split_once('(').map_or(text.as_str(), |(_, text)| text.trim_end_matches(')'));
-    let text = text.trim_start_matches("Broker: ").trim_start_matches("Local: ");
+    let text = text
+        .split_once('(')
+        .map_or(text.as_str(), |(_, text)| text.trim_end_matches(')'));
+    let text = text
+        .trim_start_matches("Broker: ")
+        .trim_start_matches("Local: ");
     let error = Error::new(kind, HUB, operation, text);
     match advice(kind, code) {
         Some(advice) => error.with_advice(advice),
@@ -186,7 +195,10 @@ mod tests {
 
     #[test]
     fn says_what_happened_and_what_to_do() {
-        let error = failed("admin", &KafkaError::MetadataFetch(Code::BrokerTransportFailure));
+        let error = failed(
+            "admin",
+            &KafkaError::MetadataFetch(Code::BrokerTransportFailure),
+        );
         assert_eq!(
             error.to_string(),
             "kafka: admin: Broker transport failure (Unavailable); \

@@ -125,10 +125,14 @@ mod tests {
         let (completer, pending) = Pending::new(3);
         let now = Instant::now();
         let first = flights.depart(completer, room, 3, now + Duration::from_secs(9));
-        let error = || Error::new(ErrorKind::Timeout, "kafka", "submit", "late").with_indeterminate();
+        let error =
+            || Error::new(ErrorKind::Timeout, "kafka", "submit", "late").with_indeterminate();
         flights.written(first, 7, 40);
         flights.expire(now, error);
-        flights.failed(first + 1, Error::new(ErrorKind::TooLarge, "kafka", "submit", "no"));
+        flights.failed(
+            first + 1,
+            Error::new(ErrorKind::TooLarge, "kafka", "submit", "no"),
+        );
         flights.expire(now + Duration::from_secs(10), error);
         assert_eq!(buffer.in_flight(), 3);
         let told = pending.await;

@@ -36,7 +36,9 @@ pub(crate) fn committed(
 /// The offsets of one topic among them.
 pub(crate) fn on_topic(committed: &Committed, topic: &str) -> Places {
     let of_topic = committed.iter().filter(|(name, ..)| name == topic);
-    of_topic.map(|(_, partition, offset)| (*partition, *offset)).collect()
+    of_topic
+        .map(|(_, partition, offset)| (*partition, *offset))
+        .collect()
 }
 
 /// A queue of librdkafka, for the answer to one question.
@@ -57,7 +59,9 @@ fn of_group(
     timeout: Duration,
 ) -> KafkaResult<Committed> {
     let name = CString::new(group)?;
-    let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX).max(1);
+    let millis = c_int::try_from(timeout.as_millis())
+        .unwrap_or(c_int::MAX)
+        .max(1);
     // SAFETY: `client` is borrowed by the caller and lives through this function. The name ends in
     // NUL and is copied. No partitions means all of them. What these return is owned by us and
     // freed when the wrappers are dropped.

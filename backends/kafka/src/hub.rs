@@ -74,8 +74,12 @@ impl Hub for KafkaHub {
         self.control.partitions("producer", topic).await?;
         let most_bytes = self.admin.most_bytes(topic).await?;
         let traffic = self.traffic.clone();
-        let producer = KafkaProducer::open(&self.config, topic, options, most_bytes, traffic).await?;
-        let mut producers = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
+        let producer =
+            KafkaProducer::open(&self.config, topic, options, most_bytes, traffic).await?;
+        let mut producers = self
+            .producers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         producers.retain(|producer| producer.strong_count() > 0);
         producers.push(Arc::downgrade(&producer));
         Ok(producer)
@@ -110,7 +114,10 @@ impl Hub for KafkaHub {
             return Ok(());
         }
         let producers = {
-            let mut all = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self
+                .producers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *all)
         };
         let mut result = Ok(());

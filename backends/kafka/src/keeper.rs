@@ -1,9 +1,4 @@
-use crate::{
-    error::HUB,
-    member::Rebalance,
-    shared::Shared,
-    slots::Mode,
-};
+use crate::{error::HUB, member::Rebalance, pulse::BEAT, shared::Shared, slots::Mode};
 use std::{
     collections::HashMap,
     sync::{Weak, atomic::Ordering},
@@ -41,7 +36,10 @@ pub(crate) async fn keep(shared: Weak<Shared>, mut partitions: u32) {
         }
         if consumer.options.group.is_none() && now - grown >= GROWTH {
             grown = now;
-            if let Ok(count) = consumer.control.partitions("receive", &consumer.topic).await
+            if let Ok(count) = consumer
+                .control
+                .partitions("receive", &consumer.topic)
+                .await
                 && count > partitions
             {
                 let new = (partitions..count).collect();
@@ -49,6 +47,15 @@ pub(crate) async fn keep(shared: Weak<Shared>, mut partitions: u32) {
                 consumer.native.shell().events().ask(Rebalance::Assign(new));
             }
         }
+    }
+}
+
+/// Beats the consumer's pulse.
+pub(crate) async fn beat(shared: Weak<Shared>) {
+    while let Some(consumer) = shared.upgrade() {
+        consumer.pulse.beat();
+        drop(consumer);
+        sleep(BEAT).await;
     }
 }
 
@@ -88,15 +95,26 @@ impl Watchdog {
         let reading: Vec<(u32, i64)> = {
             let slots = shared.slots();
             let reading = slots.iter().filter(|(_, slot)| slot.mode == Mode::Reading);
-            reading.map(|(partition, slot)| (partition, slot.next)).collect()
+            reading
+                .map(|(partition, slot)| (partition, slot.next))
+                .collect()
         };
-        let (topic, partitions) = (shared.topic.clone(), reading.iter().map(|at| at.0).collect::<Vec<_>>());
-        let ends = shared.control.ask("receive", move |asker| asker.next(&topic, &partitions)).await;
+        let (topic, partitions) = (
+            shared.topic.clone(),
+            reading.iter().map(|at| at.0).collect::<Vec<_>>(),
+        );
+        let ends = shared
+            .control
+            .ask("receive", move |asker| asker.next(&topic, &partitions))
+            .await;
         // If the brokers do not answer, it is not the client that stalls.
         let Ok(ends) = ends else { return };
         let mut stalls = false;
         for (partition, next) in reading {
-            let end = ends.iter().find(|end| end.0 == partition).map_or(0, |end| end.1);
+            let end = ends
+                .iter()
+                .find(|end| end.0 == partition)
+                .map_or(0, |end| end.1);
             if end > next && self.blamed.insert(partition, (next, end)) != Some((next, end)) {
                 stalls = true;
             }

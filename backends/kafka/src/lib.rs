@@ -26,6 +26,7 @@ mod keeper;
 mod member;
 mod producer;
 mod property;
+mod pulse;
 mod read;
 mod shared;
 mod slots;

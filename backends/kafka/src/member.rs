@@ -72,7 +72,9 @@ impl Events {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Rebalance>> {
-        self.rebalances.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rebalances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn serve(&self) {
@@ -118,7 +120,11 @@ impl ConsumerContext for Events {
             }
             return;
         }
-        let partitions = list.elements().iter().map(|element| element.partition() as u32).collect();
+        let partitions = list
+            .elements()
+            .iter()
+            .map(|element| element.partition() as u32)
+            .collect();
         let rebalance = if assigned {
             Rebalance::Assign(partitions)
         } else if member.assignment_lost() {
@@ -249,7 +255,10 @@ impl NativeConsumer {
     }
 
     pub(crate) fn shell(&self) -> Arc<Shell> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn replace(&self, shell: Shell) -> Arc<Shell> {

@@ -84,11 +84,17 @@ impl NativeProducer {
     }
 
     fn shell(&self) -> Option<Arc<Shell>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn replace(&self, shell: Option<Arc<Shell>>) -> Option<Arc<Shell>> {
-        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), shell)
+        std::mem::replace(
+            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            shell,
+        )
     }
 }
 
@@ -129,14 +135,21 @@ impl KafkaProducer {
     /// The client to send with: a new one if the last has met an error that is fatal to it. Nothing
     /// of the old one may come after what the new one sends.
     async fn shell(&self, _turn: &Turn<'_>) -> Result<Arc<Shell>> {
-        let shell = self.native.shell().ok_or_else(|| closed("submit", "producer"))?;
+        let shell = self
+            .native
+            .shell()
+            .ok_or_else(|| closed("submit", "producer"))?;
         let Some(client) = &shell.client else {
             return Err(closed("submit", "producer"));
         };
         if !client.client().context().fatal.load(Ordering::Relaxed) {
             return Ok(shell);
         }
-        tracing::warn!(hub = HUB, topic = self.topic, "the client met a fatal error: opening another");
+        tracing::warn!(
+            hub = HUB,
+            topic = self.topic,
+            "the client met a fatal error: opening another"
+        );
         client.purge(PurgeConfig::default().queue().inflight());
         while client.in_flight_count() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -151,7 +164,11 @@ impl KafkaProducer {
         if event.headers.is_empty() {
             return Ok(());
         }
-        if event.headers.iter().any(|header| headers::is_cut_short(header.name())) {
+        if event
+            .headers
+            .iter()
+            .any(|header| headers::is_cut_short(header.name()))
+        {
             return Err(Error::new(
                 ErrorKind::Invalid,
                 HUB,
@@ -161,7 +178,9 @@ impl KafkaProducer {
         }
         // What limits leave for the lengths of headers is enough for some dozens.
         let lengths = event.headers.len() * HEADER_OVERHEAD;
-        if lengths > HEADERS_RESERVE && event.size() + lengths - HEADERS_RESERVE > self.limits.event_bytes {
+        if lengths > HEADERS_RESERVE
+            && event.size() + lengths - HEADERS_RESERVE > self.limits.event_bytes
+        {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 HUB,
@@ -295,7 +314,8 @@ async fn expire(producer: Weak<KafkaProducer>) {
             }
             None => return,
         };
-        tokio::time::sleep(pause.clamp(Duration::from_millis(10), Duration::from_millis(500))).await;
+        tokio::time::sleep(pause.clamp(Duration::from_millis(10), Duration::from_millis(500)))
+            .await;
     }
 }
 
@@ -305,7 +325,10 @@ fn check_options(options: &ProducerOptions) -> Result<()> {
         return wrong("a buffer of 0 admits nothing".to_owned());
     }
     if options.deadline < Duration::from_millis(10) {
-        return wrong(format!("a deadline of {:?} is too short: 10 ms or more", options.deadline));
+        return wrong(format!(
+            "a deadline of {:?} is too short: 10 ms or more",
+            options.deadline
+        ));
     }
     if options.linger >= options.deadline {
         return wrong(format!(
@@ -325,15 +348,23 @@ fn client_config(
     // librdkafka looks for what is overdue once a second; it should tell before we have to.
     let slack = (options.deadline / 4).min(Duration::from_secs(2));
     let timeout = (options.deadline - slack).as_millis().max(1);
-    client.set("message.timeout.ms", timeout.min(i32::MAX as u128).to_string());
+    client.set(
+        "message.timeout.ms",
+        timeout.min(i32::MAX as u128).to_string(),
+    );
     if !config.has("linger.ms") && !config.has("queue.buffering.max.ms") {
         let linger = options.linger.as_secs_f64() * 1e3;
         client.set("linger.ms", linger.min(900_000.0).to_string());
     }
     // Above our own bound, so that librdkafka's queue is never full.
-    let events = options.buffer_events.saturating_add(1_000).min(i32::MAX as usize);
+    let events = options
+        .buffer_events
+        .saturating_add(1_000)
+        .min(i32::MAX as usize);
     client.set("queue.buffering.max.messages", events.to_string());
-    let kilobytes = (options.buffer_bytes / 512).saturating_add(10_000).min(i32::MAX as usize);
+    let kilobytes = (options.buffer_bytes / 512)
+        .saturating_add(10_000)
+        .min(i32::MAX as usize);
     client.set("queue.buffering.max.kbytes", kilobytes.to_string());
     client.set("message.max.bytes", most_bytes.to_string());
     client
@@ -354,12 +385,15 @@ const HEADERS_RESERVE: usize = 512;
 
 impl Settings {
     async fn create(&self) -> Result<Arc<Shell>> {
-        let (config, reports) = (self.config.clone(), Reports {
-            flights: self.flights.clone(),
-            traffic: self.traffic.clone(),
-            trouble: Trouble::default(),
-            fatal: AtomicBool::new(false),
-        });
+        let (config, reports) = (
+            self.config.clone(),
+            Reports {
+                flights: self.flights.clone(),
+                traffic: self.traffic.clone(),
+                trouble: Trouble::default(),
+                fatal: AtomicBool::new(false),
+            },
+        );
         let creating = spawn_blocking(move || config.create_with_context(reports));
         let created = creating.await.map_err(|_| closed("producer", "hub"))?;
         let client = created.map_err(|error| failed("producer", &error))?;
@@ -405,7 +439,9 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, report: &DeliveryResult<'_>, event: usize) {
         match report {
-            Ok(message) => self.flights.written(event, message.partition(), message.offset()),
+            Ok(message) => self
+                .flights
+                .written(event, message.partition(), message.offset()),
             Err((error, message)) => {
                 // SAFETY: the message of a report is alive while the report is borrowed, and this
                 // only reads its status.
@@ -420,11 +456,7 @@ impl ProducerContext for Reports {
 }
 
 impl Reports {
-    fn not_told(
-        &self,
-        error: &KafkaError,
-        status: bindings::rd_kafka_msg_status_t,
-    ) -> Error {
+    fn not_told(&self, error: &KafkaError, status: bindings::rd_kafka_msg_status_t) -> Error {
         let code = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal) => {
                 self.fatal.store(true, Ordering::Relaxed);
@@ -450,7 +482,12 @@ impl Reports {
 
 impl fmt::Debug for KafkaProducer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KafkaProducer({}, {} in flight)", self.topic, self.buffer.in_flight())
+        write!(
+            f,
+            "KafkaProducer({}, {} in flight)",
+            self.topic,
+            self.buffer.in_flight()
+        )
     }
 }
 

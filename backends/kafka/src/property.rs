@@ -30,12 +30,16 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 /// Why a property can't be set, and what to use instead, where the backend sets it itself.
 pub(crate) fn refusal(name: &str, value: &str) -> Option<&'static str> {
     Some(match name {
-        "bootstrap.servers" | "metadata.broker.list" => "the brokers stand before the path of the URL",
+        "bootstrap.servers" | "metadata.broker.list" => {
+            "the brokers stand before the path of the URL"
+        }
         "group.id" => "use ConsumerOptions::group",
         "enable.auto.commit" | "auto.commit.enable" | "auto.commit.interval.ms" => {
             "checkpoints follow the acks: use ConsumerOptions::commit_interval"
         }
-        "enable.auto.offset.store" | "offset.store.method" | "offset.store.path"
+        "enable.auto.offset.store"
+        | "offset.store.method"
+        | "offset.store.path"
         | "offset.store.sync.interval.ms" => "checkpoints follow the acks",
         "auto.offset.reset" => "use ConsumerOptions::start",
         "max.poll.interval.ms" => "use ConsumerOptions::max_processing",
@@ -236,7 +240,9 @@ mod tests {
     fn are_sorted_and_known_to_librdkafka() {
         assert!(PROPERTIES.is_sorted_by_key(|(name, _)| *name));
         for name in names() {
-            let set = ClientConfig::new().set(name, "\u{1}").create_native_config();
+            let set = ClientConfig::new()
+                .set(name, "\u{1}")
+                .create_native_config();
             if let Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) = set {
                 panic!("librdkafka has no property {name}");
             }

@@ -8,12 +8,7 @@ use anyhub_core::{
     driver::{Admission, Lanes, key_hash},
 };
 use bytes::{Bytes, BytesMut};
-use rdkafka::{
-    Message,
-    consumer::Consumer,
-    error::KafkaError,
-    message::BorrowedMessage,
-};
+use rdkafka::{Message, consumer::Consumer, error::KafkaError, message::BorrowedMessage};
 use std::{
     num::NonZeroU32,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -73,10 +68,7 @@ pub(crate) fn poll(
     }
 }
 
-fn fetch(
-    member: &NativeMember,
-    max: usize,
-) -> (Vec<BorrowedMessage<'_>>, Vec<KafkaError>, bool) {
+fn fetch(member: &NativeMember, max: usize) -> (Vec<BorrowedMessage<'_>>, Vec<KafkaError>, bool) {
     let (mut messages, mut errors) = (Vec::new(), Vec::new());
     while messages.len() < max {
         let served = member.context().served();
@@ -97,10 +89,7 @@ fn fetch(
 
 /// Copies what is delivered into one buffer, of which keys, payloads and headers are slices: half
 /// the cost of a buffer each.
-fn copy(
-    messages: &[BorrowedMessage<'_>],
-    admitted: &[(usize, AckToken, u32)],
-) -> Vec<Delivery> {
+fn copy(messages: &[BorrowedMessage<'_>], admitted: &[(usize, AckToken, u32)]) -> Vec<Delivery> {
     let size = |message: &BorrowedMessage<'_>| message.payload_len() + message.key_len();
     let total = admitted.iter().map(|(nth, ..)| size(&messages[*nth])).sum();
     let mut buffer = BytesMut::with_capacity(total);
@@ -134,7 +123,9 @@ fn delivery(
     event.key = message.key().map(|_| Key::from(key));
     headers::incoming(message, |name, value| {
         let name = String::from_utf8_lossy(name).into_owned();
-        event.headers.push(Header::new(name, Bytes::copy_from_slice(value)));
+        event
+            .headers
+            .push(Header::new(name, Bytes::copy_from_slice(value)));
     });
     let published = message.timestamp().to_millis().map(time);
     Delivery::new(

@@ -1,10 +1,12 @@
 use crate::{
     config::KafkaConfig,
     control::{Asker, Control, PATIENCE, is_passing, places},
-    error::{HUB, coded, failed},
+    error::{HUB, closed, coded, failed},
     hub::Traffic,
     member::{Events, NativeConsumer},
+    pulse::Pulse,
     slots::Slots,
+    work::session,
 };
 use anyhub_core::{
     ConsumerOptions, Error, ErrorKind, Result,
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     alive: Mutex<Instant>,
     /// Set when it was not for too long: all lanes were lost.
     expired: AtomicBool,
+    pub(crate) pulse: Pulse,
     /// Events that came, ever: what the watchdog looks at.
     pub(crate) progress: AtomicU64,
 }
@@ -56,6 +59,7 @@ impl Shared {
         wake: Arc<Notify>,
         traffic: Arc<Traffic>,
     ) -> Self {
+        let session = session(&config, &options);
         Self {
             lanes: Arc::new(Lanes::new(&options)),
             config,
@@ -69,6 +73,7 @@ impl Shared {
             commits: tokio::sync::Mutex::default(),
             alive: Mutex::new(Instant::now()),
             expired: AtomicBool::new(false),
+            pulse: Pulse::new(session),
             progress: AtomicU64::new(0),
         }
     }
@@ -94,11 +99,12 @@ impl Shared {
                 serve: false,
             })
         });
-        asking.await.map_err(|_| crate::error::closed(operation, "hub"))?
+        asking.await.map_err(|_| closed(operation, "hub"))?
     }
 
     /// The application is in `receive`; what it owned is lost if it was away for too long (C2).
     pub(crate) fn is_alive(&self) {
+        self.pulse.beat();
         self.expire();
         *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
@@ -120,7 +126,10 @@ impl Shared {
 
     /// How long the application has not called `receive`.
     pub(crate) fn idle(&self) -> Duration {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.alive
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
     }
 
     /// Loses all lanes; true unless they were lost before, or there were none.
@@ -144,12 +153,40 @@ impl Shared {
     }
 
     /// Commits what is finished, if there is anything.
-    pub(crate) async fn commit(&self) -> Result<()> {
-        let turn = self.commits.lock().await;
-        let finished = self.lanes.uncommitted();
-        let done = self.commit_lanes(finished).await;
-        drop(turn);
-        done
+    ///
+    /// Cancel-safe: dropped, the commit under way goes on, and no other one before it is done.
+    pub(crate) async fn commit(self: &Arc<Self>) -> Result<()> {
+        let this = self.clone();
+        let committing = tokio::spawn(async move {
+            let _turn = this.commits.lock().await;
+            this.commit_lanes(this.lanes.uncommitted()).await
+        });
+        committing.await.map_err(|_| closed("commit", "hub"))?
+    }
+
+    /// Asks the group whether it still counts us in, by a commit of what is committed: after a
+    /// pause of the process nothing is delivered before (C10).
+    pub(crate) async fn reassure(&self) -> Result<()> {
+        let _turn = self.commits.lock().await;
+        let place = {
+            let slots = self.slots();
+            slots
+                .iter()
+                .next()
+                .map(|(partition, slot)| (partition, slot.checkpoint))
+        };
+        if let Some(place) = place
+            && self.options.group.is_some()
+        {
+            match self.commit_offsets(&[place]).await {
+                Err(error) if error.kind() == ErrorKind::Fenced => {
+                    self.forfeit();
+                }
+                done => done?,
+            }
+        }
+        self.pulse.reassured();
+        Ok(())
     }
 
     /// Makes finished prefixes durable; the caller holds the turn to commit.
@@ -185,7 +222,8 @@ impl Shared {
     pub(crate) async fn commit_offsets(&self, offsets: &[(u32, i64)]) -> Result<()> {
         let started = Instant::now();
         for attempt in 1.. {
-            let (shell, topic, offsets) = (self.native.shell(), self.topic.clone(), offsets.to_vec());
+            let (shell, topic, offsets) =
+                (self.native.shell(), self.topic.clone(), offsets.to_vec());
             let committing = spawn_blocking(move || {
                 // As nobody's member it would be let through as that of a client without a group.
                 if shell.assignment_lost() {
@@ -193,11 +231,13 @@ impl Shared {
                 }
                 shell.commit(&places(&topic, &offsets)?, CommitMode::Sync)
             });
-            let done = committing.await.map_err(|_| crate::error::closed("commit", "hub"))?;
+            let done = committing.await.map_err(|_| closed("commit", "hub"))?;
             let Err(error) = done else {
                 return Ok(());
             };
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+            let code = error
+                .rdkafka_error_code()
+                .unwrap_or(RDKafkaErrorCode::Unknown);
             let goes_on = match code {
                 // The brokers answer in turn, so a commit waits behind a join, and comes with the
                 // generation of before. The next one knows the new one.

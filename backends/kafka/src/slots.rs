@@ -74,7 +74,9 @@ impl Slots {
     }
 
     pub(crate) fn of_lane(&mut self, lane: LaneId) -> Option<&mut Slot> {
-        self.iter_mut().map(|(_, slot)| slot).find(|slot| slot.lane == lane)
+        self.iter_mut()
+            .map(|(_, slot)| slot)
+            .find(|slot| slot.lane == lane)
     }
 
     /// Whether librdkafka has to be told to pause or to read elsewhere.
@@ -109,5 +111,8 @@ impl Slot {
 
 /// Partitions as the application knows them.
 pub(crate) fn named(partitions: &[u32]) -> Vec<Partition> {
-    partitions.iter().map(|partition| Partition::number(*partition)).collect()
+    partitions
+        .iter()
+        .map(|partition| Partition::number(*partition))
+        .collect()
 }

@@ -29,7 +29,11 @@ pub(crate) fn begin<C: ConsumerContext>(
     partitions: &[u32],
     start: &Point,
 ) -> Result<Beginning> {
-    let most = partitions.iter().map(|partition| partition + 1).max().unwrap_or(0);
+    let most = partitions
+        .iter()
+        .map(|partition| partition + 1)
+        .max()
+        .unwrap_or(0);
     let all: Vec<u32> = (0..count.max(most)).collect();
     let committed = asker.committed(topic, &all)?;
     let fresh = committed.iter().all(|(_, offset)| offset.is_none());
@@ -43,8 +47,15 @@ pub(crate) fn begin<C: ConsumerContext>(
         Vec::new()
     };
     for (partition, oldest) in first {
-        let of = |list: &Places| list.iter().find(|place| place.0 == partition).map(|place| place.1);
-        let checkpoint = committed.iter().find(|place| place.0 == partition).and_then(|place| place.1);
+        let of = |list: &Places| {
+            list.iter()
+                .find(|place| place.0 == partition)
+                .map(|place| place.1)
+        };
+        let checkpoint = committed
+            .iter()
+            .find(|place| place.0 == partition)
+            .and_then(|place| place.1);
         let next = match checkpoint {
             Some(due) if due < oldest => {
                 beginning.overtaken.push((partition, due, oldest));
@@ -102,13 +113,18 @@ fn check_kept<C: ConsumerContext>(
 ) -> Result<Places> {
     let mut places = Vec::with_capacity(named.len());
     for (partition, position) in named {
-        let number = partition.as_number().filter(|number| partitions.contains(number));
+        let number = partition
+            .as_number()
+            .filter(|number| partitions.contains(number));
         let (Some(number), Some(offset)) = (number, position.as_offset()) else {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 HUB,
                 operation,
-                format!("there is no partition {partition}: the topic has {}", partitions.len()),
+                format!(
+                    "there is no partition {partition}: the topic has {}",
+                    partitions.len()
+                ),
             ));
         };
         places.push((number, offset));
@@ -116,7 +132,9 @@ fn check_kept<C: ConsumerContext>(
     let numbers: Vec<u32> = places.iter().map(|place| place.0).collect();
     let (first, next) = (asker.first(topic, &numbers)?, asker.next(topic, &numbers)?);
     let of = |list: &Places, partition| {
-        list.iter().find(|place| place.0 == partition).map_or(0, |place| place.1)
+        list.iter()
+            .find(|place| place.0 == partition)
+            .map_or(0, |place| place.1)
     };
     for &(partition, offset) in &places {
         let kept = of(&first, partition)..=of(&next, partition);

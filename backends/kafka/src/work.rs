@@ -47,6 +47,8 @@ pub(crate) enum Work {
     Range(Vec<u32>),
     /// Is the topic still there?
     Topic,
+    /// Does the group still count us in?
+    Reassure,
     /// Open another client in the place of one that stalls.
     Restart,
 }
@@ -107,7 +109,9 @@ pub(crate) fn start(shared: &Arc<Shared>, work: Work) -> JoinHandle<Result<Done>
     tokio::spawn(async move {
         match work {
             Work::Locate { partitions, first } => {
-                persist(|| locate(&shared, partitions.clone(), first)).await.map(Done::Located)
+                persist(|| locate(&shared, partitions.clone(), first))
+                    .await
+                    .map(Done::Located)
             }
             Work::TakeUp(places) => shared.take_up(places).await.map(|()| Done::TakenUp),
             Work::Revoke(partitions) => {
@@ -123,16 +127,19 @@ pub(crate) fn start(shared: &Arc<Shared>, work: Work) -> JoinHandle<Result<Done>
                     // The group has noticed, and will say so.
                     return Ok(Done::Nothing);
                 }
-                persist(|| locate(&shared, partitions.clone(), false)).await.map(Done::Readopted)
+                persist(|| locate(&shared, partitions.clone(), false))
+                    .await
+                    .map(Done::Readopted)
             }
             Work::Settle(moves) => settle(&shared, moves).await.map(Done::Settled),
-            Work::Range(partitions) => {
-                persist(|| range(&shared, partitions.clone())).await.map(Done::Range)
-            }
+            Work::Range(partitions) => persist(|| range(&shared, partitions.clone()))
+                .await
+                .map(Done::Range),
             Work::Topic => {
                 let there = persist(|| shared.control.partitions("receive", &shared.topic)).await;
                 there.map(|_| Done::Nothing)
             }
+            Work::Reassure => persist(|| shared.reassure()).await.map(|()| Done::Nothing),
             Work::Restart => restart(&shared).await.map(Done::Restarted),
         }
     })
@@ -142,7 +149,10 @@ pub(crate) fn start(shared: &Arc<Shared>, work: Work) -> JoinHandle<Result<Done>
 pub(crate) fn client_config(config: &KafkaConfig, options: &ConsumerOptions) -> ClientConfig {
     let mut client = config.client(Role::Consumer);
     // librdkafka reads only as somebody; without a group it never tells the brokers.
-    let group = options.group.clone().unwrap_or_else(|| "anyhub-private".to_owned());
+    let group = options
+        .group
+        .clone()
+        .unwrap_or_else(|| "anyhub-private".to_owned());
     client.set("group.id", group);
     client.set("enable.auto.commit", "false");
     client.set("enable.auto.offset.store", "false");
@@ -151,17 +161,29 @@ pub(crate) fn client_config(config: &KafkaConfig, options: &ConsumerOptions) -> 
     client.set("queued.min.messages", most.to_string());
     let kilobytes = (options.prefetch_bytes / 1024).clamp(1, 2_097_151);
     client.set("queued.max.messages.kbytes", kilobytes.to_string());
-    let processing = options.max_processing.as_millis().clamp(1, 86_400_000) as u64;
-    let session = config.number("session.timeout.ms").unwrap_or(45_000);
-    // The session may not outlast what an application may take.
-    let session = session.min(processing.max(6_000));
+    let session = session(config, options).as_millis() as u64;
     client.set("session.timeout.ms", session.to_string());
-    client.set("max.poll.interval.ms", processing.max(session).to_string());
+    client.set(
+        "max.poll.interval.ms",
+        processing(options).max(session).to_string(),
+    );
     if !config.has("heartbeat.interval.ms") {
         // Members learn of a rebalance by it: librdkafka's 3 s would be 6 s for one in two rounds.
         client.set("heartbeat.interval.ms", "1000");
     }
     client
+}
+
+/// How long the group waits for a silent member: never longer than an application may take, and
+/// by default no shorter than brokers allow (`group.min.session.timeout.ms`).
+pub(crate) fn session(config: &KafkaConfig, options: &ConsumerOptions) -> Duration {
+    let session = config.number("session.timeout.ms").unwrap_or(45_000);
+    Duration::from_millis(session.min(processing(options).max(6_000)))
+}
+
+/// In milliseconds, within librdkafka's range.
+fn processing(options: &ConsumerOptions) -> u64 {
+    options.max_processing.as_millis().clamp(1, 86_400_000) as u64
 }
 
 impl Shared {
@@ -172,7 +194,9 @@ impl Shared {
             let shell = this.native.shell();
             take_up(&shell, &places(&this.topic, &at)?)
         });
-        let taken = taking.await.map_err(|_| crate::error::closed("receive", "hub"))?;
+        let taken = taking
+            .await
+            .map_err(|_| crate::error::closed("receive", "hub"))?;
         taken.map_err(|error| failed("receive", &error))
     }
 
@@ -208,7 +232,8 @@ async fn locate(shared: &Arc<Shared>, partitions: Vec<u32>, first: bool) -> Resu
     let (topic, start) = (shared.topic.clone(), shared.options.start.clone());
     if shared.options.group.is_none() {
         let start = if first { start } else { Point::Start };
-        let ask = move |asker: &Asker<'_, _>| resolve(asker, &topic, &partitions, &start, "consumer");
+        let ask =
+            move |asker: &Asker<'_, _>| resolve(asker, &topic, &partitions, &start, "consumer");
         let places = shared.ask("consumer", ask).await?;
         return Ok(Beginning {
             places,
@@ -245,7 +270,11 @@ const DRAIN: Duration = Duration::from_millis(500);
 async fn revoke(shared: &Arc<Shared>, partitions: &[u32]) -> Vec<(u32, bool)> {
     let lanes = leave(shared, partitions);
     let since = Instant::now();
-    while lanes.iter().any(|(_, lane)| shared.lanes.has_deliveries(*lane)) && since.elapsed() < DRAIN {
+    while lanes
+        .iter()
+        .any(|(_, lane)| shared.lanes.has_deliveries(*lane))
+        && since.elapsed() < DRAIN
+    {
         // Acks wake the consumer, who may not be listening: so this looks by itself.
         sleep(Duration::from_millis(2)).await;
     }
@@ -262,7 +291,10 @@ async fn revoke(shared: &Arc<Shared>, partitions: &[u32]) -> Vec<(u32, bool)> {
             break;
         }
     }
-    let lost = lanes.iter().map(|(partition, lane)| (*partition, shared.lanes.lose(*lane))).collect();
+    let lost = lanes
+        .iter()
+        .map(|(partition, lane)| (*partition, shared.lanes.lose(*lane)))
+        .collect();
     drop(turn);
     lost
 }
@@ -273,7 +305,9 @@ async fn settle(shared: &Arc<Shared>, moves: Moves) -> Result<Moves> {
         let done = settle_now(&this, &moves);
         (moves, done)
     });
-    let (moves, done) = settling.await.map_err(|_| crate::error::closed("receive", "hub"))?;
+    let (moves, done) = settling
+        .await
+        .map_err(|_| crate::error::closed("receive", "hub"))?;
     match done {
         Ok(()) => Ok(moves),
         Err(error) => {
@@ -331,11 +365,17 @@ async fn restart(shared: &Arc<Shared>) -> Result<Shell> {
     }
     let this = shared.clone();
     let opening = spawn_blocking(move || open(&this));
-    opening.await.map_err(|_| crate::error::closed("receive", "hub"))?
+    opening
+        .await
+        .map_err(|_| crate::error::closed("receive", "hub"))?
 }
 
 fn open(shared: &Shared) -> Result<Shell> {
-    Shell::open(&client_config(&shared.config, &shared.options), &shared.wake, "receive")
+    Shell::open(
+        &client_config(&shared.config, &shared.options),
+        &shared.wake,
+        "receive",
+    )
 }
 
 /// Joins the group, if there is one. Blocks for a moment.

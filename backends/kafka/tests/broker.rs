@@ -1,14 +1,21 @@
 //! What is Kafka's own, against a real broker; the contract is in `conformance.rs`.
 
 use anyhub_core::{
-    Change, Consumer, ConsumerOptions, ErrorKind, Event, Hub, Point, Producer, ProducerExt,
+    Change, Consumer, ConsumerOptions, ErrorKind, Event, Hub, Partition, Position, ProducerExt,
     ProducerOptions, TopicConfig,
 };
-use anyhub_kafka::{KafkaConfig, KafkaHub};
+use anyhub_kafka::{KafkaConfig, KafkaHub, NativeProducer};
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    bindings,
+    client::DefaultClientContext,
+    producer::Producer as _,
+};
 use std::{
     collections::HashSet,
-    sync::{Arc, OnceLock},
-    time::Duration,
+    sync::OnceLock,
+    time::{Duration, Instant},
 };
 use tokio::time::timeout;
 
@@ -18,16 +25,21 @@ fn broker() -> &'static str {
     let (bootstrap, _) = BROKER.get_or_init(|| match std::env::var("ANYHUB_TEST_KAFKA") {
         Ok(bootstrap) => (bootstrap, None),
         Err(_) => {
-            let kafka = anyhub_local::Kafka::builder().start().expect("a local Kafka");
+            let kafka = anyhub_local::Kafka::builder()
+                .start()
+                .expect("a local Kafka");
             (kafka.bootstrap(), Some(kafka))
         }
     });
     bootstrap
 }
 
+async fn config() -> KafkaConfig {
+    KafkaConfig::new(tokio::task::spawn_blocking(broker).await.expect("a broker"))
+}
+
 async fn hub() -> KafkaHub {
-    let bootstrap = tokio::task::spawn_blocking(broker).await.expect("a broker");
-    KafkaHub::new(KafkaConfig::new(bootstrap)).expect("a hub")
+    KafkaHub::new(config().await).expect("a hub")
 }
 
 async fn topic(hub: &KafkaHub, partitions: u32) -> String {
@@ -46,7 +58,10 @@ async fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<(Option<String>,
     let acks = consumer.acks();
     while came.len() < count {
         let receiving = timeout(Duration::from_secs(20), consumer.receive(500));
-        let batch = receiving.await.expect("an event in time").expect("an event");
+        let batch = receiving
+            .await
+            .expect("an event in time")
+            .expect("an event");
         acks.ack(&batch.tokens());
         for delivery in batch.deliveries {
             let key = delivery.event.key.as_ref();
@@ -63,13 +78,18 @@ async fn ten_thousand_events_go_through_a_group_that_resumes() {
     const EVENTS: usize = 10_000;
     let hub = hub().await;
     let topic = topic(&hub, 4).await;
-    let producer = hub.producer(&topic, ProducerOptions::new()).await.expect("a producer");
+    let producer = hub
+        .producer(&topic, ProducerOptions::new())
+        .await
+        .expect("a producer");
     let mut pending = Vec::new();
     for batch in 0..EVENTS / 100 {
         let events = (0..100)
             .map(|nth| {
                 let id = batch * 100 + nth;
-                Event::new(id.to_string()).with_key(format!("k{}", id % 97)).with_header("id", id.to_string())
+                Event::new(id.to_string())
+                    .with_key(format!("k{}", id % 97))
+                    .with_header("id", id.to_string())
             })
             .collect();
         pending.push(producer.submit(events).await.expect("admitted"));
@@ -78,13 +98,19 @@ async fn ten_thousand_events_go_through_a_group_that_resumes() {
     for batch in pending {
         for outcome in batch.await {
             let receipt = outcome.expect("written");
-            receipts.insert((receipt.partition, receipt.position.and_then(|at| at.as_offset())));
+            receipts.insert((
+                receipt.partition,
+                receipt.position.and_then(|at| at.as_offset()),
+            ));
         }
     }
     assert_eq!(receipts.len(), EVENTS);
 
     let options = ConsumerOptions::new().group(format!("{topic}-g"));
-    let mut consumer = hub.consumer(&topic, options.clone()).await.expect("a consumer");
+    let mut consumer = hub
+        .consumer(&topic, options.clone())
+        .await
+        .expect("a consumer");
     let mut came = take(&mut *consumer, EVENTS / 2).await;
     consumer.close().await.expect("closed");
     drop(consumer);
@@ -101,8 +127,267 @@ async fn ten_thousand_events_go_through_a_group_that_resumes() {
             .collect();
         assert!(of_key.is_sorted(), "{key:?} is out of order");
     }
-    let lag = hub.admin().lag(&topic, &format!("{topic}-g")).await.expect("a lag");
+    let lag = hub
+        .admin()
+        .lag(&topic, &format!("{topic}-g"))
+        .await
+        .expect("a lag");
     assert!(lag.iter().all(|lag| lag.events == Some(0)), "{lag:?}");
     consumer.close().await.expect("closed");
     producer.close().await.expect("closed");
+}
+
+async fn publish(hub: &KafkaHub, topic: &str, events: impl Iterator<Item = Event>) {
+    let producer = hub
+        .producer(topic, ProducerOptions::new())
+        .await
+        .expect("a producer");
+    for outcome in producer.publish(events.collect()).await.expect("admitted") {
+        outcome.expect("written");
+    }
+    producer.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_broker_that_is_not_there_is_unavailable_in_time() {
+    // Port 9 is discard, which nobody listens on.
+    let hub = KafkaHub::new(KafkaConfig::new("127.0.0.1:9")).expect("a hub");
+    let began = Instant::now();
+    let error = hub
+        .producer("t", ProducerOptions::new())
+        .await
+        .expect_err("no broker");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("127.0.0.1:9"), "{error}");
+    assert!(!error.to_string().contains('\n'), "{error}");
+    let error = hub.admin().list_topics().await.expect_err("no broker");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(
+        began.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        began.elapsed()
+    );
+    hub.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_refused_password_is_denied_at_once() {
+    let kafka = tokio::task::spawn_blocking(|| {
+        anyhub_local::Kafka::builder()
+            .sasl_plain("app", "right-password")
+            .start()
+    });
+    let kafka = kafka.await.expect("a thread").expect("a local Kafka");
+    let config = |password| {
+        KafkaConfig::new(kafka.bootstrap())
+            .property("security.protocol", "SASL_PLAINTEXT")
+            .property("sasl.mechanism", "PLAIN")
+            .property("sasl.username", "app")
+            .property("sasl.password", password)
+    };
+    let hub = KafkaHub::new(config("wrong-password")).expect("a hub");
+    let began = Instant::now();
+    let consumer = hub.consumer("t", ConsumerOptions::new().group("g")).await;
+    let error = consumer.expect_err("a refusal");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    let said = format!("{error} {error:?} {hub:?}");
+    assert!(!said.contains("wrong-password"), "{said}");
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
+    let error = hub.admin().list_topics().await.expect_err("a refusal");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+
+    let hub = KafkaHub::new(config("right-password")).expect("a hub");
+    let topic = topic(&hub, 1).await;
+    publish(&hub, &topic, (0..10).map(|nth| Event::new(nth.to_string()))).await;
+    let mut reader = hub
+        .consumer(&topic, ConsumerOptions::new())
+        .await
+        .expect("a reader");
+    assert_eq!(take(&mut *reader, 10).await.len(), 10);
+    reader.close().await.expect("closed");
+    tokio::task::spawn_blocking(move || kafka.stop())
+        .await
+        .expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_reader_overtaken_while_it_reads_is_told() {
+    let hub = hub().await;
+    let topic = topic(&hub, 1).await;
+    publish(
+        &hub,
+        &topic,
+        (0..1_000).map(|nth| Event::new(nth.to_string())),
+    )
+    .await;
+    let options = ConsumerOptions::new()
+        .group(format!("{topic}-g"))
+        .max_unfinished(10);
+    let mut consumer = hub.consumer(&topic, options).await.expect("a consumer");
+    let acks = consumer.acks();
+    let mut held = Vec::new();
+    while held.len() < 10 {
+        held.extend(consumer.receive(100).await.expect("events").tokens());
+    }
+    let full = timeout(Duration::from_millis(500), consumer.receive(100)).await;
+    assert!(full.is_err(), "its window is full: {full:?}");
+
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", broker())
+        .create()
+        .expect("an administrator");
+    let mut gone = TopicPartitionList::new();
+    gone.add_partition_offset(&topic, 0, Offset::Offset(500))
+        .expect("an offset");
+    admin
+        .delete_records(&gone, &AdminOptions::new())
+        .await
+        .expect("deleted");
+
+    assert_eq!(acks.ack(&held), 10);
+    let mut changes = Vec::new();
+    let first = loop {
+        let receiving = timeout(Duration::from_secs(20), consumer.receive(1));
+        let batch = receiving.await.expect("in time").expect("a batch");
+        changes.extend(batch.changes);
+        if let Some(first) = batch.deliveries.into_iter().next() {
+            break first;
+        }
+    };
+    assert_eq!(first.position, Position::offset(500));
+    let overtaken = Change::Overtaken {
+        partition: Partition::number(0),
+        from: Position::offset(10),
+        to: Position::offset(500),
+    };
+    assert_eq!(changes, [overtaken]);
+    acks.ack(&[first.token]);
+    consumer.close().await.expect("closed");
+    let lag = hub
+        .admin()
+        .lag(&topic, &format!("{topic}-g"))
+        .await
+        .expect("a lag");
+    assert_eq!(lag[0].committed, Some(Position::offset(501)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_producer_outlives_an_error_that_is_fatal_to_its_client() {
+    let hub = hub().await;
+    let topic = topic(&hub, 1).await;
+    let producer = hub
+        .producer(&topic, ProducerOptions::new())
+        .await
+        .expect("a producer");
+    producer.send(Event::new("before")).await.expect("written");
+    let native = producer
+        .native()
+        .downcast_ref::<NativeProducer>()
+        .expect("rdkafka's");
+    native.with(|client| {
+        let code = bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        // SAFETY: the client is alive, and the reason ends in NUL.
+        #[allow(unsafe_code)]
+        unsafe {
+            bindings::rd_kafka_test_fatal_error(
+                client.client().native_ptr(),
+                code,
+                c"a test".as_ptr(),
+            )
+        }
+    });
+    let mut written = 0;
+    for nth in 0..100 {
+        match producer.send(Event::new(nth.to_string())).await {
+            Ok(_) => written += 1,
+            Err(error) => assert_eq!(written, 0, "{error}"),
+        }
+    }
+    assert!(
+        written > 90,
+        "{written} of 100 were written after the error"
+    );
+    producer.close().await.expect("closed");
+    let mut reader = hub
+        .consumer(&topic, ConsumerOptions::new())
+        .await
+        .expect("a reader");
+    let came = take(&mut *reader, written + 1).await;
+    assert_eq!(came.last().map(|(_, payload)| payload.as_str()), Some("99"));
+    reader.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_group_may_use_an_eager_strategy() {
+    let config = config()
+        .await
+        .property("partition.assignment.strategy", "range");
+    let hub = KafkaHub::new(config).expect("a hub");
+    let topic = topic(&hub, 4).await;
+    let options = ConsumerOptions::new().group(format!("{topic}-g"));
+    let mut members = Vec::new();
+    for _ in 0..2 {
+        // With an eager strategy a member joins only while the others are polled.
+        let opening = hub.consumer(&topic, options.clone());
+        tokio::pin!(opening);
+        let opened = loop {
+            let Some(other) = members.first_mut() else {
+                break opening.as_mut().await;
+            };
+            let other: &mut Box<dyn Consumer> = other;
+            tokio::select! {
+                opened = &mut opening => break opened,
+                batch = other.receive(10) => drop(batch.expect("a change")),
+            }
+        };
+        members.push(opened.expect("a member"));
+    }
+    let due: HashSet<String> = (0..200).map(|nth| nth.to_string()).collect();
+    let events = due
+        .iter()
+        .map(|nth| Event::new(nth.clone()).with_key(nth.clone()));
+    publish(&hub, &topic, events).await;
+    let mut came = HashSet::new();
+    let mut owners = HashSet::new();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while came.len() < due.len() && Instant::now() < deadline {
+        for (nth, member) in members.iter_mut().enumerate() {
+            if let Ok(batch) = timeout(Duration::from_millis(200), member.receive(50)).await {
+                let batch = batch.expect("a batch");
+                member.acks().ack(&batch.tokens());
+                for delivery in batch.deliveries {
+                    owners.insert(nth);
+                    came.insert(String::from_utf8(delivery.event.payload.to_vec()).expect("text"));
+                }
+            }
+        }
+    }
+    assert_eq!(came, due);
+    assert_eq!(owners.len(), 2, "both members had partitions");
+    for mut member in members {
+        member.close().await.expect("closed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_unknown_topic_property_is_invalid() {
+    let hub = hub().await;
+    let config = TopicConfig::new("kafka-unknown-property").property("retentoin.ms", "1");
+    let error = hub
+        .admin()
+        .create_topic(&config)
+        .await
+        .expect_err("a refusal");
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    let config = TopicConfig::new("no/such/name");
+    let error = hub
+        .admin()
+        .create_topic(&config)
+        .await
+        .expect_err("a refusal");
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
 }

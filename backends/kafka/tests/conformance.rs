@@ -41,7 +41,8 @@ impl Harness for Broker {
             }
             Ok(broker.as_ref().map(Kafka::bootstrap).unwrap_or_default())
         });
-        let bootstrap: Result<String, String> = bootstrap.await.map_err(|error| error.to_string())?;
+        let bootstrap: Result<String, String> =
+            bootstrap.await.map_err(|error| error.to_string())?;
         let hub = KafkaHub::new(KafkaConfig::new(bootstrap?)).map_err(|error| error.to_string())?;
         Ok(Arc::new(hub))
     }
@@ -58,7 +59,11 @@ impl Harness for Broker {
 
     fn forgetful(&self, topic: TopicConfig) -> Option<TopicConfig> {
         let keeps = Retention::new().bytes(2 * SEGMENT);
-        Some(topic.retention(keeps).property("segment.bytes", SEGMENT.to_string()))
+        Some(
+            topic
+                .retention(keeps)
+                .property("segment.bytes", SEGMENT.to_string()),
+        )
     }
 
     async fn stop(&self) {

@@ -9,7 +9,10 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start() -> Self {
-        Self { epoch: Instant::now(), wall: SystemTime::now() }
+        Self {
+            epoch: Instant::now(),
+            wall: SystemTime::now(),
+        }
     }
 
     #[inline]

@@ -1,8 +1,7 @@
 //! The receiving side: one task for each consumer, from the first phase of a run to the last.
 
 use std::sync::{
-    Arc, RwLock,
-    PoisonError,
+    Arc, PoisonError, RwLock,
     atomic::{
         AtomicU64, AtomicUsize,
         Ordering::{Relaxed, Release},
@@ -65,16 +64,26 @@ impl Reading {
 
     /// A phase begins: what comes from now on is most likely its.
     pub(super) fn begin(&self, phase: Arc<Phase>) {
-        self.phases.write().unwrap_or_else(PoisonError::into_inner).push(phase);
+        self.phases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(phase);
     }
 
     fn current(&self) -> Option<Arc<Phase>> {
-        self.phases.read().unwrap_or_else(PoisonError::into_inner).last().cloned()
+        self.phases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .last()
+            .cloned()
     }
 
     fn of_run(&self, run: u64) -> Option<Arc<Phase>> {
         let phases = self.phases.read().unwrap_or_else(PoisonError::into_inner);
-        phases.iter().find(|phase| phase.ledger.run() == run).cloned()
+        phases
+            .iter()
+            .find(|phase| phase.ledger.run() == run)
+            .cloned()
     }
 
     /// Times that a consumer was handed events of a partition that was not its own.
@@ -161,11 +170,13 @@ impl Reader {
     fn take(&self, deliveries: &[Delivery], now: u64, scorer: &Scorer) -> Option<Spill> {
         // An event before any phase is somebody else's.
         let Some(phase) = self.shared.current() else {
-            self.shared.foreign.fetch_add(deliveries.len() as u64, Relaxed);
+            self.shared
+                .foreign
+                .fetch_add(deliveries.len() as u64, Relaxed);
             return None;
         };
         let mut receiving = phase.receiving(self.number);
-        let (mut seen, mut bytes) = (0, 0);
+        let (mut seen, mut bytes, mut foreign) = (0, 0, 0);
         let mut last = None;
         for delivery in deliveries {
             let partition = &delivery.partition;
@@ -176,18 +187,22 @@ impl Reader {
             match payload::decode(&delivery.event, &self.shared.keys) {
                 Ok(decoded) if decoded.header.run == phase.ledger.run() => {
                     let header = &decoded.header;
-                    if phase.ledger.delivered(header, partition, &delivery.position) == Seen::First {
+                    if phase
+                        .ledger
+                        .delivered(header, partition, &delivery.position)
+                        == Seen::First
+                    {
                         seen += 1;
                         bytes += delivery.event.payload.len() as u64;
                         first(&phase, &mut receiving, delivery, &decoded, now, scorer);
                     }
                 }
-                Ok(decoded) => self.other(&decoded.header, &phase, delivery),
-                Err((Damage::Foreign, _)) if self.shared.shared_topic => {
-                    self.shared.foreign.fetch_add(1, Relaxed);
-                }
+                Ok(decoded) => foreign += self.other(&decoded.header, &phase, delivery),
+                Err((Damage::Foreign, _)) if self.shared.shared_topic => foreign += 1,
                 Err((damage, header)) => {
-                    phase.ledger.damaged(damage, header.as_ref(), partition, &delivery.position);
+                    phase
+                        .ledger
+                        .damaged(damage, header.as_ref(), partition, &delivery.position);
                 }
             }
         }
@@ -199,25 +214,37 @@ impl Reader {
             counters.seen_bytes.fetch_add(bytes, Relaxed);
             counters.last_seen_ns.fetch_max(now, Relaxed);
         }
+        if foreign > 0 {
+            self.shared.foreign.fetch_add(foreign, Relaxed);
+        }
         // Last: whoever reads this count sees the rest too.
-        counters.deliveries.fetch_add(deliveries.len() as u64, Release);
+        counters
+            .deliveries
+            .fetch_add(deliveries.len() as u64 - foreign, Release);
         spill
     }
 
     /// An event that is not of the running phase: a straggler of an earlier one, or of nobody's.
+    /// How many of others it makes: 1 or 0.
     #[cold]
-    fn other(&self, header: &payload::Header, phase: &Phase, delivery: &Delivery) {
+    fn other(&self, header: &payload::Header, phase: &Phase, delivery: &Delivery) -> u64 {
         match self.shared.of_run(header.run) {
             Some(earlier) => {
-                if earlier.ledger.delivered(header, &delivery.partition, &delivery.position) == Seen::First {
+                if earlier
+                    .ledger
+                    .delivered(header, &delivery.partition, &delivery.position)
+                    == Seen::First
+                {
                     earlier.counters.seen.fetch_add(1, Relaxed);
                 }
+                0
             }
-            None if self.shared.shared_topic => {
-                self.shared.foreign.fetch_add(1, Relaxed);
-            }
+            None if self.shared.shared_topic => 1,
             None => {
-                phase.ledger.delivered(header, &delivery.partition, &delivery.position);
+                phase
+                    .ledger
+                    .delivered(header, &delivery.partition, &delivery.position);
+                0
             }
         }
     }
@@ -233,13 +260,17 @@ fn first(
     scorer: &Scorer,
 ) {
     let header = &decoded.header;
-    receiving.positions.first(&delivery.partition, &delivery.position);
+    receiving
+        .positions
+        .first(&delivery.partition, &delivery.position);
     receiving.lately.record_ns(header.intended_ns, now);
     match phase.kind {
         Kind::WarmUp => {}
         Kind::Latency => {
             receiving.end_to_end.record_ns(header.intended_ns, now);
-            receiving.tally.add(scorer.score(&String::from_utf8_lossy(decoded.text)));
+            receiving
+                .tally
+                .add(scorer.score(&String::from_utf8_lossy(decoded.text)));
         }
         Kind::Throughput => {
             if let Some(index) = phase.ledger.index(header.key, header.sequence) {

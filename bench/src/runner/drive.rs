@@ -2,7 +2,10 @@
 //! arrived.
 
 use std::{
-    sync::{Arc, atomic::Ordering::{Acquire, Relaxed}},
+    sync::{
+        Arc,
+        atomic::Ordering::{Acquire, Relaxed},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,8 @@ const UNANSWERED: Duration = DEADLINE.saturating_add(Duration::from_secs(10));
 const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// After the last event that was due: what still comes is a duplicate or a phantom.
 const QUIET: Duration = Duration::from_millis(200);
+/// Quiet is not waited for longer than this: a hub may redeliver for ever.
+const UNQUIET: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(20);
 /// How often a person is told.
 const TELL: Duration = Duration::from_millis(100);
@@ -63,73 +68,82 @@ pub(super) struct Driver<'a> {
 }
 
 impl Driver<'_> {
-/// Sends the events of `plan` and waits for them. `rate` makes it an open loop over all producers;
-/// `at_most` ends the sending early.
-pub(super) async fn drive(
-    &self,
-    phase: &Arc<Phase>,
-    plan: Plan,
-    rate: Option<f64>,
-    at_most: Option<Duration>,
-) -> Driven {
-    let Self { session, progress, stop, .. } = self;
-    let halt = stop.child_token();
-    let begun = process::cpu();
-    session.reading.begin(phase.clone());
-    let start_ns = phase.clock.now_ns() + LEAD_NS;
-    let total: u64 = plan.sources.iter().map(|source| source.total()).sum();
-    let mut senders = JoinSet::new();
-    for ((source, producer), number) in plan.sources.into_iter().zip(&session.producers).zip(0u16..) {
-        let share = source.total() as f64 / total.max(1) as f64;
-        let sender = Sender {
-            number,
-            producer: producer.clone(),
-            source,
-            phase: phase.clone(),
-            keys: session.reading.keys.clone(),
-            padding: self.padding.clone(),
-            batch: self.batch,
-            halt: halt.clone(),
-        };
-        senders.spawn(sender.run(rate.map(|rate| rate * share), start_ns));
-    }
-    let mut watch = Watch::new(phase, progress, total);
-    let mut driven = Driven::default();
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let limit = sleep(at_most.unwrap_or(Duration::MAX));
-    tokio::pin!(limit);
-    loop {
-        tokio::select! {
-            sent = senders.join_next() => match sent {
-                None => break,
-                Some(sent) => if let Some(why) = why(sent) {
-                    driven.failed.get_or_insert(why);
-                    halt.cancel();
-                }
-            },
-            _ = ticks.tick() => {
-                watch.look();
-                if session.broken.is_cancelled() {
-                    halt.cancel();
-                }
-                if watch.unanswered_for() > UNANSWERED && !halt.is_cancelled() {
-                    driven.failed.get_or_insert_with(|| {
-                        format!("nothing was acknowledged for {} s", UNANSWERED.as_secs())
-                    });
-                    halt.cancel();
-                }
-            }
-            () = &mut limit, if at_most.is_some() && !halt.is_cancelled() => halt.cancel(),
+    /// Sends the events of `plan` and waits for them. `rate` makes it an open loop over all producers;
+    /// `at_most` ends the sending early.
+    pub(super) async fn drive(
+        &self,
+        phase: &Arc<Phase>,
+        plan: Plan,
+        rate: Option<f64>,
+        at_most: Option<Duration>,
+    ) -> Driven {
+        let Self {
+            session,
+            progress,
+            stop,
+            ..
+        } = self;
+        let halt = stop.child_token();
+        let begun = process::cpu();
+        session.reading.begin(phase.clone());
+        let start_ns = phase.clock.now_ns() + LEAD_NS;
+        let total: u64 = plan.sources.iter().map(|source| source.total()).sum();
+        let mut senders = JoinSet::new();
+        for ((source, producer), number) in
+            plan.sources.into_iter().zip(&session.producers).zip(0u16..)
+        {
+            let share = source.total() as f64 / total.max(1) as f64;
+            let sender = Sender {
+                number,
+                producer: producer.clone(),
+                source,
+                phase: phase.clone(),
+                keys: session.reading.keys.clone(),
+                padding: self.padding.clone(),
+                batch: self.batch,
+                halt: halt.clone(),
+            };
+            senders.spawn(sender.run(rate.map(|rate| rate * share), start_ns));
         }
+        let mut watch = Watch::new(phase, progress, total);
+        let mut driven = Driven::default();
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let limit = sleep(at_most.unwrap_or(Duration::MAX));
+        tokio::pin!(limit);
+        loop {
+            tokio::select! {
+                sent = senders.join_next() => match sent {
+                    None => break,
+                    Some(sent) => if let Some(why) = why(sent) {
+                        driven.failed.get_or_insert(why);
+                        halt.cancel();
+                    }
+                },
+                _ = ticks.tick() => {
+                    watch.look();
+                    if session.broken.is_cancelled() {
+                        halt.cancel();
+                    }
+                    if watch.unanswered_for() > UNANSWERED && !halt.is_cancelled() {
+                        driven.failed.get_or_insert_with(|| {
+                            format!("nothing was acknowledged for {} s", UNANSWERED.as_secs())
+                        });
+                        halt.cancel();
+                    }
+                }
+                () = &mut limit, if at_most.is_some() && !halt.is_cancelled() => halt.cancel(),
+            }
+        }
+        driven.drained = drain(session, phase, &mut watch, &mut ticks).await;
+        watch.point();
+        driven.series = watch.series;
+        driven.rss_max_bytes = watch.rss_max_bytes;
+        driven.cpu = process::cpu()
+            .zip(begun)
+            .map_or(Duration::ZERO, |(now, begun)| now - begun);
+        driven
     }
-    driven.drained = drain(session, phase, &mut watch, &mut ticks).await;
-    watch.point();
-    driven.series = watch.series;
-    driven.rss_max_bytes = watch.rss_max_bytes;
-    driven.cpu = process::cpu().zip(begun).map_or(Duration::ZERO, |(now, begun)| now - begun);
-    driven
-}
 }
 
 fn why(sent: std::result::Result<Result<()>, tokio::task::JoinError>) -> Option<String> {
@@ -141,25 +155,38 @@ fn why(sent: std::result::Result<Result<()>, tokio::task::JoinError>) -> Option<
 }
 
 /// Waits until every acknowledged event has come, and a little longer; false if it stalled.
-async fn drain(session: &Session, phase: &Phase, watch: &mut Watch<'_>, ticks: &mut tokio::time::Interval) -> bool {
-    let (mut complete, mut counted) = (false, None);
+async fn drain(
+    session: &Session,
+    phase: &Phase,
+    watch: &mut Watch<'_>,
+    ticks: &mut tokio::time::Interval,
+) -> bool {
+    let counters = &phase.counters;
+    let (mut complete, mut counted) = (None, None);
     let (mut deliveries, mut moved) = (0, Instant::now());
+    let (mut seen, mut progressed) = (0, Instant::now());
     loop {
         ticks.tick().await;
         watch.look();
-        let now = phase.counters.deliveries.load(Acquire);
+        let now = counters.deliveries.load(Acquire);
         if now != deliveries {
             (deliveries, moved) = (now, Instant::now());
         }
-        // The exact count walks through all events: only when it may have come to 0.
-        if deliveries >= phase.counters.acked.load(Relaxed) && counted != Some(deliveries) {
-            counted = Some(deliveries);
-            complete = phase.ledger.outstanding() == 0;
+        if counters.seen.load(Relaxed) != seen {
+            (seen, progressed) = (counters.seen.load(Relaxed), Instant::now());
         }
-        if complete && moved.elapsed() >= QUIET {
+        // The exact count walks through all events: only when it may have come to 0.
+        if complete.is_none()
+            && deliveries >= counters.acked.load(Relaxed)
+            && counted != Some(deliveries)
+        {
+            counted = Some(deliveries);
+            complete = (phase.ledger.outstanding() == 0).then(Instant::now);
+        }
+        if complete.is_some_and(|since| moved.elapsed() >= QUIET || since.elapsed() > UNQUIET) {
             return true;
         }
-        if session.broken.is_cancelled() || moved.elapsed() > STALLED {
+        if session.broken.is_cancelled() || progressed.elapsed() > STALLED {
             return phase.ledger.outstanding() == 0;
         }
     }
@@ -213,7 +240,9 @@ impl<'a> Watch<'a> {
                 p99_us: self.series.last().and_then(|point| point.p99_us),
             });
             self.told = (Instant::now(), seen);
-            self.rss_max_bytes = self.rss_max_bytes.max(process::resident_bytes().unwrap_or_default());
+            self.rss_max_bytes = self
+                .rss_max_bytes
+                .max(process::resident_bytes().unwrap_or_default());
         }
     }
 

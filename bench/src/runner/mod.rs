@@ -23,6 +23,7 @@ mod session;
 mod source;
 mod spool;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use std::{
@@ -66,7 +67,9 @@ pub async fn run(job: &Job, entries: Vec<Entry>, stop: &CancellationToken) -> Me
         topic: running.topic.clone(),
         _server: Some(running),
     };
-    let rows = entries.into_iter().map(|Entry { row, running }| (row, running.map(ready)));
+    let rows = entries
+        .into_iter()
+        .map(|Entry { row, running }| (row, running.map(ready)));
     run_ready(job, rows.collect(), stop).await
 }
 
@@ -78,9 +81,16 @@ struct Ready {
     _server: Option<Running>,
 }
 
-async fn run_ready(job: &Job, rows: Vec<(report::Hub, Option<Ready>)>, stop: &CancellationToken) -> Measured {
+async fn run_ready(
+    job: &Job,
+    rows: Vec<(report::Hub, Option<Ready>)>,
+    stop: &CancellationToken,
+) -> Measured {
     let bench = Bench::new(job);
-    let mut rows: Vec<(Row, Option<Ready>)> = rows.into_iter().map(|(row, ready)| (Row::new(row), ready)).collect();
+    let mut rows: Vec<(Row, Option<Ready>)> = rows
+        .into_iter()
+        .map(|(row, ready)| (Row::new(row), ready))
+        .collect();
     for run in 1..=job.workload.runs {
         for (row, ready) in &mut rows {
             let Some(ready) = ready else { continue };
@@ -102,7 +112,11 @@ async fn run_ready(job: &Job, rows: Vec<(report::Hub, Option<Ready>)>, stop: &Ca
         hubs.push(row.finish(job, stop.is_cancelled()));
     }
     row::compare(&mut hubs);
-    Measured { id: bench.id, workload: bench.workload, hubs }
+    Measured {
+        id: bench.id,
+        workload: bench.workload,
+        hubs,
+    }
 }
 
 /// What is the same for every hub and every run.
@@ -135,16 +149,32 @@ impl<'a> Bench<'a> {
     }
 
     /// One run on one hub.
-    async fn run(&self, row: &mut Row, ready: &Ready, run: u32, stop: &CancellationToken) -> Result<(), String> {
-        let Job { workload, progress, .. } = self.job;
+    async fn run(
+        &self,
+        row: &mut Row,
+        ready: &Ready,
+        run: u32,
+        stop: &CancellationToken,
+    ) -> Result<(), String> {
+        let Job {
+            workload, progress, ..
+        } = self.job;
         let producers = self.keys.shares(workload.producers).len();
         let name = format!("anyhub-bench-{}-{run}", self.id);
         let topic = ready.topic.as_deref();
-        let opened =
-            Session::open(ready.hub.clone(), topic, name, workload, producers, self.keys.clone(), self.clock);
+        let opened = Session::open(
+            ready.hub.clone(),
+            topic,
+            name,
+            workload,
+            producers,
+            self.keys.clone(),
+            self.clock,
+        );
         let mut session = opened.await.map_err(|error| error.to_string())?;
         let limits = session.producers.first().map(|producer| producer.limits());
-        let largest = self.workload.payload_bytes_max as usize + self.keys.name(self.keys.len() - 1).map_or(0, <[u8]>::len);
+        let largest = self.workload.payload_bytes_max as usize
+            + self.keys.name(self.keys.len() - 1).map_or(0, <[u8]>::len);
         let phases = match limits {
             Some(limits) if largest > limits.event_bytes => Err(format!(
                 "its largest event has {} bytes, and these have up to {largest}: give a smaller --payload or shorter tweets",
@@ -155,10 +185,16 @@ impl<'a> Bench<'a> {
         let before = row.overlaps;
         row.overlaps = before + session.reading.overlaps();
         if session.reading.overtaken() > 0 {
-            session.notes.push(format!("retention overtook the consumers {} times", session.reading.overtaken()));
+            session.notes.push(format!(
+                "retention overtook the consumers {} times",
+                session.reading.overtaken()
+            ));
         }
         if session.reading.foreign() > 0 {
-            session.notes.push(format!("{} events of others were on the topic and not counted", session.reading.foreign()));
+            session.notes.push(format!(
+                "{} events of others were on the topic and not counted",
+                session.reading.foreign()
+            ));
         }
         let closed = session.close().await.map_err(|error| error.to_string());
         for note in session.notes.drain(..) {
@@ -169,17 +205,26 @@ impl<'a> Bench<'a> {
         phases.and(closed)
     }
 
-    async fn phases(&self, row: &mut Row, session: &Session, run: u32, stop: &CancellationToken) -> Result<(), String> {
+    async fn phases(
+        &self,
+        row: &mut Row,
+        session: &Session,
+        run: u32,
+        stop: &CancellationToken,
+    ) -> Result<(), String> {
         let workload = &self.job.workload;
         if !workload.warmup.is_zero() {
             let events = workload.events.clamp(1_000, WARM_UP_EVENTS);
-            self.phase(row, session, Kind::WarmUp, run, events, stop).await?;
+            self.phase(row, session, Kind::WarmUp, run, events, stop)
+                .await?;
         }
         if workload.phase.latency() && !stop.is_cancelled() {
-            self.phase(row, session, Kind::Latency, run, workload.scheduled(), stop).await?;
+            self.phase(row, session, Kind::Latency, run, workload.scheduled(), stop)
+                .await?;
         }
         if workload.phase.throughput() && !stop.is_cancelled() {
-            self.phase(row, session, Kind::Throughput, run, workload.events, stop).await?;
+            self.phase(row, session, Kind::Throughput, run, workload.events, stop)
+                .await?;
         }
         Ok(())
     }
@@ -193,20 +238,47 @@ impl<'a> Bench<'a> {
         events: u64,
         stop: &CancellationToken,
     ) -> Result<(), String> {
-        let Job { workload, progress, tweets, seed, .. } = self.job;
+        let Job {
+            workload,
+            progress,
+            tweets,
+            seed,
+            ..
+        } = self.job;
         let plan = Plan::new(&self.keys, tweets, workload.producers, events, *seed, kind);
-        let ledger = Ledger::new(self.run | u64::from(run & 0x3fff) << 2 | kind as u64, &plan.counts);
-        let phase = Arc::new(Phase::new(kind, self.clock, ledger, session.producers.len(), workload.consumers as usize));
+        let ledger = Ledger::new(
+            self.run | u64::from(run & 0x3fff) << 2 | kind as u64,
+            &plan.counts,
+        );
+        let phase = Arc::new(Phase::new(
+            kind,
+            self.clock,
+            ledger,
+            session.producers.len(),
+            workload.consumers as usize,
+        ));
         match kind {
             Kind::WarmUp => progress.begin(format!("{} warm-up", row.name()), events),
-            Kind::Latency => progress.phase(row.name(), report::Phase::Latency, run, workload.runs, events),
-            Kind::Throughput => progress.phase(row.name(), report::Phase::Throughput, run, workload.runs, events),
+            Kind::Latency => progress.phase(
+                row.name(),
+                report::Phase::Latency,
+                run,
+                workload.runs,
+                events,
+            ),
+            Kind::Throughput => progress.phase(
+                row.name(),
+                report::Phase::Throughput,
+                run,
+                workload.runs,
+                events,
+            ),
         }
         let driver = Driver {
             session,
             padding: self.padding.clone(),
             batch: workload.batch as usize,
-            progress: &**progress,
+            progress,
             stop,
         };
         let rate = (kind == Kind::Latency).then_some(workload.rate);
@@ -222,25 +294,36 @@ impl<'a> Bench<'a> {
         } else {
             self.record(row, &phase, driven, run, stop).await;
         }
-        match failed {
+        match failed.or_else(|| session.why_broken()) {
             Some(why) => Err(why),
-            None if session.broken.is_cancelled() => Err("a consumer failed".into()),
             None => Ok(()),
         }
     }
 
     async fn look_for_lost(&self, row: &mut Row, session: &Session, phase: &Phase) {
         let missing = phase.ledger.outstanding();
-        self.job.progress.note(&format!("{}: {missing} acknowledged events are missing; reading the topic again", row.name()));
+        self.job.progress.note(&format!(
+            "{}: {missing} acknowledged events are missing; reading the topic again",
+            row.name()
+        ));
         let told = match recheck::recheck(&session.hub, &session.topic, phase, &self.keys).await {
-            Ok(found) => format!("a fresh read of what the topic still keeps found {found} of the {missing} missing events"),
+            Ok(found) => format!(
+                "a fresh read of what the topic still keeps found {found} of the {missing} missing events"
+            ),
             Err(error) => format!("a fresh read for the {missing} missing events failed: {error}"),
         };
         row.note(told);
     }
 
     /// Scores, and adds the phase to the row.
-    async fn record(&self, row: &mut Row, phase: &Arc<Phase>, driven: Driven, run: u32, stop: &CancellationToken) {
+    async fn record(
+        &self,
+        row: &mut Row,
+        phase: &Arc<Phase>,
+        driven: Driven,
+        run: u32,
+        stop: &CancellationToken,
+    ) {
         match phase.kind {
             Kind::Throughput => {
                 let scored = self.score(row, phase, stop).await;
@@ -250,7 +333,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    async fn score(&self, row: &mut Row, phase: &Arc<Phase>, stop: &CancellationToken) -> Option<score::Scored> {
+    async fn score(
+        &self,
+        row: &mut Row,
+        phase: &Arc<Phase>,
+        stop: &CancellationToken,
+    ) -> Option<score::Scored> {
         let progress = &self.job.progress;
         let total = phase.counters.seen.load(Relaxed);
         progress.begin(format!("{} scoring", row.name()), total);
@@ -258,7 +346,9 @@ impl<'a> Bench<'a> {
         let (spools, keys) = (phase.take_spools(), self.keys.clone());
         let (own, shared) = (phase.clone(), watch.clone());
         let mut scoring = tokio::task::spawn_blocking(move || {
-            score::score(&own, spools, &shared, |key| keys.name(key).unwrap_or_default().to_vec())
+            score::score(&own, spools, &shared, |key| {
+                keys.name(key).unwrap_or_default().to_vec()
+            })
         });
         let mut ticks = tokio::time::interval(Duration::from_millis(100));
         let mut told = 0;
@@ -275,7 +365,10 @@ impl<'a> Bench<'a> {
         };
         match scored {
             Ok(Ok(scored)) => {
-                progress.finish(&format!("{} texts", crate::units::count(scored.tally.scored)));
+                progress.finish(&format!(
+                    "{} texts",
+                    crate::units::count(scored.tally.scored)
+                ));
                 Some(scored)
             }
             Ok(Err(error)) => {
@@ -299,13 +392,29 @@ impl<'a> Bench<'a> {
 /// What a phase came to, in a few words.
 fn outcome(phase: &Phase) -> String {
     let counters = &phase.counters;
-    let (sent, acked, seen) =
-        (counters.sent.load(Relaxed), counters.acked.load(Relaxed), counters.seen.load(Relaxed));
-    let mut text = format!("{} sent, {} acked, {} received", crate::units::count(sent), crate::units::count(acked), crate::units::count(seen));
+    let (sent, acked, seen) = (
+        counters.sent.load(Relaxed),
+        counters.acked.load(Relaxed),
+        counters.seen.load(Relaxed),
+    );
+    let mut text = format!(
+        "{} sent, {} acked, {} received",
+        crate::units::count(sent),
+        crate::units::count(acked),
+        crate::units::count(seen)
+    );
     if phase.kind == Kind::Throughput {
-        let took = clock::seconds(counters.last_seen_ns.load(Relaxed).saturating_sub(counters.first_submit_ns.load(Relaxed)));
+        let took = clock::seconds(
+            counters
+                .last_seen_ns
+                .load(Relaxed)
+                .saturating_sub(counters.first_submit_ns.load(Relaxed)),
+        );
         if took > 0.0 {
-            text.push_str(&format!(", {}/s", crate::units::count((seen as f64 / took) as u64)));
+            text.push_str(&format!(
+                ", {}/s",
+                crate::units::count((seen as f64 / took) as u64)
+            ));
         }
     }
     text

@@ -69,7 +69,13 @@ pub(super) struct Receiving {
 }
 
 impl Phase {
-    pub(super) fn new(kind: Kind, clock: Clock, ledger: Ledger, producers: usize, consumers: usize) -> Self {
+    pub(super) fn new(
+        kind: Kind,
+        clock: Clock,
+        ledger: Ledger,
+        producers: usize,
+        consumers: usize,
+    ) -> Self {
         let counters = Counters::default();
         counters.first_submit_ns.store(u64::MAX, Relaxed);
         Self {
@@ -102,7 +108,10 @@ impl Phase {
     /// Sent and neither received nor known not to be written.
     pub(super) fn backlog(&self) -> u64 {
         let counters = &self.counters;
-        let expected = counters.sent.load(Relaxed).saturating_sub(counters.unacked.load(Relaxed));
+        let expected = counters
+            .sent
+            .load(Relaxed)
+            .saturating_sub(counters.unacked.load(Relaxed));
         expected.saturating_sub(counters.seen.load(Relaxed))
     }
 
@@ -137,27 +146,37 @@ impl Phase {
     /// The end-to-end latency of all consumers.
     pub(super) fn end_to_end(&self) -> Histogram {
         let mut all = Histogram::new();
-        self.consumers.iter().for_each(|consumer| all.merge(&lock(consumer).end_to_end));
+        self.consumers
+            .iter()
+            .for_each(|consumer| all.merge(&lock(consumer).end_to_end));
         all
     }
 
     /// The scores of what arrived, by all consumers.
     pub(super) fn tally(&self) -> Tally {
         let mut all = Tally::default();
-        self.consumers.iter().for_each(|consumer| all.merge(&lock(consumer).tally));
+        self.consumers
+            .iter()
+            .for_each(|consumer| all.merge(&lock(consumer).tally));
         all
     }
 
     /// The texts that were kept, by all consumers.
     pub(super) fn take_spools(&self) -> Vec<Spool> {
-        self.consumers.iter().map(|consumer| std::mem::take(&mut lock(consumer).spool)).collect()
+        self.consumers
+            .iter()
+            .map(|consumer| std::mem::take(&mut lock(consumer).spool))
+            .collect()
     }
 
     /// What was found, once nobody writes any more.
     pub(super) fn finish(&self, name: impl Fn(u32) -> String) -> Findings {
         let mut findings = self.ledger.finish(name);
-        let mut positions: Vec<Positions> =
-            self.consumers.iter().map(|consumer| std::mem::take(&mut lock(consumer).positions)).collect();
+        let mut positions: Vec<Positions> = self
+            .consumers
+            .iter()
+            .map(|consumer| std::mem::take(&mut lock(consumer).positions))
+            .collect();
         findings.position_violations += Positions::shared(&mut positions);
         findings
     }

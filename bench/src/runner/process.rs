@@ -11,7 +11,8 @@ use nix::sys::{
 pub(super) fn cpu() -> Option<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     let span = |time: TimeVal| {
-        Duration::from_secs(time.tv_sec().max(0) as u64) + Duration::from_micros(time.tv_usec().max(0) as u64)
+        Duration::from_secs(time.tv_sec().max(0) as u64)
+            + Duration::from_micros(time.tv_usec().max(0) as u64)
     };
     Some(span(usage.user_time()) + span(usage.system_time()))
 }
@@ -26,11 +27,18 @@ pub(super) fn resident_bytes() -> Option<u64> {
     }
     let largest = getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss().max(0) as u64;
     // Bytes on macOS, KiB elsewhere (getrusage(2)).
-    Some(if cfg!(target_os = "macos") { largest } else { largest << 10 })
+    Some(if cfg!(target_os = "macos") {
+        largest
+    } else {
+        largest << 10
+    })
 }
 
 fn page_bytes() -> u64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().map_or(4_096, |bytes| bytes as u64)
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .map_or(4_096, |bytes| bytes as u64)
 }
 
 #[cfg(test)]
@@ -44,8 +52,14 @@ mod tests {
         let memory = resident_bytes().unwrap();
         let mut block = vec![1u8; 64 << 20];
         while cpu().unwrap() - before < Duration::from_millis(20) {
-            block.iter_mut().for_each(|byte| *byte = byte.wrapping_mul(3));
+            block
+                .iter_mut()
+                .for_each(|byte| *byte = byte.wrapping_mul(3));
         }
-        assert!(resident_bytes().unwrap() >= memory + (48 << 20), "{}", block[7]);
+        assert!(
+            resident_bytes().unwrap() >= memory + (48 << 20),
+            "{}",
+            block[7]
+        );
     }
 }

@@ -64,9 +64,14 @@ impl Sender {
             None => self.at_full_speed(&submitted).await,
         };
         drop(submitted);
-        let flushed = if sent.is_ok() { self.producer.flush().await } else { Ok(()) };
+        let flushed = if sent.is_ok() {
+            self.producer.flush().await
+        } else {
+            Ok(())
+        };
         if outcomes.await.is_err() {
-            self.phase.trouble(|| "the task that awaits outcomes broke off".into());
+            self.phase
+                .trouble(|| "the task that awaits outcomes broke off".into());
         }
         // A flush that fails says no more than the outcomes, except where it alone failed.
         if let Err(error) = flushed {
@@ -75,7 +80,12 @@ impl Sender {
         sent
     }
 
-    async fn on_schedule(&mut self, rate: f64, start_ns: u64, submitted: &mpsc::Sender<Submitted>) -> Result<()> {
+    async fn on_schedule(
+        &mut self,
+        rate: f64,
+        start_ns: u64,
+        submitted: &mpsc::Sender<Submitted>,
+    ) -> Result<()> {
         let clock = self.phase.clock;
         let start = Instant::from_std(clock.instant(start_ns));
         let mut schedule = Schedule::new(start, rate, self.source.total());
@@ -95,7 +105,9 @@ impl Sender {
             }
             {
                 let mut sending = self.phase.sending(self.number.into());
-                events.iter().for_each(|event| sending.delay.record_ns(event.intended_ns, now));
+                events
+                    .iter()
+                    .for_each(|event| sending.delay.record_ns(event.intended_ns, now));
             }
             if !self.submit(&mut encoder, events, submitted).await? {
                 return Ok(());
@@ -117,8 +129,16 @@ impl Sender {
     }
 
     /// Adds the next event to the batch; false when there is none.
-    fn make(&mut self, encoder: &mut Encoder, events: &mut Vec<Sent>, intended_ns: u64, actual_ns: u64) -> bool {
-        let Some(drawn) = self.source.draw() else { return false };
+    fn make(
+        &mut self,
+        encoder: &mut Encoder,
+        events: &mut Vec<Sent>,
+        intended_ns: u64,
+        actual_ns: u64,
+    ) -> bool {
+        let Some(drawn) = self.source.draw() else {
+            return false;
+        };
         let header = Header {
             run: self.phase.ledger.run(),
             key: drawn.key,
@@ -131,14 +151,30 @@ impl Sender {
         };
         let name = self.keys.name(drawn.key).unwrap_or_default();
         encoder.add(&header, name, drawn.text, self.padding.len(), &self.padding);
-        events.push(Sent { key: drawn.key, sequence: drawn.sequence, intended_ns });
+        events.push(Sent {
+            key: drawn.key,
+            sequence: drawn.sequence,
+            intended_ns,
+        });
         true
     }
 
     /// Hands the batch over; false when the phase was halted while it waited for room.
-    async fn submit(&self, encoder: &mut Encoder, events: Vec<Sent>, submitted: &mpsc::Sender<Submitted>) -> Result<bool> {
-        let Phase { ledger, counters, clock, .. } = &*self.phase;
-        events.iter().for_each(|event| ledger.sent(event.key, event.sequence));
+    async fn submit(
+        &self,
+        encoder: &mut Encoder,
+        events: Vec<Sent>,
+        submitted: &mpsc::Sender<Submitted>,
+    ) -> Result<bool> {
+        let Phase {
+            ledger,
+            counters,
+            clock,
+            ..
+        } = &*self.phase;
+        events
+            .iter()
+            .for_each(|event| ledger.sent(event.key, event.sequence));
         let count = events.len() as u64;
         counters.first_submit_ns.fetch_min(clock.now_ns(), Relaxed);
         counters.sent.fetch_add(count, Relaxed);
@@ -150,10 +186,14 @@ impl Sender {
         let taken = !matches!(pending, Ok(None) | Err(_));
         if !taken {
             // Nothing of the batch was sent (P1).
-            events.iter().for_each(|event| ledger.withdrawn(event.key, event.sequence));
+            events
+                .iter()
+                .for_each(|event| ledger.withdrawn(event.key, event.sequence));
             counters.sent.fetch_sub(count, Relaxed);
         }
-        let Some(mut pending) = pending? else { return Ok(false) };
+        let Some(mut pending) = pending? else {
+            return Ok(false);
+        };
         counters.last_submit_ns.fetch_max(clock.now_ns(), Relaxed);
         match (&mut pending).now_or_never() {
             Some(outcomes) => settle(&self.phase, self.number, &events, outcomes),
@@ -184,7 +224,11 @@ fn settle(phase: &Phase, producer: u16, events: &[Sent], outcomes: Vec<Result<Re
     let (mut acked, mut unacked) = (0, 0);
     for (event, outcome) in events.iter().zip(outcomes) {
         let outcome = match outcome {
-            Ok(Receipt { partition: Some(partition), position: Some(position), .. }) => {
+            Ok(Receipt {
+                partition: Some(partition),
+                position: Some(position),
+                ..
+            }) => {
                 acked += 1;
                 Outcome::Acked(Some(Place::of(&partition, &position)))
             }
@@ -195,14 +239,20 @@ fn settle(phase: &Phase, producer: u16, events: &[Sent], outcomes: Vec<Result<Re
             Err(error) => {
                 unacked += 1;
                 phase.trouble(|| error.to_string());
-                if error.is_indeterminate() { Outcome::Indeterminate } else { Outcome::Failed }
+                if error.is_indeterminate() {
+                    Outcome::Indeterminate
+                } else {
+                    Outcome::Failed
+                }
             }
         };
         phase.ledger.resolved(event.key, event.sequence, outcome);
     }
     if phase.kind == Kind::Latency {
         let mut sending = phase.sending(producer.into());
-        events.iter().for_each(|event| sending.publish.record_ns(event.intended_ns, now));
+        events
+            .iter()
+            .for_each(|event| sending.publish.record_ns(event.intended_ns, now));
     }
     add(&phase.counters.acked, acked);
     add(&phase.counters.unacked, unacked);

@@ -91,9 +91,15 @@ impl Row {
 
     pub(super) fn usage(&mut self, hub: &dyn Hub) {
         self.idempotent = hub.capabilities().idempotent_producer;
-        let units: BTreeMap<String, u64> =
-            hub.usage().iter().map(|(unit, amount)| (unit.to_owned(), amount)).collect();
-        self.row.usage = Some(report::Usage { counted: !units.is_empty(), units });
+        let units: BTreeMap<String, u64> = hub
+            .usage()
+            .iter()
+            .map(|(unit, amount)| (unit.to_owned(), amount))
+            .collect();
+        self.row.usage = Some(report::Usage {
+            counted: !units.is_empty(),
+            units,
+        });
     }
 
     /// A warm-up is verified like the rest, and counts in the verdict alone.
@@ -102,22 +108,43 @@ impl Row {
         self.warm_up.add(phase.finish(name));
     }
 
-    pub(super) fn latency(&mut self, phase: &Phase, driven: Driven, run: u32, job: &Job, name: impl Fn(u32) -> String) {
+    pub(super) fn latency(
+        &mut self,
+        phase: &Phase,
+        driven: Driven,
+        run: u32,
+        job: &Job,
+        name: impl Fn(u32) -> String,
+    ) {
         let (publish, delay) = phase.sending_times();
-        let times = Times { publish, delay, end_to_end: phase.end_to_end() };
+        let times = Times {
+            publish,
+            delay,
+            end_to_end: phase.end_to_end(),
+        };
         let counters = &phase.counters;
         let sent = counters.sent.load(Relaxed);
         let began = counters.first_submit_ns.load(Relaxed);
         let took = seconds(counters.last_submit_ns.load(Relaxed).saturating_sub(began));
         let measured = report::Latency {
             // n events have n - 1 spaces between them.
-            rate_per_s: if took > 0.0 { sent.saturating_sub(1) as f64 / took } else { 0.0 },
+            rate_per_s: if took > 0.0 {
+                sent.saturating_sub(1) as f64 / took
+            } else {
+                0.0
+            },
             events: sent,
             publish_us: times.publish.summary(),
             schedule_delay_us: times.delay.summary(),
             end_to_end_us: times.end_to_end.summary(),
         };
-        let histograms = self.logs(&times, run, phase.clock.wall(began), Duration::from_secs_f64(took), job);
+        let histograms = self.logs(
+            &times,
+            run,
+            phase.clock.wall(began),
+            Duration::from_secs_f64(took),
+            job,
+        );
         self.row.runs.push(PhaseRun {
             phase: report::Phase::Latency,
             run,
@@ -148,10 +175,18 @@ impl Row {
         let began = counters.first_submit_ns.load(Relaxed);
         let (acked, seen) = (counters.acked.load(Relaxed), counters.seen.load(Relaxed));
         let bytes = counters.seen_bytes.load(Relaxed);
-        let mean_bytes = if seen > 0 { bytes as f64 / seen as f64 } else { 0.0 };
+        let mean_bytes = if seen > 0 {
+            bytes as f64 / seen as f64
+        } else {
+            0.0
+        };
         let rate = |events: u64, last: u64| {
             let took = seconds(last.saturating_sub(began));
-            if took > 0.0 { events as f64 / took } else { 0.0 }
+            if took > 0.0 {
+                events as f64 / took
+            } else {
+                0.0
+            }
         };
         let publish = rate(acked, counters.last_ack_ns.load(Relaxed));
         let receive = rate(seen, counters.last_seen_ns.load(Relaxed));
@@ -182,22 +217,35 @@ impl Row {
         self.rss_max_bytes = self.rss_max_bytes.max(driven.rss_max_bytes);
         self.trouble(phase);
         let findings = phase.finish(name);
-        let all_known = findings.failed + findings.indeterminate + findings.lost == 0 && findings.sent == phase.ledger.len();
+        let all_known = findings.failed + findings.indeterminate + findings.lost == 0
+            && findings.sent == phase.ledger.len();
         if let Some(scored) = &scored {
             self.tally.merge(&scored.tally);
         }
-        self.digests.push(scored.and_then(|scored| scored.digest).filter(|_| all_known));
+        self.digests.push(
+            scored
+                .and_then(|scored| scored.digest)
+                .filter(|_| all_known),
+        );
         self.findings.add(findings);
     }
 
     fn trouble(&mut self, phase: &Phase) {
         if let Some(trouble) = phase.first_trouble() {
-            self.notes.push(format!("first send that did not end well: {trouble}"));
+            self.notes
+                .push(format!("first send that did not end well: {trouble}"));
         }
     }
 
     /// Writes the histograms beside the report; one that can't be written is told and left out.
-    fn logs(&self, times: &Times, run: u32, began: SystemTime, took: Duration, job: &Job) -> BTreeMap<String, String> {
+    fn logs(
+        &self,
+        times: &Times,
+        run: u32,
+        began: SystemTime,
+        took: Duration,
+        job: &Job,
+    ) -> BTreeMap<String, String> {
         let all = [
             ("publish_us", &times.publish),
             ("schedule_delay_us", &times.delay),
@@ -206,9 +254,14 @@ impl Row {
         let mut written = BTreeMap::new();
         for (measure, histogram) in all {
             let file = format!("{}-latency-{run}-{measure}.hlog", self.row.name);
-            match histogram.log(began, took).and_then(|log| fs::write(job.folder.join(&file), log)) {
+            match histogram
+                .log(began, took)
+                .and_then(|log| fs::write(job.folder.join(&file), log))
+            {
                 Ok(()) => drop(written.insert(measure.to_owned(), file)),
-                Err(error) => job.progress.note(&format!("{file} could not be written: {error}")),
+                Err(error) => job
+                    .progress
+                    .note(&format!("{file} could not be written: {error}")),
             }
         }
         written
@@ -219,7 +272,10 @@ impl Row {
         if self.row.status == Status::Skipped {
             return self.row;
         }
-        if self.findings.sent + self.warm_up.sent == 0 && self.row.status == Status::Ok && interrupted {
+        if self.findings.sent + self.warm_up.sent == 0
+            && self.row.status == Status::Ok
+            && interrupted
+        {
             self.row.status = Status::Skipped;
             self.row.why = Some("interrupted before it ran".into());
             return self.row;
@@ -241,10 +297,17 @@ impl Row {
     }
 
     fn delivery(&mut self, job: &Job) -> report::Delivery {
-        let promise = Promise { guarantee: job.workload.guarantee, idempotent: self.idempotent };
+        let promise = Promise {
+            guarantee: job.workload.guarantee,
+            idempotent: self.idempotent,
+        };
         let mut why = verdict(&self.findings, self.overlaps, promise);
         if self.warm_up.sent > 0 {
-            why.extend(verdict(&self.warm_up, 0, promise).into_iter().map(|line| format!("warm-up: {line}")));
+            why.extend(
+                verdict(&self.warm_up, 0, promise)
+                    .into_iter()
+                    .map(|line| format!("warm-up: {line}")),
+            );
         }
         if !why.is_empty() {
             self.write_findings(job);
@@ -264,7 +327,11 @@ impl Row {
             gaps: all.gaps,
             order_violations: all.order_violations,
             keys: all.keys,
-            verdict: if why.is_empty() { Verdict::Pass } else { Verdict::Fail },
+            verdict: if why.is_empty() {
+                Verdict::Pass
+            } else {
+                Verdict::Fail
+            },
             why,
         }
     }
@@ -279,16 +346,29 @@ impl Row {
         }
         let file = format!("{}-failed-events.ndjson", self.row.name);
         match fs::write(job.folder.join(&file), lines) {
-            Ok(()) => job.progress.note(&format!("{}: the events of the failed verdict are in {file}", self.row.name)),
-            Err(error) => job.progress.note(&format!("{file} could not be written: {error}")),
+            Ok(()) => job.progress.note(&format!(
+                "{}: the events of the failed verdict are in {file}",
+                self.row.name
+            )),
+            Err(error) => job
+                .progress
+                .note(&format!("{file} could not be written: {error}")),
         }
     }
 
     fn sentiment(&self) -> Option<Sentiment> {
-        let tally = if self.throughputs.is_empty() { &self.tally_of_latency } else { &self.tally };
+        let tally = if self.throughputs.is_empty() {
+            &self.tally_of_latency
+        } else {
+            &self.tally
+        };
         // Every run sends the same events, so every digest has to be the same.
         let first = self.digests.first().cloned().flatten();
-        let digest = first.filter(|first| self.digests.iter().all(|digest| digest.as_ref() == Some(first)));
+        let digest = first.filter(|first| {
+            self.digests
+                .iter()
+                .all(|digest| digest.as_ref() == Some(first))
+        });
         (tally.scored > 0).then(|| Sentiment {
             scored: tally.scored,
             positive: tally.positive,
@@ -303,12 +383,18 @@ impl Row {
     fn median_latency(&self) -> Option<report::Latency> {
         let merged = |of: fn(&Times) -> &Histogram| {
             let mut all = Histogram::new();
-            self.latencies.iter().for_each(|(_, times)| all.merge(of(times)));
+            self.latencies
+                .iter()
+                .for_each(|(_, times)| all.merge(of(times)));
             all.summary()
         };
         (!self.latencies.is_empty()).then(|| report::Latency {
             rate_per_s: median(self.latencies.iter().map(|(latency, _)| latency.rate_per_s)),
-            events: self.latencies.iter().map(|(latency, _)| latency.events).sum(),
+            events: self
+                .latencies
+                .iter()
+                .map(|(latency, _)| latency.events)
+                .sum(),
             publish_us: merged(|times| &times.publish),
             schedule_delay_us: merged(|times| &times.delay),
             end_to_end_us: merged(|times| &times.end_to_end),
@@ -343,8 +429,16 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// Says what set the speed of each hub, now that it is known what the memory hub reached.
 pub(super) fn compare(hubs: &mut [report::Hub]) {
-    let reach = |hub: &report::Hub| hub.throughput.as_ref().map(|reached| reached.receive_events_per_s);
-    let ceiling = hubs.iter().filter(|hub| hub.ran_on == RanOn::Memory).filter_map(reach).reduce(f64::max);
+    let reach = |hub: &report::Hub| {
+        hub.throughput
+            .as_ref()
+            .map(|reached| reached.receive_events_per_s)
+    };
+    let ceiling = hubs
+        .iter()
+        .filter(|hub| hub.ran_on == RanOn::Memory)
+        .filter_map(reach)
+        .reduce(f64::max);
     for hub in hubs {
         let quota = hub.limits.on && hub.limits.quota.is_some();
         let judge = |rate: f64| match ceiling {

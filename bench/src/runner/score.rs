@@ -45,7 +45,9 @@ pub(super) fn score(
     watch: &Arc<Watch>,
     name: impl Fn(u32) -> Vec<u8>,
 ) -> io::Result<Scored> {
-    let scores: Arc<[AtomicI16]> = (0..phase.ledger.len()).map(|_| AtomicI16::new(UNSCORED)).collect();
+    let scores: Arc<[AtomicI16]> = (0..phase.ledger.len())
+        .map(|_| AtomicI16::new(UNSCORED))
+        .collect();
     let (chunks, waiting) = mpsc::sync_channel::<Vec<u8>>(2 * cores());
     let waiting = Arc::new(Mutex::new(waiting));
     let workers: Vec<_> = (0..cores())
@@ -63,7 +65,11 @@ pub(super) fn score(
     drop(chunks);
     let mut tally = Tally::default();
     for worker in workers {
-        tally.merge(&worker.join().map_err(|_| io::Error::other("the scorer broke off"))?);
+        tally.merge(
+            &worker
+                .join()
+                .map_err(|_| io::Error::other("the scorer broke off"))?,
+        );
     }
     read?;
     let digest = digest(phase, &scores, name);
@@ -74,7 +80,9 @@ fn work(waiting: &Mutex<mpsc::Receiver<Vec<u8>>>, scores: &[AtomicI16], watch: &
     let scorer = Scorer::new();
     let mut tally = Tally::default();
     loop {
-        let Ok(chunk) = lock(waiting).recv() else { return tally };
+        let Ok(chunk) = lock(waiting).recv() else {
+            return tally;
+        };
         for (index, text) in texts(&chunk) {
             if watch.stop.load(Relaxed) {
                 break;
@@ -119,7 +127,12 @@ fn write_line(line: &mut Vec<u8>, sequence: u64, score: Score) {
     let sign = if score < 0 { "-" } else { "" };
     let steps = score.unsigned_abs();
     // Writing to a Vec can't fail.
-    let _ = writeln!(line, "\t{sequence}\t{sign}{}.{:04}", steps / 10_000, steps % 10_000);
+    let _ = writeln!(
+        line,
+        "\t{sequence}\t{sign}{}.{:04}",
+        steps / 10_000,
+        steps % 10_000
+    );
 }
 
 #[cfg(test)]
@@ -128,7 +141,13 @@ mod tests {
 
     #[test]
     fn a_score_is_written_at_four_decimals() {
-        for (score, text) in [(0, "0.0000"), (6_249, "0.6249"), (-5, "-0.0005"), (10_000, "1.0000"), (-10_000, "-1.0000")] {
+        for (score, text) in [
+            (0, "0.0000"),
+            (6_249, "0.6249"),
+            (-5, "-0.0005"),
+            (10_000, "1.0000"),
+            (-10_000, "-1.0000"),
+        ] {
             let mut line = Vec::new();
             write_line(&mut line, 7, score);
             assert_eq!(String::from_utf8_lossy(&line), format!("\t7\t{text}\n"));

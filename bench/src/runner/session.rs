@@ -1,7 +1,10 @@
 //! One run on one hub: its topic, producers and consumers, opened before the first phase and
 //! closed after the last.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhub_core::{
     ConsumerOptions, Error, ErrorKind, Hub, Point, Producer, ProducerOptions, Result, TopicConfig,
@@ -15,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     clock::Clock,
     consume::{Reader, Reading},
+    phase::lock,
 };
 use crate::{keys::KeySpace, workload::Workload};
 
@@ -35,6 +39,7 @@ pub(super) struct Session {
     pub(super) reading: Arc<Reading>,
     /// A consumer has failed; nothing more is to be waited for.
     pub(super) broken: CancellationToken,
+    why_broken: Arc<Mutex<Option<String>>>,
     /// What went on that is worth a line.
     pub(super) notes: Vec<String>,
     group: String,
@@ -65,8 +70,15 @@ impl Session {
         let mut session = Self {
             topic: topic.unwrap_or(&name).to_owned(),
             producers: Vec::new(),
-            reading: Arc::new(Reading::new(keys, clock, consumers, assignment, !owns_topic)),
+            reading: Arc::new(Reading::new(
+                keys,
+                clock,
+                consumers,
+                assignment,
+                !owns_topic,
+            )),
             broken: CancellationToken::new(),
+            why_broken: Arc::default(),
             notes: Vec::new(),
             group: name,
             owns_topic,
@@ -85,15 +97,29 @@ impl Session {
     }
 
     async fn open_clients(&mut self, workload: &Workload, producers: usize) -> Result<()> {
-        let info = within(PATIENCE, "describe_topic", self.hub.admin().describe_topic(&self.topic)).await?;
+        let info = within(
+            PATIENCE,
+            "describe_topic",
+            self.hub.admin().describe_topic(&self.topic),
+        )
+        .await?;
         // On a topic that others use, what was there before is theirs.
-        let start = if self.owns_topic { Point::Start } else { Point::End };
+        let start = if self.owns_topic {
+            Point::Start
+        } else {
+            Point::End
+        };
         for number in 0..workload.consumers as usize {
             let options = ConsumerOptions::new()
                 .group(&self.group)
                 .start(start.clone())
                 .commit_interval(COMMIT_INTERVAL);
-            let consumer = within(PATIENCE, "consumer", self.hub.consumer(&self.topic, options)).await?;
+            let consumer = within(
+                PATIENCE,
+                "consumer",
+                self.hub.consumer(&self.topic, options),
+            )
+            .await?;
             let reader = Reader {
                 number,
                 consumer,
@@ -101,10 +127,11 @@ impl Session {
                 batch: workload.batch as usize,
                 close: self.close.clone(),
             };
-            let broken = self.broken.clone();
+            let (broken, why) = (self.broken.clone(), self.why_broken.clone());
             self.readers.push(tokio::spawn(async move {
                 let read = reader.run().await;
-                if read.is_err() {
+                if let Err(error) = &read {
+                    lock(&why).get_or_insert(error.to_string());
                     broken.cancel();
                 }
                 read
@@ -112,7 +139,14 @@ impl Session {
         }
         for _ in 0..producers {
             let options = ProducerOptions::new().deadline(DEADLINE);
-            self.producers.push(within(PATIENCE, "producer", self.hub.producer(&self.topic, options)).await?);
+            self.producers.push(
+                within(
+                    PATIENCE,
+                    "producer",
+                    self.hub.producer(&self.topic, options),
+                )
+                .await?,
+            );
         }
         self.await_assignment(info.partitions.len()).await;
         Ok(())
@@ -159,26 +193,42 @@ impl Session {
             && !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported)
             && closed.is_ok()
         {
-            self.notes.push(format!("the group {} is still there: {error}", self.group));
+            self.notes
+                .push(format!("the group {} is still there: {error}", self.group));
         }
         if self.owns_topic
-            && let Err(error) = within(PATIENCE, "delete_topic", admin.delete_topic(&self.topic)).await
+            && let Err(error) =
+                within(PATIENCE, "delete_topic", admin.delete_topic(&self.topic)).await
         {
-            self.notes.push(format!("the topic {} is still there: {error}", self.topic));
+            self.notes
+                .push(format!("the topic {} is still there: {error}", self.topic));
         }
         closed
+    }
+
+    /// What the first consumer that failed said.
+    pub(super) fn why_broken(&self) -> Option<String> {
+        lock(&self.why_broken).clone()
     }
 
     fn error(&self, operation: &'static str, what: &str) -> Error {
         Error::new(ErrorKind::Unexpected, self.hub.name(), operation, what)
     }
-
 }
 
 /// A hub that does not answer is an error like any other.
-pub(super) async fn within<T>(limit: Duration, operation: &'static str, what: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn within<T>(
+    limit: Duration,
+    operation: &'static str,
+    what: impl Future<Output = Result<T>>,
+) -> Result<T> {
     timeout(limit, what).await.unwrap_or_else(|_| {
         let message = format!("no answer within {} s", limit.as_secs());
-        Err(Error::new(ErrorKind::Timeout, "anyhub-bench", operation, message))
+        Err(Error::new(
+            ErrorKind::Timeout,
+            "anyhub-bench",
+            operation,
+            message,
+        ))
     })
 }

@@ -39,7 +39,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(keys: &KeySpace, tweets: &Tweets, producers: u32, events: u64, seed: u64, kind: Kind) -> Self {
+    pub(super) fn new(
+        keys: &KeySpace,
+        tweets: &Tweets,
+        producers: u32,
+        events: u64,
+        seed: u64,
+        kind: Kind,
+    ) -> Self {
         let shares = keys.shares(producers);
         let parts = divide(events, &shares);
         let mut before = 0;
@@ -88,8 +95,16 @@ impl Source {
         let sequence = u64::from(*next);
         *next += 1;
         let text = self.text;
-        self.text = if text + 1 == self.tweets.len() { 0 } else { text + 1 };
-        Some(Drawn { key, sequence, text: self.tweets.text(text) })
+        self.text = if text + 1 == self.tweets.len() {
+            0
+        } else {
+            text + 1
+        };
+        Some(Drawn {
+            key,
+            sequence,
+            text: self.tweets.text(text),
+        })
     }
 }
 
@@ -109,7 +124,14 @@ mod tests {
 
     fn plan(producers: u32, events: u64, seed: u64) -> Plan {
         let keys = KeySpace::new(100, 1.05, seed);
-        Plan::new(&keys, &Tweets::generated(seed), producers, events, seed, Kind::Throughput)
+        Plan::new(
+            &keys,
+            &Tweets::generated(seed),
+            producers,
+            events,
+            seed,
+            Kind::Throughput,
+        )
     }
 
     #[test]
@@ -125,7 +147,11 @@ mod tests {
             }
         }
         assert_eq!(total, 5_000);
-        assert!(next.iter().zip(&counts).all(|(drawn, planned)| *drawn == u64::from(*planned)));
+        assert!(
+            next.iter()
+                .zip(&counts)
+                .all(|(drawn, planned)| *drawn == u64::from(*planned))
+        );
     }
 
     #[test]
@@ -133,7 +159,10 @@ mod tests {
         let mut source = plan(1, 25_000, 7).sources.remove(0);
         let tweets = source.tweets.clone();
         for index in 0..25_000 {
-            assert_eq!(source.draw().unwrap().text, tweets.text(index % tweets.len()));
+            assert_eq!(
+                source.draw().unwrap().text,
+                tweets.text(index % tweets.len())
+            );
         }
         assert!(source.draw().is_none());
     }
@@ -142,8 +171,12 @@ mod tests {
     fn the_seed_gives_the_same_events() {
         let events = |seed| {
             let mut source = plan(2, 1_000, seed).sources.remove(1);
-            std::iter::from_fn(|| source.draw().map(|drawn| (drawn.key, drawn.sequence, drawn.text.to_owned())))
-                .collect::<Vec<_>>()
+            std::iter::from_fn(|| {
+                source
+                    .draw()
+                    .map(|drawn| (drawn.key, drawn.sequence, drawn.text.to_owned()))
+            })
+            .collect::<Vec<_>>()
         };
         assert_eq!(events(7), events(7));
         assert_ne!(events(7), events(8));

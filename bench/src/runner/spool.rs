@@ -42,7 +42,8 @@ impl Spool {
             self.chunk.reserve(CHUNK);
         }
         self.chunk.extend_from_slice(&(index as u64).to_le_bytes());
-        self.chunk.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        self.chunk
+            .extend_from_slice(&(text.len() as u32).to_le_bytes());
         self.chunk.extend_from_slice(text);
     }
 
@@ -59,16 +60,23 @@ impl Spool {
             return None;
         }
         let writer = self.file.get_or_insert_with(Writer::start);
-        Some(Spill { chunk, to: writer.chunks.clone() })
+        Some(Spill {
+            chunk,
+            to: writer.chunks.clone(),
+        })
     }
 
     /// Hands every chunk to `score`, those in memory first; blocks. An error is the file's.
     pub(super) fn drain(mut self, mut score: impl FnMut(Vec<u8>)) -> io::Result<()> {
         self.full.drain(..).for_each(&mut score);
         score(std::mem::take(&mut self.chunk));
-        let Some(Writer { chunks, thread }) = self.file else { return Ok(()) };
+        let Some(Writer { chunks, thread }) = self.file else {
+            return Ok(());
+        };
         drop(chunks);
-        let mut file = thread.join().map_err(|_| io::Error::other("the writer of texts broke off"))??;
+        let mut file = thread
+            .join()
+            .map_err(|_| io::Error::other("the writer of texts broke off"))??;
         file.rewind()?;
         let mut length = [0; 8];
         loop {
@@ -154,7 +162,11 @@ mod tests {
         spool
             .drain(|chunk| {
                 for (index, bytes) in texts(&chunk) {
-                    let expected = if index < count { index % text.len() } else { text.len() };
+                    let expected = if index < count {
+                        index % text.len()
+                    } else {
+                        text.len()
+                    };
                     assert_eq!(bytes.len(), expected);
                     assert!(!std::mem::replace(&mut seen[index], true));
                 }

@@ -12,8 +12,9 @@ use std::{
 };
 
 use anyhub_core::{
-    Acks, Admin, Batch, Capabilities, Consumer, ConsumerOptions, Delivery, Error, ErrorKind, Event, Hub, Limits,
-    OwnedPartition, Pending, Point, Position, Producer, ProducerOptions, Result, Usage, memory::MemoryHub,
+    Acks, Admin, Batch, Capabilities, Consumer, ConsumerOptions, Delivery, Error, ErrorKind, Event,
+    Hub, Limits, OwnedPartition, Pending, Point, Position, Producer, ProducerOptions, Result,
+    Usage, memory::MemoryHub,
 };
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -77,14 +78,27 @@ impl Hub for Faulty {
 
     async fn producer(&self, topic: &str, options: ProducerOptions) -> Result<Arc<dyn Producer>> {
         let inner = self.inner.producer(topic, options).await?;
-        Ok(Arc::new(FaultyProducer { inner, defect: self.defect, batches: AtomicU64::new(0) }))
+        Ok(Arc::new(FaultyProducer {
+            inner,
+            defect: self.defect,
+            batches: AtomicU64::new(0),
+        }))
     }
 
     async fn consumer(&self, topic: &str, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
         // The private reader that looks for lost events sees the log as it is.
-        let defect = if options.group.is_some() { self.defect } else { Defect::None };
+        let defect = if options.group.is_some() {
+            self.defect
+        } else {
+            Defect::None
+        };
         let inner = self.inner.consumer(topic, options).await?;
-        Ok(Box::new(FaultyConsumer { inner, defect, count: 0, held: VecDeque::new() }))
+        Ok(Box::new(FaultyConsumer {
+            inner,
+            defect,
+            count: 0,
+            held: VecDeque::new(),
+        }))
     }
 
     fn admin(&self) -> &dyn Admin {
@@ -124,7 +138,14 @@ impl Producer for FaultyProducer {
                 for index in 0..count {
                     let error = refused("no answer");
                     let indeterminate = self.defect == Defect::Indeterminate;
-                    completer.set(index, Err(if indeterminate { error.with_indeterminate() } else { error }));
+                    completer.set(
+                        index,
+                        Err(if indeterminate {
+                            error.with_indeterminate()
+                        } else {
+                            error
+                        }),
+                    );
                 }
                 return Ok(pending);
             }
@@ -157,7 +178,8 @@ impl Consumer for FaultyConsumer {
         let mut out = Vec::new();
         for mut delivery in std::mem::take(&mut batch.deliveries) {
             self.count += 1;
-            let now = self.count % 400 == 200;
+            // The last ones stay, so that a held one always finds a later one of its key.
+            let now = self.count % 400 == 200 && self.count < 4_500;
             match self.defect {
                 Defect::Drop if now => continue,
                 Defect::SamePositionAgain if now => out.push(delivery.clone()),
@@ -167,17 +189,26 @@ impl Consumer for FaultyConsumer {
                     bytes[last] ^= 1;
                     delivery.event.payload = bytes.into();
                 }
-                Defect::OtherKey if now => delivery.event = delivery.event.clone().with_key("user-nobody"),
-                Defect::OtherPosition if now => delivery.position = Position::offset(1 << 40 | self.count as i64),
+                Defect::OtherKey if now => {
+                    delivery.event = delivery.event.clone().with_key("user-nobody")
+                }
+                Defect::OtherPosition if now => {
+                    delivery.position = Position::offset(1 << 40 | self.count as i64)
+                }
                 Defect::Swap if self.held.is_empty() && now => {
                     self.held.push_back(delivery);
                     continue;
                 }
-                Defect::BreakConsumer if self.count > 3_000 => return Err(refused("the consumer broke")),
+                Defect::BreakConsumer if self.count > 3_000 => {
+                    return Err(refused("the consumer broke"));
+                }
                 _ => {}
             }
             // What was held back comes after the next event of its key.
-            let held = self.held.front().is_some_and(|held| held.event.key == delivery.event.key);
+            let held = self
+                .held
+                .front()
+                .is_some_and(|held| held.event.key == delivery.event.key);
             out.push(delivery);
             if held {
                 out.extend(self.held.pop_front());
@@ -232,7 +263,10 @@ fn row(name: &str) -> report::Hub {
         ran_on: RanOn::Memory,
         server: None,
         client: None,
-        limits: report::Limits { on: false, quota: None },
+        limits: report::Limits {
+            on: false,
+            quota: None,
+        },
         status: Status::Ok,
         why: None,
         latency: None,
@@ -247,7 +281,11 @@ fn row(name: &str) -> report::Hub {
 }
 
 /// Runs `workload` on as many hubs as there are defects.
-async fn measure(workload: Workload, defects: &[Defect], stop: &CancellationToken) -> (Measured, tempfile::TempDir) {
+async fn measure(
+    workload: Workload,
+    defects: &[Defect],
+    stop: &CancellationToken,
+) -> (Measured, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let job = Job {
         workload,
@@ -260,8 +298,16 @@ async fn measure(workload: Workload, defects: &[Defect], stop: &CancellationToke
     let rows = defects
         .iter()
         .map(|defect| {
-            let inner = MemoryHub::from_url(&"memory:/?retention=consumed".parse().unwrap()).unwrap();
-            let ready = Ready { hub: Arc::new(Faulty { inner, defect: *defect }), topic: None, _server: None };
+            let inner =
+                MemoryHub::from_url(&"memory:/?retention=consumed".parse().unwrap()).unwrap();
+            let ready = Ready {
+                hub: Arc::new(Faulty {
+                    inner,
+                    defect: *defect,
+                }),
+                topic: None,
+                _server: None,
+            };
             (row(&format!("{defect:?}").to_lowercase()), Some(ready))
         })
         .collect();
@@ -269,7 +315,11 @@ async fn measure(workload: Workload, defects: &[Defect], stop: &CancellationToke
 }
 
 async fn one(workload: Workload, defect: Defect) -> report::Hub {
-    measure(workload, &[defect], &CancellationToken::new()).await.0.hubs.remove(0)
+    measure(workload, &[defect], &CancellationToken::new())
+        .await
+        .0
+        .hubs
+        .remove(0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,39 +332,76 @@ async fn a_sound_hub_passes_and_every_sample_counts() {
         warmup: Duration::from_millis(100),
         ..workload(Phases::Both)
     };
-    let (measured, folder) = measure(workload, &[Defect::None, Defect::None], &CancellationToken::new()).await;
-    let digests: Vec<_> =
-        measured.hubs.iter().map(|hub| hub.sentiment.as_ref().unwrap().digest.clone().unwrap()).collect();
+    let (measured, folder) = measure(
+        workload,
+        &[Defect::None, Defect::None],
+        &CancellationToken::new(),
+    )
+    .await;
+    let digests: Vec<_> = measured
+        .hubs
+        .iter()
+        .map(|hub| hub.sentiment.as_ref().unwrap().digest.clone().unwrap())
+        .collect();
     assert_eq!(digests[0], digests[1], "each hub did the same work");
     for hub in &measured.hubs {
         assert_eq!((hub.status, &hub.why), (Status::Ok, &None));
         let delivery = hub.delivery.as_ref().unwrap();
         assert_eq!((delivery.verdict, &delivery.why), (Verdict::Pass, &vec![]));
-        assert_eq!((delivery.sent, delivery.acked, delivery.delivered), (12_000, 12_000, 12_000));
+        assert_eq!(
+            (delivery.sent, delivery.acked, delivery.delivered),
+            (12_000, 12_000, 12_000)
+        );
         let latency = hub.latency.as_ref().unwrap();
         assert_eq!(latency.events, 2_000);
-        for times in [&latency.publish_us, &latency.schedule_delay_us, &latency.end_to_end_us] {
+        for times in [
+            &latency.publish_us,
+            &latency.schedule_delay_us,
+            &latency.end_to_end_us,
+        ] {
             assert_eq!((times.count, times.negative), (2_000, 0));
         }
-        assert!((latency.rate_per_s - 2_000.0).abs() < 100.0, "{}", latency.rate_per_s);
+        assert!(
+            (latency.rate_per_s - 2_000.0).abs() < 100.0,
+            "{}",
+            latency.rate_per_s
+        );
         let throughput = hub.throughput.as_ref().unwrap();
         assert_eq!((throughput.events, throughput.bytes), (5_000, 5_000 * 300));
         assert!(throughput.receive_events_per_s > 0.0 && throughput.publish_events_per_s > 0.0);
         assert_eq!(hub.runs.len(), 4);
         assert!(hub.runs.iter().all(|run| !run.series.is_empty()));
         for run in &hub.runs {
-            let (published, received) =
-                run.series.iter().fold((0, 0), |sum, point| (sum.0 + point.published, sum.1 + point.received));
-            let sent = if run.phase == report::Phase::Latency { 1_000 } else { 5_000 };
+            let (published, received) = run.series.iter().fold((0, 0), |sum, point| {
+                (sum.0 + point.published, sum.1 + point.received)
+            });
+            let sent = if run.phase == report::Phase::Latency {
+                1_000
+            } else {
+                5_000
+            };
             assert_eq!((published, received), (sent, sent), "{:?}", run.phase);
-            assert!(run.histograms.values().all(|file| folder.path().join(file).is_file()));
+            assert!(
+                run.histograms
+                    .values()
+                    .all(|file| folder.path().join(file).is_file())
+            );
         }
         let sentiment = hub.sentiment.as_ref().unwrap();
         assert_eq!(sentiment.scored, 10_000);
-        assert_eq!(sentiment.positive + sentiment.neutral + sentiment.negative, 10_000);
+        assert_eq!(
+            sentiment.positive + sentiment.neutral + sentiment.negative,
+            10_000
+        );
         assert!(hub.process.as_ref().unwrap().cpu_s > 0.0);
     }
-    assert_eq!((measured.workload.payload_bytes_p50, measured.workload.payload_bytes_max), (300, 300));
+    assert_eq!(
+        (
+            measured.workload.payload_bytes_p50,
+            measured.workload.payload_bytes_max
+        ),
+        (300, 300)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -322,33 +409,72 @@ async fn every_defect_is_named() {
     type Counter = fn(&report::Delivery) -> u64;
     let cases: [(Defect, Counter, &str); 8] = [
         (Defect::Drop, |all| all.lost, "never received"),
-        (Defect::CopyInLog, |all| all.duplicates_in_log, "written more than once"),
-        (Defect::Swap, |all| all.order_violations, "after a later event"),
+        (
+            Defect::CopyInLog,
+            |all| all.duplicates_in_log,
+            "written more than once",
+        ),
+        (
+            Defect::Swap,
+            |all| all.order_violations,
+            "after a later event",
+        ),
         (Defect::FlipBit, |all| all.corrupt, "damaged"),
         (Defect::OtherKey, |all| all.corrupt, "damaged"),
         (Defect::FailThoughWritten, |all| all.phantom, "never sent"),
-        (Defect::OtherPosition, |all| all.delivered, "at a position that is not theirs"),
+        (
+            Defect::OtherPosition,
+            |all| all.delivered,
+            "at a position that is not theirs",
+        ),
         (Defect::SamePositionAgain, |all| all.redelivered, ""),
     ];
     let defects: Vec<Defect> = cases.iter().map(|case| case.0).collect();
-    let (measured, folder) = measure(workload(Phases::Throughput), &defects, &CancellationToken::new()).await;
+    let (measured, folder) = measure(
+        workload(Phases::Throughput),
+        &defects,
+        &CancellationToken::new(),
+    )
+    .await;
     for (hub, (defect, counter, says)) in measured.hubs.iter().zip(cases) {
         let delivery = hub.delivery.as_ref().unwrap();
         assert!(counter(delivery) >= 5, "{defect:?}: {delivery:?}");
         if says.is_empty() {
-            assert_eq!(delivery.verdict, Verdict::Pass, "a redelivery is allowed: {delivery:?}");
+            assert_eq!(
+                delivery.verdict,
+                Verdict::Pass,
+                "a redelivery is allowed: {delivery:?}"
+            );
             continue;
         }
         assert_eq!(delivery.verdict, Verdict::Fail, "{defect:?}");
-        assert!(delivery.why.iter().any(|why| why.contains(says)), "{defect:?}: {:?}", delivery.why);
-        let file = folder.path().join(format!("{}-failed-events.ndjson", hub.name));
+        assert!(
+            delivery.why.iter().any(|why| why.contains(says)),
+            "{defect:?}: {:?}",
+            delivery.why
+        );
+        let file = folder
+            .path()
+            .join(format!("{}-failed-events.ndjson", hub.name));
         let events = std::fs::read_to_string(file).unwrap();
         assert!(events.lines().count() >= 5, "{defect:?}");
-        let first: serde_json::Value = serde_json::from_str(events.lines().next().unwrap()).unwrap();
-        assert!(first["key"].as_str().unwrap().starts_with("user-"), "{first}");
-        // Other hubs were not touched.
-        let untouched = [delivery.lost, delivery.order_violations, delivery.corrupt, delivery.phantom];
-        assert!(untouched.iter().filter(|count| **count > 0).count() <= 1, "{defect:?}: {delivery:?}");
+        let first: serde_json::Value =
+            serde_json::from_str(events.lines().next().unwrap()).unwrap();
+        assert!(
+            first["key"].as_str().unwrap().starts_with("user-"),
+            "{first}"
+        );
+        // And nothing else is blamed.
+        let untouched = [
+            delivery.lost,
+            delivery.order_violations,
+            delivery.corrupt,
+            delivery.phantom,
+        ];
+        assert!(
+            untouched.iter().filter(|count| **count > 0).count() <= 1,
+            "{defect:?}: {delivery:?}"
+        );
     }
 }
 
@@ -360,7 +486,10 @@ async fn indeterminate_sends_are_legal_but_leave_no_digest() {
     assert!(delivery.indeterminate > 0);
     assert_eq!(delivery.delivered, delivery.sent);
     assert_eq!(hub.sentiment.unwrap().digest, None);
-    assert!(hub.why.unwrap().contains("no answer"), "the first error is told");
+    assert!(
+        hub.why.unwrap().contains("no answer"),
+        "the first error is told"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -375,9 +504,17 @@ async fn a_hub_that_goes_away_fails_and_the_others_go_on() {
     assert_eq!(vanished.status, Status::Failed);
     assert!(vanished.why.unwrap().contains("the hub is gone"));
     let delivery = vanished.delivery.unwrap();
-    assert_eq!((delivery.sent, delivery.acked, delivery.lost), (2_000, 2_000, 0), "what was taken counts");
+    assert_eq!(
+        (delivery.sent, delivery.acked, delivery.lost),
+        (2_000, 2_000, 0),
+        "what was taken counts"
+    );
     assert_eq!(broken.status, Status::Failed);
-    assert!(broken.why.as_ref().unwrap().contains("the consumer broke"), "{:?}", broken.why);
+    assert!(
+        broken.why.as_ref().unwrap().contains("the consumer broke"),
+        "{:?}",
+        broken.why
+    );
     assert_eq!(sound.delivery.unwrap().verdict, Verdict::Pass);
 }
 
@@ -389,19 +526,33 @@ async fn an_interrupted_run_drains_and_passes_on_what_it_sent() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         later.cancel();
     });
-    let long = Workload { duration: Duration::from_secs(60), ..workload(Phases::Both) };
+    let long = Workload {
+        duration: Duration::from_secs(60),
+        ..workload(Phases::Both)
+    };
     let (measured, _folder) = measure(long, &[Defect::None, Defect::None], &stop).await;
     let delivery = measured.hubs[0].delivery.as_ref().unwrap();
-    assert!(delivery.sent > 0 && delivery.sent < 5_000, "{}", delivery.sent);
-    assert_eq!((delivery.acked, delivery.delivered, delivery.verdict), (delivery.sent, delivery.sent, Verdict::Pass));
+    assert!(
+        delivery.sent > 0 && delivery.sent < 5_000,
+        "{}",
+        delivery.sent
+    );
+    assert_eq!(
+        (delivery.acked, delivery.delivered, delivery.verdict),
+        (delivery.sent, delivery.sent, Verdict::Pass)
+    );
     assert!(measured.hubs[0].throughput.is_none());
     assert_eq!(measured.hubs[1].status, Status::Skipped);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_there_is_used_and_left_alone() {
-    let hub = Arc::new(MemoryHub::from_url(&"memory:/theirs?partitions=3".parse().unwrap()).unwrap());
-    let producer = hub.producer("theirs", ProducerOptions::new()).await.unwrap();
+    let hub =
+        Arc::new(MemoryHub::from_url(&"memory:/theirs?partitions=3".parse().unwrap()).unwrap());
+    let producer = hub
+        .producer("theirs", ProducerOptions::new())
+        .await
+        .unwrap();
     let theirs = Mutex::new(0);
     let folder = tempfile::tempdir().unwrap();
     let job = Job {
@@ -412,12 +563,20 @@ async fn a_topic_that_is_there_is_used_and_left_alone() {
         progress: Arc::new(Progress::hidden()),
         limits_on: true,
     };
-    let ready = Ready { hub: hub.clone(), topic: Some("theirs".into()), _server: None };
+    let ready = Ready {
+        hub: hub.clone(),
+        topic: Some("theirs".into()),
+        _server: None,
+    };
     let stop = CancellationToken::new();
     let rows = vec![(row("memory"), Some(ready))];
     let others = async {
         loop {
-            producer.submit(vec![Event::new("somebody else's")]).await.unwrap().await;
+            producer
+                .submit(vec![Event::new("somebody else's")])
+                .await
+                .unwrap()
+                .await;
             *lock(&theirs) += 1;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -427,7 +586,18 @@ async fn a_topic_that_is_there_is_used_and_left_alone() {
         () = others => unreachable!("it never ends"),
     };
     let delivery = measured.hubs[0].delivery.as_ref().unwrap();
-    assert_eq!((delivery.verdict, delivery.delivered, delivery.phantom), (Verdict::Pass, 1_000, 0));
-    assert!(measured.hubs[0].why.as_ref().unwrap().contains("events of others"), "{:?}", measured.hubs[0].why);
+    assert_eq!(
+        (delivery.verdict, delivery.delivered, delivery.phantom),
+        (Verdict::Pass, 1_000, 0)
+    );
+    assert!(
+        measured.hubs[0]
+            .why
+            .as_ref()
+            .unwrap()
+            .contains("events of others"),
+        "{:?}",
+        measured.hubs[0].why
+    );
     assert!(*lock(&theirs) > 10);
 }

@@ -10,7 +10,11 @@ use crate::bad_input::BadInput;
 /// `$ANYHUB_CACHE`, else `$XDG_CACHE_HOME/anyhub`, else `~/Library/Caches/anyhub` on macOS and
 /// `~/.cache/anyhub` elsewhere.
 pub fn folder() -> Result<PathBuf, BadInput> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if let Some(own) = set("ANYHUB_CACHE") {
         return Ok(own);
     }
@@ -21,6 +25,10 @@ pub fn folder() -> Result<PathBuf, BadInput> {
     let home = set("HOME").ok_or_else(|| {
         BadInput::new("there is no cache folder: set ANYHUB_CACHE to one, or HOME")
     })?;
-    let base = if cfg!(target_os = "macos") { Path::new("Library/Caches") } else { Path::new(".cache") };
+    let base = if cfg!(target_os = "macos") {
+        Path::new("Library/Caches")
+    } else {
+        Path::new(".cache")
+    };
     Ok(home.join(base).join("anyhub"))
 }

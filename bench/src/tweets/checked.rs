@@ -75,7 +75,11 @@ impl<R: Read> Checked<R> {
     fn not_utf8(&self, good: &[u8]) -> io::Error {
         let feeds = good.iter().filter(|byte| **byte == b'\n').count() as u64;
         let after = good.iter().rev().take_while(|byte| **byte != b'\n').count() as u64;
-        let column = if feeds > 0 { after } else { self.column + after };
+        let column = if feeds > 0 {
+            after
+        } else {
+            self.column + after
+        };
         wrong(format!(
             "line {}, byte {} is not UTF-8: save the file as UTF-8",
             self.line + feeds,
@@ -148,9 +152,15 @@ mod tests {
     fn says_where_it_is_not_utf8() {
         for step in [1, 2, 3, 100] {
             let error = drain(b"one\ntw\xc3\xb6 \xff\n", step).unwrap_err();
-            assert_eq!(error, "line 2, byte 6 is not UTF-8: save the file as UTF-8", "step {step}");
+            assert_eq!(
+                error, "line 2, byte 6 is not UTF-8: save the file as UTF-8",
+                "step {step}"
+            );
             let error = drain(b"one\ncut \xe6\x97", step).unwrap_err();
-            assert!(error.starts_with("line 2, byte 5 is not UTF-8"), "step {step}: {error}");
+            assert!(
+                error.starts_with("line 2, byte 5 is not UTF-8"),
+                "step {step}: {error}"
+            );
         }
     }
 
@@ -159,14 +169,24 @@ mod tests {
         let mut checked = Checked::new(std::io::repeat(b'x'));
         checked.limit_lines(1_000);
         let mut buffer = [0; 300];
-        let error = (0..10).find_map(|_| checked.read(&mut buffer).err()).unwrap();
-        assert!(error.to_string().starts_with("line 1 is longer than 1000 bytes"), "{error}");
+        let error = (0..10)
+            .find_map(|_| checked.read(&mut buffer).err())
+            .unwrap();
+        assert!(
+            error
+                .to_string()
+                .starts_with("line 1 is longer than 1000 bytes"),
+            "{error}"
+        );
     }
 
     #[test]
     fn takes_the_sum_of_all_bytes() {
         let sum = Checked::new(&b"abc"[..]).sha256().unwrap();
         // FIPS 180-2, appendix B.1.
-        assert_eq!(sum, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sum,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

@@ -1,9 +1,6 @@
 //! Made-up tweets: the same for the same seed, a fifth of them with emoji or other scripts.
 
-use rand_pcg::{
-    Pcg64,
-    rand_core::SeedableRng,
-};
+use rand_pcg::{Pcg64, rand_core::SeedableRng};
 
 use super::Texts;
 use crate::keys::below;
@@ -12,36 +9,135 @@ use crate::keys::below;
 pub const GENERATED: usize = 10_000;
 
 const SUBJECTS: [&str; 16] = [
-    "my train", "this coffee", "the new phone", "our team", "that film", "the weather", "this song", "my manager",
-    "the match", "dinner", "the update", "their support", "the queue", "this city", "my cat", "the concert",
+    "my train",
+    "this coffee",
+    "the new phone",
+    "our team",
+    "that film",
+    "the weather",
+    "this song",
+    "my manager",
+    "the match",
+    "dinner",
+    "the update",
+    "their support",
+    "the queue",
+    "this city",
+    "my cat",
+    "the concert",
 ];
 const GOOD: [&str; 16] = [
-    "is amazing", "made me so happy", "was a great surprise", "is the best", "looks beautiful", "is really good",
-    "was worth every penny", "is awesome", "made my day", "is so much fun", "was perfect", "is a joy",
-    "won, what a success", "was lovely", "is brilliant", "made everyone smile",
+    "is amazing",
+    "made me so happy",
+    "was a great surprise",
+    "is the best",
+    "looks beautiful",
+    "is really good",
+    "was worth every penny",
+    "is awesome",
+    "made my day",
+    "is so much fun",
+    "was perfect",
+    "is a joy",
+    "won, what a success",
+    "was lovely",
+    "is brilliant",
+    "made everyone smile",
 ];
 const BAD: [&str; 16] = [
-    "is terrible", "made me so angry", "was a sad disappointment", "is the worst", "looks awful", "is really bad",
-    "was a waste of money", "is broken again", "ruined my day", "is so annoying", "was horrible", "is a nightmare",
-    "lost, what a failure", "was rude", "is a disaster", "made everyone cry",
+    "is terrible",
+    "made me so angry",
+    "was a sad disappointment",
+    "is the worst",
+    "looks awful",
+    "is really bad",
+    "was a waste of money",
+    "is broken again",
+    "ruined my day",
+    "is so annoying",
+    "was horrible",
+    "is a nightmare",
+    "lost, what a failure",
+    "was rude",
+    "is a disaster",
+    "made everyone cry",
 ];
 const PLAIN: [&str; 16] = [
-    "starts at nine", "is on the table", "arrives on Tuesday", "has a new colour", "is near the station",
-    "opens at ten", "was on the radio", "is in the next room", "costs twelve euros", "comes in two sizes",
-    "moved to the second floor", "is number 7", "was in the paper", "runs on Linux", "ends in June", "is from Lisbon",
+    "starts at nine",
+    "is on the table",
+    "arrives on Tuesday",
+    "has a new colour",
+    "is near the station",
+    "opens at ten",
+    "was on the radio",
+    "is in the next room",
+    "costs twelve euros",
+    "comes in two sizes",
+    "moved to the second floor",
+    "is number 7",
+    "was in the paper",
+    "runs on Linux",
+    "ends in June",
+    "is from Lisbon",
 ];
 const OPENERS: [&str; 12] = [
-    "", "", "", "ok so ", "honestly, ", "btw ", "just saw: ", "RT @reader: ", "today ", "well, ", "I think ", "not sure but ",
+    "",
+    "",
+    "",
+    "ok so ",
+    "honestly, ",
+    "btw ",
+    "just saw: ",
+    "RT @reader: ",
+    "today ",
+    "well, ",
+    "I think ",
+    "not sure but ",
 ];
-const ENDINGS: [&str; 12] =
-    ["", "", ".", "!", "!!!", "...", " #monday", " #life", " lol", " tbh", " (again)", " https://example.org/p"];
+const ENDINGS: [&str; 12] = [
+    "",
+    "",
+    ".",
+    "!",
+    "!!!",
+    "...",
+    " #monday",
+    " #life",
+    " lol",
+    " tbh",
+    " (again)",
+    " https://example.org/p",
+];
 /// Joined by zero-width joiners, flags, skin tones, and plain ones.
 const EMOJI: [&str; 16] = [
-    "👩‍💻", "👨‍👩‍👧‍👦", "🏳️‍🌈", "👩🏽‍🚀", "🇵🇹", "🇯🇵", "🇧🇷", "👍🏿", "👋🏻", "🙏🏾", "😀", "😭", "❤️", "🔥", "💔", "🎉",
+    "👩‍💻",
+    "👨‍👩‍👧‍👦",
+    "🏳️‍🌈",
+    "👩🏽‍🚀",
+    "🇵🇹",
+    "🇯🇵",
+    "🇧🇷",
+    "👍🏿",
+    "👋🏻",
+    "🙏🏾",
+    "😀",
+    "😭",
+    "❤️",
+    "🔥",
+    "💔",
+    "🎉",
 ];
 const SCRIPTS: [&str; 10] = [
-    "日本語でつぶやく", "доброе утро", "مرحبا بالجميع", "καλημέρα", "שלום לכם", "오늘 날씨 좋다", "สวัสดีครับ", "नमस्ते दोस्तों",
-    "Überraschung, naïve façade", "e\u{301}te\u{301} a\u{300} la plage",
+    "日本語でつぶやく",
+    "доброе утро",
+    "مرحبا بالجميع",
+    "καλημέρα",
+    "שלום לכם",
+    "오늘 날씨 좋다",
+    "สวัสดีครับ",
+    "नमस्ते दोस्तों",
+    "Überraschung, naïve façade",
+    "e\u{301}te\u{301} a\u{300} la plage",
 ];
 
 pub(super) fn texts(seed: u64, count: usize) -> Texts {
@@ -118,7 +214,9 @@ mod tests {
         let texts = texts(7, 2_000);
         let all: Vec<&str> = texts.iter().collect();
         let mut tally = Tally::default();
-        score_all(&all).into_iter().for_each(|score| tally.add(score));
+        score_all(&all)
+            .into_iter()
+            .for_each(|score| tally.add(score));
         for part in [tally.positive, tally.neutral, tally.negative] {
             assert!(part > 300, "{tally:?}");
         }

@@ -16,7 +16,11 @@ pub(super) fn array(source: &mut Source, texts: &mut Texts) -> Result<(), String
     result.map_err(|error| explain_array(&error, texts.len()))?;
     parser.end().map_err(|error| match error.classify() {
         serde_json::error::Category::Io => explain_array(&error, texts.len()),
-        _ => format!("line {}, byte {}: there is something after the array", error.line(), error.column()),
+        _ => format!(
+            "line {}, byte {}: there is something after the array",
+            error.line(),
+            error.column()
+        ),
     })
 }
 
@@ -24,7 +28,9 @@ fn explain_array(error: &serde_json::Error, tweets: usize) -> String {
     let (line, column) = (error.line(), error.column());
     match error.classify() {
         serde_json::error::Category::Eof => {
-            format!("is cut off after {tweets} tweets (line {line}, byte {column}): the array never ends")
+            format!(
+                "is cut off after {tweets} tweets (line {line}, byte {column}): the array never ends"
+            )
         }
         serde_json::error::Category::Io => unreadable(&std::io::Error::new(
             error.io_error_kind().unwrap_or(std::io::ErrorKind::Other),
@@ -32,7 +38,10 @@ fn explain_array(error: &serde_json::Error, tweets: usize) -> String {
         )),
         serde_json::error::Category::Data => plain(error),
         serde_json::error::Category::Syntax => {
-            format!("after {tweets} tweets, line {line}, byte {column}: {}", plain(error))
+            format!(
+                "after {tweets} tweets, line {line}, byte {column}: {}",
+                plain(error)
+            )
         }
     }
 }
@@ -43,7 +52,11 @@ pub(super) fn lines(source: &mut Source, texts: &mut Texts) -> Result<(), String
     let mut line = String::new();
     for number in 1u64.. {
         line.clear();
-        if source.read_line(&mut line).map_err(|error| unreadable(&error))? == 0 {
+        if source
+            .read_line(&mut line)
+            .map_err(|error| unreadable(&error))?
+            == 0
+        {
             break;
         }
         if line.trim().is_empty() {
@@ -51,9 +64,13 @@ pub(super) fn lines(source: &mut Source, texts: &mut Texts) -> Result<(), String
         }
         let mut parser = serde_json::Deserializer::from_str(&line);
         let what = format!("line {number}");
-        let result = Tweet { texts, what: &what }.deserialize(&mut parser).and_then(|()| parser.end());
+        let result = Tweet { texts, what: &what }
+            .deserialize(&mut parser)
+            .and_then(|()| parser.end());
         result.map_err(|error| match error.classify() {
-            serde_json::error::Category::Eof => format!("{what} is cut off at byte {}", error.column()),
+            serde_json::error::Category::Eof => {
+                format!("{what} is cut off at byte {}", error.column())
+            }
             serde_json::error::Category::Data => plain(&error),
             _ => format!("{what}, byte {}: {}", error.column(), plain(&error)),
         })?;
@@ -84,7 +101,10 @@ impl<'de> Visitor<'de> for Array<'_> {
         loop {
             number += 1;
             let what = Numbered(number);
-            let tweet = Tweet { texts: &mut *self.0, what: &what };
+            let tweet = Tweet {
+                texts: &mut *self.0,
+                what: &what,
+            };
             if tweets.next_element_seed(tweet)?.is_none() {
                 return Ok(());
             }
@@ -133,7 +153,9 @@ impl<'de, D: fmt::Display> Visitor<'de> for Tweet<'_, D> {
         let mut best: Option<(usize, String)> = None;
         let mut others = Vec::new();
         while let Some(name) = fields.next_key::<String>()? {
-            let rank = TEXT_NAMES.iter().position(|known| name.trim().eq_ignore_ascii_case(known));
+            let rank = TEXT_NAMES
+                .iter()
+                .position(|known| name.trim().eq_ignore_ascii_case(known));
             match rank {
                 Some(rank) if best.as_ref().is_none_or(|(best, _)| rank < *best) => {
                     let Text(text) = fields.next_value()?;
@@ -150,12 +172,14 @@ impl<'de, D: fmt::Display> Visitor<'de> for Tweet<'_, D> {
         }
         match best {
             Some((_, text)) => self.visit_str(&text),
-            None if others.is_empty() => {
-                Err(A::Error::custom(format!("{} has no fields, and so no text", self.what)))
-            }
-            None => {
-                Err(A::Error::custom(no_text(&format!("{} has the fields", self.what), &others)))
-            }
+            None if others.is_empty() => Err(A::Error::custom(format!(
+                "{} has no fields, and so no text",
+                self.what
+            ))),
+            None => Err(A::Error::custom(no_text(
+                &format!("{} has the fields", self.what),
+                &others,
+            ))),
         }
     }
 }

@@ -42,12 +42,19 @@ impl Tweets {
     pub fn read(path: &Path) -> Result<Self, BadInput> {
         let read = read::file(path)?;
         let source = format!("file {}", path.display());
-        Ok(Self { texts: Arc::new(read.texts), ratings: None, source, sha256: read.sha256 })
+        Ok(Self {
+            texts: Arc::new(read.texts),
+            ratings: None,
+            source,
+            sha256: read.sha256,
+        })
     }
 
     /// The real tweets, if [`fetch`] put them into the cache. Asks the network for nothing.
     pub fn fetched() -> Result<Option<Self>, BadInput> {
-        let Some(real) = fetch::cached()? else { return Ok(None) };
+        let Some(real) = fetch::cached()? else {
+            return Ok(None);
+        };
         Ok(Some(Self {
             texts: Arc::new(real.texts),
             ratings: Some(real.ratings.into()),
@@ -67,7 +74,12 @@ impl Tweets {
         let source = format!(
             "generated, seed {seed} (the real tweets were not fetched: `anyhub-bench tweets fetch` does it)"
         );
-        Self { texts: Arc::new(texts), ratings: None, source, sha256: hex(&hash.finalize()) }
+        Self {
+            texts: Arc::new(texts),
+            ratings: None,
+            source,
+            sha256: hex(&hash.finalize()),
+        }
     }
 
     /// Number of texts; 1 or more.
@@ -109,7 +121,10 @@ impl Tweets {
     pub fn lengths(&self) -> (usize, usize) {
         let mut lengths: Vec<usize> = self.iter().map(str::len).collect();
         lengths.sort_unstable();
-        (lengths[lengths.len() / 2], lengths.last().copied().unwrap_or_default())
+        (
+            lengths[lengths.len() / 2],
+            lengths.last().copied().unwrap_or_default(),
+        )
     }
 }
 

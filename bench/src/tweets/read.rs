@@ -11,8 +11,16 @@ use crate::{bad_input::BadInput, nearest};
 
 /// What a field or column of texts may be called, in any case; the first of these that is there
 /// is taken.
-pub const TEXT_NAMES: [&str; 8] =
-    ["full_text", "text", "tweet", "tweet_text", "content", "message", "body", "sentence"];
+pub const TEXT_NAMES: [&str; 8] = [
+    "full_text",
+    "text",
+    "tweet",
+    "tweet_text",
+    "content",
+    "message",
+    "body",
+    "sentence",
+];
 
 /// A longer text, and a longer line where a line is a tweet, is refused: 1 MiB.
 pub const LONGEST_TEXT: usize = 1 << 20;
@@ -39,7 +47,10 @@ pub(super) fn file(path: &Path) -> Result<FileTexts, BadInput> {
     let say = |what: String| BadInput::new(format!("the tweets file {}: {what}", path.display()));
     let open = || -> io::Result<Box<dyn Read>> {
         if std::fs::metadata(path)?.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder: name a file in it"));
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "is a folder: name a file in it",
+            ));
         }
         Ok(Box::new(File::open(path)?))
     };
@@ -50,7 +61,11 @@ pub(super) fn file(path: &Path) -> Result<FileTexts, BadInput> {
             _ => format!("can't be read: {error}"),
         })
     })?;
-    parse(file, path.extension().and_then(|extension| extension.to_str())).map_err(say)
+    parse(
+        file,
+        path.extension().and_then(|extension| extension.to_str()),
+    )
+    .map_err(say)
 }
 
 /// Reads a whole file; an error is the part of the line after the file's name.
@@ -67,9 +82,15 @@ fn parse(file: Box<dyn Read>, extension: Option<&str>) -> Result<FileTexts, Stri
         Format::Tsv => table::rows(&mut source, b'\t', &mut texts)?,
     }
     if texts.iter().all(|text| text.trim().is_empty()) {
-        return Err(format!("holds no texts: {} tweets, all of them without a word", texts.len()));
+        return Err(format!(
+            "holds no texts: {} tweets, all of them without a word",
+            texts.len()
+        ));
     }
-    let sha256 = source.into_inner().sha256().map_err(|error| unreadable(&error))?;
+    let sha256 = source
+        .into_inner()
+        .sha256()
+        .map_err(|error| unreadable(&error))?;
     Ok(FileTexts { texts, sha256 })
 }
 
@@ -85,7 +106,10 @@ fn skip_mark(source: &mut Source) -> Result<(), String> {
 /// The first byte that is not blank; what is blank before it is not consumed.
 fn first_byte(source: &mut Source) -> Result<Option<u8>, String> {
     let bytes = source.fill_buf().map_err(|error| unreadable(&error))?;
-    Ok(bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace()))
+    Ok(bytes
+        .iter()
+        .copied()
+        .find(|byte| !byte.is_ascii_whitespace()))
 }
 
 fn format(extension: Option<&str>, first: u8, source: &mut Source) -> Result<Format, String> {
@@ -96,12 +120,22 @@ fn format(extension: Option<&str>, first: u8, source: &mut Source) -> Result<For
         (_, b'[') => Format::Array,
         (_, b'{') => Format::Lines,
         (Some("json" | "ndjson" | "jsonl"), _) => {
-            return Err("is no JSON: it has to begin with [ (an array of tweets) or { (a tweet a line)".into());
+            return Err(
+                "is no JSON: it has to begin with [ (an array of tweets) or { (a tweet a line)"
+                    .into(),
+            );
         }
         _ => {
             let bytes = source.fill_buf().map_err(|error| unreadable(&error))?;
-            let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            if line.contains(&b'\t') { Format::Tsv } else { Format::Csv }
+            let line = bytes
+                .split(|byte| *byte == b'\n')
+                .next()
+                .unwrap_or_default();
+            if line.contains(&b'\t') {
+                Format::Tsv
+            } else {
+                Format::Csv
+            }
         }
     })
 }
@@ -118,7 +152,9 @@ pub(super) fn unreadable(error: &io::Error) -> String {
 /// Where the text is among these names.
 pub(super) fn text_place<S: AsRef<str>>(names: &[S]) -> Option<usize> {
     TEXT_NAMES.iter().find_map(|known| {
-        names.iter().position(|name| name.as_ref().trim().eq_ignore_ascii_case(known))
+        names
+            .iter()
+            .position(|name| name.as_ref().trim().eq_ignore_ascii_case(known))
     })
 }
 
@@ -132,11 +168,15 @@ pub(super) fn no_text<S: AsRef<str>>(what: &str, names: &[S]) -> String {
         .collect();
     let more = if names.len() > SHOWN { ", ..." } else { "" };
     let near = names.iter().find_map(|name| {
-        nearest::nearest(&name.as_ref().to_lowercase(), TEXT_NAMES).map(|known| (name.as_ref(), known))
+        nearest::nearest(&name.as_ref().to_lowercase(), TEXT_NAMES)
+            .map(|known| (name.as_ref(), known))
     });
     let advice = match near {
         Some((name, known)) => format!("rename `{name}` to `{known}`"),
-        None => format!("call the one with the texts `text` (also taken: {})", TEXT_NAMES.join(", ")),
+        None => format!(
+            "call the one with the texts `text` (also taken: {})",
+            TEXT_NAMES.join(", ")
+        ),
     };
     format!("{what} {}{more}, and no texts: {advice}", shown.join(", "))
 }
@@ -168,10 +208,19 @@ mod tests {
             THREE[2],
         ]);
         assert_eq!(read("json", array.to_string()).unwrap(), THREE);
-        assert_eq!(read("", serde_json::to_string_pretty(&array).unwrap()).unwrap(), THREE);
-        let lines: String = THREE.iter().map(|text| format!("{}\n", serde_json::json!({"tweet": text}))).collect();
+        assert_eq!(
+            read("", serde_json::to_string_pretty(&array).unwrap()).unwrap(),
+            THREE
+        );
+        let lines: String = THREE
+            .iter()
+            .map(|text| format!("{}\n", serde_json::json!({"tweet": text})))
+            .collect();
         assert_eq!(read("ndjson", lines.clone()).unwrap(), THREE);
-        assert_eq!(read("json", format!("\n{}", lines.trim_end())).unwrap(), THREE);
+        assert_eq!(
+            read("json", format!("\n{}", lines.trim_end())).unwrap(),
+            THREE
+        );
         let csv = "id,Full_Text\r\n1,so happy\r\n2,\"a \"\"bad\"\" day,\nreally\"\r\n3,日本 👩‍💻\r\n";
         assert_eq!(read("csv", csv).unwrap(), THREE);
         assert_eq!(read("", csv).unwrap(), THREE);
@@ -183,8 +232,14 @@ mod tests {
 
     #[test]
     fn the_longer_name_wins() {
-        assert_eq!(read("csv", "text,full_text\nshort,whole\n").unwrap(), ["whole"]);
-        assert_eq!(read("ndjson", r#"{"text":"short","full_text":"whole"}"#).unwrap(), ["whole"]);
+        assert_eq!(
+            read("csv", "text,full_text\nshort,whole\n").unwrap(),
+            ["whole"]
+        );
+        assert_eq!(
+            read("ndjson", r#"{"text":"short","full_text":"whole"}"#).unwrap(),
+            ["whole"]
+        );
     }
 
     #[test]
@@ -193,23 +248,79 @@ mod tests {
         let cases: [(&str, Vec<u8>, &str); 19] = [
             ("json", b"".to_vec(), "is empty"),
             ("csv", b" \n \n".to_vec(), "is empty"),
-            ("json", b"hello".to_vec(), "is no JSON: it has to begin with ["),
+            (
+                "json",
+                b"hello".to_vec(),
+                "is no JSON: it has to begin with [",
+            ),
             ("json", b"[]".to_vec(), "holds no texts"),
-            ("json", br#"[{"text":"a"},{"text":"b"},{"te"#.to_vec(), "cut off after 2 tweets (line 1, byte 31)"),
-            ("json", br#"[{"text":"a"},{"text":"b"}"#.to_vec(), "cut off after 2 tweets"),
-            ("json", br#"[{"text":"a"},{"txet":"b"}]"#.to_vec(), "tweet 2 has the fields `txet`, and no texts: rename `txet` to `text`"),
-            ("json", br#"[{"text":7}]"#.to_vec(), "tweet 1: the field `text` is no string"),
-            ("json", br#"[{"text":"a"}] trailing"#.to_vec(), "after the array"),
+            (
+                "json",
+                br#"[{"text":"a"},{"text":"b"},{"te"#.to_vec(),
+                "cut off after 2 tweets (line 1, byte 31)",
+            ),
+            (
+                "json",
+                br#"[{"text":"a"},{"text":"b"}"#.to_vec(),
+                "cut off after 2 tweets",
+            ),
+            (
+                "json",
+                br#"[{"text":"a"},{"txet":"b"}]"#.to_vec(),
+                "tweet 2 has the fields `txet`, and no texts: rename `txet` to `text`",
+            ),
+            (
+                "json",
+                br#"[{"text":7}]"#.to_vec(),
+                "tweet 1: the field `text` is no string",
+            ),
+            (
+                "json",
+                br#"[{"text":"a"}] trailing"#.to_vec(),
+                "after the array",
+            ),
             ("json", br#"[{"text":"a"} {"text":"b"}]"#.to_vec(), "line 1"),
-            ("ndjson", b"{\"text\":\"a\"}\n{\"text\":\"b\"".to_vec(), "line 2 is cut off"),
-            ("ndjson", b"{\"text\":\"a\"}\n{\"id\":1,\"msg\":\"b\"}".to_vec(), "line 2 has the fields `id`, `msg`, and no texts"),
+            (
+                "ndjson",
+                b"{\"text\":\"a\"}\n{\"text\":\"b\"".to_vec(),
+                "line 2 is cut off",
+            ),
+            (
+                "ndjson",
+                b"{\"text\":\"a\"}\n{\"id\":1,\"msg\":\"b\"}".to_vec(),
+                "line 2 has the fields `id`, `msg`, and no texts",
+            ),
             ("ndjson", b"{\"text\":\"a\"}\nnope\n".to_vec(), "line 2"),
-            ("ndjson", format!("{{\"text\":\"{long}\"}}").into_bytes(), "line 1 is longer than 1048576 bytes"),
-            ("csv", format!("text\n{long}\n").into_bytes(), "line 2 is longer than 1048576 bytes"),
-            ("json", format!("[{{\"text\":\"{long}\"}}]").into_bytes(), "tweet 1 has 10485760 bytes, the limit is 1048576"),
-            ("csv", b"id,tweeet\n1,hello\n".to_vec(), "has the columns `id`, `tweeet`, and no texts: rename `tweeet` to `tweet`"),
-            ("csv", b"id,text\n1,hello\n2\n".to_vec(), "line 3 has 1 field where the header has 2"),
-            ("csv", b"text\nhello\n\"cut off in the mid".to_vec(), "cut off"),
+            (
+                "ndjson",
+                format!("{{\"text\":\"{long}\"}}").into_bytes(),
+                "line 1 is longer than 1048576 bytes",
+            ),
+            (
+                "csv",
+                format!("text\n{long}\n").into_bytes(),
+                "line 2 is longer than 1048576 bytes",
+            ),
+            (
+                "json",
+                format!("[{{\"text\":\"{long}\"}}]").into_bytes(),
+                "tweet 1 has 10485760 bytes, the limit is 1048576",
+            ),
+            (
+                "csv",
+                b"id,tweeet\n1,hello\n".to_vec(),
+                "has the columns `id`, `tweeet`, and no texts: rename `tweeet` to `tweet`",
+            ),
+            (
+                "csv",
+                b"id,text\n1,hello\n2\n".to_vec(),
+                "line 3 has 1 field where the header has 2",
+            ),
+            (
+                "csv",
+                b"text\nhello\n\"cut off in the mid".to_vec(),
+                "cut off",
+            ),
         ];
         for (extension, bytes, says) in cases {
             let error = read(extension, bytes).unwrap_err();
@@ -217,18 +328,28 @@ mod tests {
             assert_eq!(error.lines().count(), 1, "{error}");
             assert!(error.len() < 300, "{error}");
         }
-        for (extension, before) in [("json", "[{\"text\":\"a\"},\n{\"text\":\""), ("ndjson", "{\"text\":\"a\"}\n{\"text\":\""), ("csv", "text\nhell "), ("tsv", "text\tid\nhell ")] {
+        for (extension, before) in [
+            ("json", "[{\"text\":\"a\"},\n{\"text\":\""),
+            ("ndjson", "{\"text\":\"a\"}\n{\"text\":\""),
+            ("csv", "text\nhell "),
+            ("tsv", "text\tid\nhell "),
+        ] {
             let mut bytes: Vec<u8> = before.chars().map(|c| c as u8).collect();
             bytes.extend_from_slice(b"\xff\n");
             let error = read(extension, bytes).unwrap_err();
-            assert!(error.contains("line 2, byte ") && error.contains("is not UTF-8"), "{extension}: {error}");
+            assert!(
+                error.contains("line 2, byte ") && error.contains("is not UTF-8"),
+                "{extension}: {error}"
+            );
         }
     }
 
     #[test]
     fn a_file_that_is_not_there_and_a_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let error = file(&folder.path().join("none.csv")).unwrap_err().to_string();
+        let error = file(&folder.path().join("none.csv"))
+            .unwrap_err()
+            .to_string();
         assert!(error.ends_with("none.csv: is not there"), "{error}");
         let error = file(folder.path()).unwrap_err().to_string();
         assert!(error.ends_with("is a folder: name a file in it"), "{error}");

@@ -20,17 +20,25 @@ pub(super) fn rows(source: &mut Source, delimiter: u8, texts: &mut Texts) -> Res
     let names: Vec<&str> = header.iter().collect();
     let column = text_place(&names).ok_or_else(|| no_text("has the columns", &names))?;
     let mut row = StringRecord::new();
-    while reader.read_record(&mut row).map_err(|error| explain(&error))? {
+    while reader
+        .read_record(&mut row)
+        .map_err(|error| explain(&error))?
+    {
         let text = row.get(column).unwrap_or_default();
         if let Some(wrong) = too_long(text.len()) {
             let line = row.position().map_or(0, csv::Position::line);
-            return Err(format!("the tweet that begins on line {line} {wrong}: is a quote missing?"));
+            return Err(format!(
+                "the tweet that begins on line {line} {wrong}: is a quote missing?"
+            ));
         }
         texts.push(text);
     }
     drop(reader);
     if delimiter == b',' && source.get_ref().ends_in_quotes() {
-        return Err(format!("is cut off in tweet {}: its quotes are never closed", texts.len()));
+        return Err(format!(
+            "is cut off in tweet {}: its quotes are never closed",
+            texts.len()
+        ));
     }
     Ok(())
 }
@@ -38,10 +46,16 @@ pub(super) fn rows(source: &mut Source, delimiter: u8, texts: &mut Texts) -> Res
 fn explain(error: &csv::Error) -> String {
     match error.kind() {
         ErrorKind::Io(error) => unreadable(error),
-        ErrorKind::UnequalLengths { pos, expected_len, len } => {
+        ErrorKind::UnequalLengths {
+            pos,
+            expected_len,
+            len,
+        } => {
             let line = pos.as_ref().map_or(0, csv::Position::line);
             let fields = if *len == 1 { "field" } else { "fields" };
-            format!("line {line} has {len} {fields} where the header has {expected_len}: is the file cut off, or a quote missing?")
+            format!(
+                "line {line} has {len} {fields} where the header has {expected_len}: is the file cut off, or a quote missing?"
+            )
         }
         _ => unreadable(&io::Error::other(error.to_string())),
     }

@@ -184,7 +184,11 @@ impl Ledger {
     /// An intact event was received.
     #[inline]
     pub fn delivered(&self, header: &Header, partition: &Partition, position: &Position) -> Seen {
-        let planned = if header.run == self.run { self.index(header.key, header.sequence) } else { None };
+        let planned = if header.run == self.run {
+            self.index(header.key, header.sequence)
+        } else {
+            None
+        };
         let Some(index) = planned else {
             self.phantom.fetch_add(1, Relaxed);
             self.note("phantom", Some(header), Some((partition, position)), || {
@@ -217,9 +221,12 @@ impl Ledger {
                 }
                 Ok(_) => {
                     lane.uneven.store(true, Relaxed);
-                    self.note("duplicate", Some(header), Some((partition, position)), || {
-                        "stands at another position too".into()
-                    });
+                    self.note(
+                        "duplicate",
+                        Some(header),
+                        Some((partition, position)),
+                        || "stands at another position too".into(),
+                    );
                     return Seen::Duplicate;
                 }
             }
@@ -264,7 +271,8 @@ impl Ledger {
         }
         let first = lane.first as usize;
         let (from, to) = (lane.cursor.load(Relaxed) as usize, header.sequence as usize);
-        let left_out = (from..to).find(|number| self.arrivals[first + number].load(Relaxed) & DELIVERED != 0);
+        let left_out =
+            (from..to).find(|number| self.arrivals[first + number].load(Relaxed) & DELIVERED != 0);
         if let Some(number) = left_out {
             self.replay.fetch_add(1, Relaxed);
             self.note("replay", Some(header), Some((partition, position)), || {
@@ -274,18 +282,28 @@ impl Ledger {
     }
 
     /// A damaged event was received; `header` is what it says of itself, if it says anything.
-    pub fn damaged(&self, damage: Damage, header: Option<&Header>, partition: &Partition, position: &Position) {
+    pub fn damaged(
+        &self,
+        damage: Damage,
+        header: Option<&Header>,
+        partition: &Partition,
+        position: &Position,
+    ) {
         self.corrupt.fetch_add(1, Relaxed);
         let claimed = header.filter(|header| header.run == self.run);
         if let Some(index) = claimed.and_then(|header| self.index(header.key, header.sequence)) {
             self.arrivals[index].fetch_or(CORRUPT, Relaxed);
         }
-        self.note("corrupt", claimed, Some((partition, position)), || damage.to_string());
+        self.note("corrupt", claimed, Some((partition, position)), || {
+            damage.to_string()
+        });
     }
 
     /// Acknowledged events that were not received yet.
     pub fn outstanding(&self) -> u64 {
-        (0..self.sends.len()).filter(|index| self.is_missing(*index)).count() as u64
+        (0..self.sends.len())
+            .filter(|index| self.is_missing(*index))
+            .count() as u64
     }
 
     /// Whether this event was acknowledged and not received, not even damaged.
@@ -298,7 +316,8 @@ impl Ledger {
     /// Every event as (key, sequence number), in the order of [`index`](Self::index).
     pub fn ids(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         let lanes = self.lanes.iter().zip(0u32..);
-        lanes.flat_map(|(lane, key)| (0..u64::from(lane.count)).map(move |sequence| (key, sequence)))
+        lanes
+            .flat_map(|(lane, key)| (0..u64::from(lane.count)).map(move |sequence| (key, sequence)))
     }
 
     /// Puts both sides together. `name` gives the text of a key.
@@ -315,7 +334,11 @@ impl Ledger {
             let range = lane.first as usize..lane.first as usize + lane.count as usize;
             let newest = lane.newest.load(Relaxed) as usize;
             let mut any = false;
-            for (number, (send, arrival)) in self.sends[range.clone()].iter().zip(&self.arrivals[range]).enumerate() {
+            for (number, (send, arrival)) in self.sends[range.clone()]
+                .iter()
+                .zip(&self.arrivals[range])
+                .enumerate()
+            {
                 let (send, arrival) = (send.load(Relaxed), arrival.load(Relaxed));
                 let delivered = arrival & DELIVERED != 0;
                 any |= delivered;
@@ -337,10 +360,15 @@ impl Ledger {
         }
         let mut found = self.found().clone();
         for finding in &mut found {
-            let id = finding.key.as_ref().and_then(|key| key.parse().ok()).zip(finding.sequence);
+            let id = finding
+                .key
+                .as_ref()
+                .and_then(|key| key.parse().ok())
+                .zip(finding.sequence);
             if let Some((key, sequence)) = id {
-                finding.outcome =
-                    self.index(key, sequence).map(|index| outcome(self.sends[index].load(Relaxed)));
+                finding.outcome = self
+                    .index(key, sequence)
+                    .map(|index| outcome(self.sends[index].load(Relaxed)));
                 finding.key = Some(name(key));
             }
         }

@@ -89,7 +89,11 @@ impl Positions {
             self.unchecked += 1;
             return true;
         };
-        let log = match self.partitions.iter().position(|(number, _)| *number == partition) {
+        let log = match self
+            .partitions
+            .iter()
+            .position(|(number, _)| *number == partition)
+        {
             Some(known) => &mut self.partitions[known].1,
             None => {
                 self.partitions.push((partition, Log::default()));
@@ -106,7 +110,10 @@ impl Positions {
     pub fn shared(consumers: &mut [Self]) -> u64 {
         let mut shared = consumers.iter().map(|consumer| consumer.shared).sum();
         let mut all: HashMap<(u32, i64), Box<Chunk>> = HashMap::new();
-        for (partition, log) in consumers.iter_mut().flat_map(|consumer| consumer.partitions.drain(..)) {
+        for (partition, log) in consumers
+            .iter_mut()
+            .flat_map(|consumer| consumer.partitions.drain(..))
+        {
             let last = (log.number, log.chunk);
             for (number, chunk) in log.rest.into_iter().chain([last]) {
                 let union = all.entry((partition, number)).or_default();
@@ -161,8 +168,10 @@ mod tests {
 
     #[test]
     fn fingerprints_are_spread() {
-        let distinct: std::collections::HashSet<u32> =
-            (0..10_000).map(|offset| at(0, offset)).map(|(a, b)| Place::of(&a, &b).bits()).collect();
+        let distinct: std::collections::HashSet<u32> = (0..10_000)
+            .map(|offset| at(0, offset))
+            .map(|(a, b)| Place::of(&a, &b).bits())
+            .collect();
         assert!(distinct.len() > 9_990, "{}", distinct.len());
     }
 
@@ -176,7 +185,10 @@ mod tests {
         }
         let (partition, position) = at(3, 4_095);
         assert!(!one.first(&partition, &position));
-        assert!(two.first(&partition, &position), "the other consumer can't know yet");
+        assert!(
+            two.first(&partition, &position),
+            "the other consumer can't know yet"
+        );
         let (partition, position) = at(4, 4_095);
         assert!(two.first(&partition, &position), "another partition");
         assert_eq!(Positions::shared(&mut [one, two]), 2);

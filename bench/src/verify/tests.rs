@@ -15,7 +15,16 @@ struct Log {
 }
 
 fn header(key: u32, sequence: u64) -> Header {
-    Header { run: RUN, key, producer: 0, incarnation: 0, phase: 2, sequence, intended_ns: 0, actual_ns: 0 }
+    Header {
+        run: RUN,
+        key,
+        producer: 0,
+        incarnation: 0,
+        phase: 2,
+        sequence,
+        intended_ns: 0,
+        actual_ns: 0,
+    }
 }
 
 fn at(offset: i64) -> (Partition, Position) {
@@ -31,15 +40,24 @@ impl Log {
             for key in 0..keys {
                 ledger.sent(key, sequence);
                 let (partition, position) = at(sequence as i64 * i64::from(keys) + i64::from(key));
-                ledger.resolved(key, sequence, Outcome::Acked(Some(Place::of(&partition, &position))));
+                ledger.resolved(
+                    key,
+                    sequence,
+                    Outcome::Acked(Some(Place::of(&partition, &position))),
+                );
             }
         }
-        Self { ledger, positions: Positions::new() }
+        Self {
+            ledger,
+            positions: Positions::new(),
+        }
     }
 
     fn hand(&mut self, key: u32, sequence: u64, offset: i64) -> Seen {
         let (partition, position) = at(offset);
-        let seen = self.ledger.delivered(&header(key, sequence), &partition, &position);
+        let seen = self
+            .ledger
+            .delivered(&header(key, sequence), &partition, &position);
         if seen == Seen::First {
             self.positions.first(&partition, &position);
         }
@@ -54,7 +72,14 @@ impl Log {
 }
 
 fn problems(findings: &Findings) -> Vec<String> {
-    verdict(findings, 0, Promise { guarantee: Guarantee::ExactlyOnce, idempotent: true })
+    verdict(
+        findings,
+        0,
+        Promise {
+            guarantee: Guarantee::ExactlyOnce,
+            idempotent: true,
+        },
+    )
 }
 
 /// Ten keys with a hundred events; `order` is the order of offsets in which they are handed over.
@@ -69,7 +94,13 @@ fn deliver(order: impl IntoIterator<Item = i64>) -> Findings {
 #[test]
 fn a_clean_stream_passes() {
     let findings = deliver(0..1_000);
-    let clean = Findings { sent: 1_000, acked: 1_000, delivered: 1_000, keys: 10, ..Findings::default() };
+    let clean = Findings {
+        sent: 1_000,
+        acked: 1_000,
+        delivered: 1_000,
+        keys: 10,
+        ..Findings::default()
+    };
     assert_eq!(findings, clean);
     assert!(problems(&findings).is_empty());
 }
@@ -77,10 +108,16 @@ fn a_clean_stream_passes() {
 #[test]
 fn one_dropped_is_lost_and_a_gap() {
     let findings = deliver((0..1_000).filter(|offset| *offset != 503));
-    assert_eq!((findings.lost, findings.gaps, findings.delivered), (1, 1, 999));
+    assert_eq!(
+        (findings.lost, findings.gaps, findings.delivered),
+        (1, 1, 999)
+    );
     assert_eq!(findings.order_violations, 0);
     let first = &findings.first[0];
-    assert_eq!((first.what, first.key.as_deref(), first.sequence), ("lost", Some("user-3"), Some(50)));
+    assert_eq!(
+        (first.what, first.key.as_deref(), first.sequence),
+        ("lost", Some("user-3"), Some(50))
+    );
     assert_eq!(first.outcome, Some("acked"));
 }
 
@@ -97,8 +134,14 @@ fn two_of_a_key_swapped_break_its_order_once() {
         513 => 503,
         other => other,
     }));
-    assert_eq!((findings.order_violations, findings.lost, findings.gaps), (1, 0, 0));
-    assert_eq!((findings.first[0].what, findings.first[0].sequence), ("order", Some(50)));
+    assert_eq!(
+        (findings.order_violations, findings.lost, findings.gaps),
+        (1, 0, 0)
+    );
+    assert_eq!(
+        (findings.first[0].what, findings.first[0].sequence),
+        ("order", Some(50))
+    );
     assert_eq!(problems(&findings).len(), 1);
 }
 
@@ -121,7 +164,14 @@ fn a_second_copy_in_the_log_is_a_duplicate() {
     assert_eq!(log.hand(0, 4, 10), Seen::Duplicate);
     assert_eq!(log.hand(0, 4, 11), Seen::Duplicate);
     let findings = log.finish();
-    assert_eq!((findings.duplicates_in_log, findings.duplicates_of_acked, findings.redelivered), (1, 1, 0));
+    assert_eq!(
+        (
+            findings.duplicates_in_log,
+            findings.duplicates_of_acked,
+            findings.redelivered
+        ),
+        (1, 1, 0)
+    );
     assert_eq!(findings.delivered, 10);
     assert_eq!(findings.first[0].at.as_deref(), Some("0/10"));
 }
@@ -130,9 +180,19 @@ fn a_second_copy_in_the_log_is_a_duplicate() {
 fn the_same_position_again_is_a_redelivery() {
     let rewind = (0..500).chain(300..1_000);
     let findings = deliver(rewind);
-    assert_eq!((findings.redelivered, findings.duplicates_in_log, findings.replay_violations), (200, 0, 0));
+    assert_eq!(
+        (
+            findings.redelivered,
+            findings.duplicates_in_log,
+            findings.replay_violations
+        ),
+        (200, 0, 0)
+    );
     assert_eq!((findings.delivered, findings.order_violations), (1_000, 0));
-    let promise = Promise { guarantee: Guarantee::AtLeastOnce, idempotent: true };
+    let promise = Promise {
+        guarantee: Guarantee::AtLeastOnce,
+        idempotent: true,
+    };
     assert!(verdict(&findings, 0, promise).is_empty());
     assert_eq!(problems(&findings).len(), 1);
 }
@@ -159,10 +219,19 @@ fn a_damaged_event_is_corrupt_and_not_lost() {
     let mut log = Log::new(1, 3);
     log.hand(0, 0, 0);
     let (partition, position) = at(1);
-    log.ledger.damaged(Damage::Checksum, Some(&header(0, 1)), &partition, &position);
+    log.ledger
+        .damaged(Damage::Checksum, Some(&header(0, 1)), &partition, &position);
     log.hand(0, 2, 2);
     let findings = log.finish();
-    assert_eq!((findings.corrupt, findings.lost, findings.gaps, findings.delivered), (1, 0, 0, 2));
+    assert_eq!(
+        (
+            findings.corrupt,
+            findings.lost,
+            findings.gaps,
+            findings.delivered
+        ),
+        (1, 0, 0, 2)
+    );
     assert_eq!(findings.first[0].what, "corrupt");
 }
 
@@ -171,7 +240,8 @@ fn bytes_that_name_no_event_are_corrupt_and_the_event_lost() {
     let mut log = Log::new(1, 2);
     log.hand(0, 0, 0);
     let (partition, position) = at(1);
-    log.ledger.damaged(Damage::Foreign, None, &partition, &position);
+    log.ledger
+        .damaged(Damage::Foreign, None, &partition, &position);
     let findings = log.finish();
     assert_eq!((findings.corrupt, findings.lost), (1, 1));
 }
@@ -180,8 +250,14 @@ fn bytes_that_name_no_event_are_corrupt_and_the_event_lost() {
 fn what_nobody_sent_is_a_phantom() {
     let mut log = Log::new(2, 10);
     let (partition, position) = at(77);
-    let foreign = Header { run: 7, ..header(0, 0) };
-    assert_eq!(log.ledger.delivered(&foreign, &partition, &position), Seen::Phantom);
+    let foreign = Header {
+        run: 7,
+        ..header(0, 0)
+    };
+    assert_eq!(
+        log.ledger.delivered(&foreign, &partition, &position),
+        Seen::Phantom
+    );
     assert_eq!(log.hand(0, 10, 78), Seen::Phantom, "beyond the plan");
     assert_eq!(log.hand(9, 0, 79), Seen::Phantom, "no such key");
     assert_eq!(log.finish().phantom, 3);
@@ -193,7 +269,10 @@ fn what_nobody_sent_is_a_phantom() {
         ledger.delivered(&header(key, 0), &partition, &position);
     }
     let findings = ledger.finish(|key| key.to_string());
-    assert_eq!(findings.phantom, 2, "one whose send had failed, one planned but not sent");
+    assert_eq!(
+        findings.phantom, 2,
+        "one whose send had failed, one planned but not sent"
+    );
 }
 
 #[test]
@@ -206,7 +285,15 @@ fn failed_sends_leave_legal_gaps() {
         log.hand(0, sequence, sequence as i64);
     }
     let findings = log.finish();
-    assert_eq!((findings.failed, findings.lost, findings.gaps, findings.delivered), (2, 0, 0, 8));
+    assert_eq!(
+        (
+            findings.failed,
+            findings.lost,
+            findings.gaps,
+            findings.delivered
+        ),
+        (2, 0, 0, 8)
+    );
     assert!(problems(&findings).is_empty());
 }
 
@@ -217,16 +304,47 @@ fn indeterminate_sends_may_be_seen_or_not_late_or_twice() {
         log.ledger.resolved(0, sequence, Outcome::Indeterminate);
     }
     // 2 never comes, 5 comes late and twice, 8 in its place.
-    for (sequence, offset) in [(0, 0), (1, 1), (3, 3), (4, 4), (6, 6), (7, 7), (5, 8), (8, 10), (5, 11), (9, 9)] {
+    for (sequence, offset) in [
+        (0, 0),
+        (1, 1),
+        (3, 3),
+        (4, 4),
+        (6, 6),
+        (7, 7),
+        (5, 8),
+        (8, 10),
+        (5, 11),
+        (9, 9),
+    ] {
         log.hand(0, sequence, offset);
     }
     let findings = log.finish();
-    assert_eq!((findings.indeterminate, findings.indeterminate_seen, findings.unresolved), (3, 2, 0));
-    assert_eq!((findings.order_violations, findings.lost, findings.gaps), (0, 0, 0));
-    assert_eq!((findings.duplicates_in_log, findings.duplicates_of_acked), (1, 0));
-    let promise = Promise { guarantee: Guarantee::AtLeastOnce, idempotent: true };
+    assert_eq!(
+        (
+            findings.indeterminate,
+            findings.indeterminate_seen,
+            findings.unresolved
+        ),
+        (3, 2, 0)
+    );
+    assert_eq!(
+        (findings.order_violations, findings.lost, findings.gaps),
+        (0, 0, 0)
+    );
+    assert_eq!(
+        (findings.duplicates_in_log, findings.duplicates_of_acked),
+        (1, 0)
+    );
+    let promise = Promise {
+        guarantee: Guarantee::AtLeastOnce,
+        idempotent: true,
+    };
     // 8 stands at 10 and 9 at 9, as their receipts would have it only for 9.
-    assert!(verdict(&findings, 0, promise).is_empty(), "{:?}", findings.first);
+    assert!(
+        verdict(&findings, 0, promise).is_empty(),
+        "{:?}",
+        findings.first
+    );
 }
 
 #[test]
@@ -250,13 +368,19 @@ fn a_receipt_that_names_another_position_is_found() {
     log.hand(0, 2, 2);
     let findings = log.finish();
     assert_eq!((findings.position_violations, findings.lost), (1, 0));
-    assert_eq!((findings.first[0].what, findings.first[0].sequence), ("position", Some(1)));
+    assert_eq!(
+        (findings.first[0].what, findings.first[0].sequence),
+        ("position", Some(1))
+    );
 }
 
 #[test]
 fn two_events_at_one_position_are_found() {
     let ledger = Ledger::new(RUN, &[2]);
-    let mut log = Log { ledger, positions: Positions::new() };
+    let mut log = Log {
+        ledger,
+        positions: Positions::new(),
+    };
     for sequence in 0..2 {
         log.ledger.sent(0, sequence);
         log.ledger.resolved(0, sequence, Outcome::Acked(None));
@@ -270,7 +394,10 @@ fn a_delivery_may_come_before_its_acknowledgement() {
     let ledger = Ledger::new(RUN, &[1]);
     ledger.sent(0, 0);
     let (partition, position) = at(0);
-    assert_eq!(ledger.delivered(&header(0, 0), &partition, &position), Seen::First);
+    assert_eq!(
+        ledger.delivered(&header(0, 0), &partition, &position),
+        Seen::First
+    );
     assert_eq!(ledger.outstanding(), 0);
     ledger.resolved(0, 0, Outcome::Acked(Some(Place::of(&partition, &position))));
     assert!(problems(&ledger.finish(|key| key.to_string())).is_empty());
@@ -299,7 +426,10 @@ fn memory_is_what_is_stated() {
     assert_eq!(BYTES_PER_KEY, 24);
     let ledger = Ledger::new(RUN, &vec![100; 1_000]);
     assert_eq!(ledger.len(), 100_000);
-    assert_eq!(ledger.memory_bytes(), 100_000 * BYTES_PER_EVENT + 1_000 * BYTES_PER_KEY);
+    assert_eq!(
+        ledger.memory_bytes(),
+        100_000 * BYTES_PER_EVENT + 1_000 * BYTES_PER_KEY
+    );
 }
 
 #[test]

@@ -64,13 +64,37 @@ pub fn verdict(findings: &Findings, two_owners: u64, promise: Promise) -> Vec<St
         }
     };
     none(findings.lost, !may_lose, "acknowledged and never received");
-    none(findings.gaps, !may_lose, "of these overtaken by a later event of their key");
-    none(findings.phantom, true, "received that were never sent, or whose send had failed");
+    none(
+        findings.gaps,
+        !may_lose,
+        "of these overtaken by a later event of their key",
+    );
+    none(
+        findings.phantom,
+        true,
+        "received that were never sent, or whose send had failed",
+    );
     none(findings.corrupt, true, "received damaged");
-    none(findings.order_violations, true, "received after a later event of their key");
-    none(findings.replay_violations, true, "replays that left out an event delivered before");
-    none(findings.position_violations, true, "at a position that is not theirs alone");
-    none(findings.duplicates_of_acked, once || promise.idempotent, "written more than once");
+    none(
+        findings.order_violations,
+        true,
+        "received after a later event of their key",
+    );
+    none(
+        findings.replay_violations,
+        true,
+        "replays that left out an event delivered before",
+    );
+    none(
+        findings.position_violations,
+        true,
+        "at a position that is not theirs alone",
+    );
+    none(
+        findings.duplicates_of_acked,
+        once || promise.idempotent,
+        "written more than once",
+    );
     none(findings.redelivered, once, "delivered more than once");
     none(findings.unresolved, true, "sends that never resolved");
     none(two_owners, true, "times a partition had two owners");
@@ -86,10 +110,26 @@ pub fn verdict(findings: &Findings, two_owners: u64, promise: Promise) -> Vec<St
 mod tests {
     use super::*;
 
-    fn judge(guarantee: Guarantee, idempotent: bool, change: impl Fn(&mut Findings)) -> Vec<String> {
-        let mut findings = Findings { sent: 10, acked: 10, delivered: 10, ..Findings::default() };
+    fn judge(
+        guarantee: Guarantee,
+        idempotent: bool,
+        change: impl Fn(&mut Findings),
+    ) -> Vec<String> {
+        let mut findings = Findings {
+            sent: 10,
+            acked: 10,
+            delivered: 10,
+            ..Findings::default()
+        };
         change(&mut findings);
-        verdict(&findings, 0, Promise { guarantee, idempotent })
+        verdict(
+            &findings,
+            0,
+            Promise {
+                guarantee,
+                idempotent,
+            },
+        )
     }
 
     #[test]
@@ -107,23 +147,47 @@ mod tests {
             (|all| all.order_violations = 1, [false; 4]),
             (|all| all.replay_violations = 1, [false; 4]),
             (|all| all.position_violations = 1, [false; 4]),
-            (|all| all.duplicates_of_acked = 1, [false, true, false, false]),
+            (
+                |all| all.duplicates_of_acked = 1,
+                [false, true, false, false],
+            ),
             (|all| all.redelivered = 1, [false, true, true, false]),
             (|all| all.unresolved = 1, [false; 4]),
-            (|all| (all.acked, all.failed, all.indeterminate) = (8, 1, 1), [true; 4]),
+            (
+                |all| (all.acked, all.failed, all.indeterminate) = (8, 1, 1),
+                [true; 4],
+            ),
         ];
         for (row, (change, allowed)) in rows.iter().enumerate() {
-            let columns = [(AtMostOnce, true), (AtLeastOnce, false), (AtLeastOnce, true), (ExactlyOnce, true)];
+            let columns = [
+                (AtMostOnce, true),
+                (AtLeastOnce, false),
+                (AtLeastOnce, true),
+                (ExactlyOnce, true),
+            ];
             for ((guarantee, idempotent), allowed) in columns.into_iter().zip(allowed) {
                 let why = judge(guarantee, idempotent, change);
-                assert_eq!(why.is_empty(), *allowed, "row {row}, {guarantee:?}: {why:?}");
+                assert_eq!(
+                    why.is_empty(),
+                    *allowed,
+                    "row {row}, {guarantee:?}: {why:?}"
+                );
             }
         }
     }
 
     #[test]
     fn nothing_acknowledged_is_no_pass() {
-        assert!(!judge(Guarantee::AtLeastOnce, true, |all| (all.acked, all.failed) = (0, 10)).is_empty());
-        assert!(!judge(Guarantee::AtLeastOnce, true, |all| (all.sent, all.acked) = (0, 0)).is_empty());
+        assert!(
+            !judge(Guarantee::AtLeastOnce, true, |all| (
+                all.acked, all.failed
+            ) = (0, 10))
+            .is_empty()
+        );
+        assert!(
+            !judge(Guarantee::AtLeastOnce, true, |all| (all.sent, all.acked) =
+                (0, 0))
+            .is_empty()
+        );
     }
 }

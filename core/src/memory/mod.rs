@@ -50,6 +50,8 @@ mod hub;
 mod log;
 mod member;
 mod producer;
+mod rebalance;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod topic;

@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 
 /// What one run did.
 #[derive(Debug, Clone, Copy)]
-pub struct Run {
-    pub events: u64,
-    pub elapsed: Duration,
+pub(crate) struct Run {
+    pub(crate) events: u64,
+    pub(crate) elapsed: Duration,
     /// CPU time of the whole process meanwhile.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl Run {
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.events as f64 / self.elapsed.as_secs_f64()
     }
 
-    pub fn cpu_ns(&self) -> f64 {
+    pub(crate) fn cpu_ns(&self) -> f64 {
         self.cpu.as_nanos() as f64 / self.events as f64
     }
 
     /// Both runs as one.
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             events: self.events + other.events,
             elapsed: self.elapsed + other.elapsed,
@@ -33,24 +33,24 @@ impl Run {
 }
 
 /// A clock of time and of CPU time.
-pub struct Stopwatch {
+pub(crate) struct Stopwatch {
     began: Instant,
     cpu: Duration,
 }
 
 impl Stopwatch {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             began: Instant::now(),
             cpu: cpu(),
         }
     }
 
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    pub fn stop(&self, events: u64) -> Run {
+    pub(crate) fn stop(&self, events: u64) -> Run {
         Run {
             events,
             elapsed: self.began.elapsed(),
@@ -66,14 +66,14 @@ fn cpu() -> Duration {
 
 /// The runs of one comparison.
 #[derive(Debug, Default)]
-pub struct Pairs {
+pub(crate) struct Pairs {
     what: String,
     ratios: Vec<f64>,
     added_ns: Vec<f64>,
 }
 
 impl Pairs {
-    pub fn new(what: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             ..Self::default()
@@ -81,25 +81,21 @@ impl Pairs {
     }
 
     /// Takes in a pair: the plain way, and the one under test.
-    pub fn push(&mut self, plain: Run, tested: Run) {
+    pub(crate) fn push(&mut self, plain: Run, tested: Run) {
         self.ratios.push(tested.rate() / plain.rate());
         self.added_ns.push(tested.cpu_ns() - plain.cpu_ns());
     }
 
     /// `ratio WHAT MEDIAN LOW HIGH`: events per second, tested by plain, with the 95% interval.
-    pub fn ratio(&self) -> String {
+    pub(crate) fn ratio(&self) -> String {
         let (median, low, high) = interval(&self.ratios);
         format!("ratio {} {median:.2} {low:.2} {high:.2}", self.what)
     }
 
     /// `cpu_ns WHAT MEDIAN LOW HIGH`: CPU time added to each event, with the 95% interval.
-    pub fn cpu_ns(&self) -> String {
+    pub(crate) fn cpu_ns(&self) -> String {
         let (median, low, high) = interval(&self.added_ns);
         format!("cpu_ns {} {median:.0} {low:.0} {high:.0}", self.what)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.ratios.is_empty()
     }
 }
 
