@@ -1,8 +1,16 @@
 //! An ideal schedule: event i is due at the start plus i / rate, whatever became of those before.
 
-use std::time::Duration;
+use std::{
+    io,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant as SystemInstant},
+};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until},
+};
 
 /// An open loop: a sender that fell behind catches up at once, and the delay counts as latency.
 #[derive(Debug)]
@@ -11,6 +19,7 @@ pub struct Schedule {
     per_s: f64,
     total: u64,
     given: u64,
+    alarm: Option<Alarm>,
 }
 
 /// Events that are due.
@@ -30,7 +39,15 @@ impl Schedule {
             per_s,
             total,
             given: 0,
+            alarm: None,
         }
+    }
+
+    /// The same, waking within about 0.1 ms of the time by a thread of its own. The runtime's
+    /// timer wakes at the next whole millisecond, which would add half of one to every latency.
+    pub fn precise(mut self) -> io::Result<Self> {
+        self.alarm = Some(Alarm::new()?);
+        Ok(self)
     }
 
     /// When event `number` is due, counted from the start. Computed anew for each, so nothing adds
@@ -41,8 +58,7 @@ impl Schedule {
 
     /// Waits until an event is due and gives all that are, at most `most`; None after the last.
     ///
-    /// The runtime's timer wakes at whole milliseconds; what became due meanwhile goes together,
-    /// each with its own intended time. Cancel-safe.
+    /// What became due while it slept goes together, each with its own intended time. Cancel-safe.
     pub async fn next(&mut self, most: u64) -> Option<Due> {
         if self.given >= self.total {
             return None;
@@ -50,7 +66,10 @@ impl Schedule {
         let first = self.given;
         let at = self.start + self.due_after(first);
         if at > Instant::now() {
-            sleep_until(at).await;
+            match &self.alarm {
+                Some(alarm) => alarm.wait(at).await,
+                None => sleep_until(at).await,
+            }
         }
         let past = self.start.elapsed().as_secs_f64() * self.per_s;
         // Event n is due once n <= past; the first one is, though the product may round below it.
@@ -61,6 +80,41 @@ impl Schedule {
         let count = (due - first).min(most.max(1));
         self.given += count;
         Some(Due { first, count })
+    }
+}
+
+/// A thread that sleeps to within the system's own precision.
+#[derive(Debug)]
+struct Alarm {
+    requests: mpsc::Sender<(SystemInstant, oneshot::Sender<()>)>,
+}
+
+impl Alarm {
+    /// The runtime's timer is good enough up to so long before the time.
+    const NEAR: Duration = Duration::from_millis(3);
+
+    fn new() -> io::Result<Self> {
+        let (requests, waiting) = mpsc::channel::<(SystemInstant, oneshot::Sender<()>)>();
+        // It ends when this end of the channel is dropped.
+        thread::Builder::new().name("alarm".into()).spawn(move || {
+            while let Ok((at, wake)) = waiting.recv() {
+                thread::sleep(at.saturating_duration_since(SystemInstant::now()));
+                // Whoever waited may have gone.
+                let _ = wake.send(());
+            }
+        })?;
+        Ok(Self { requests })
+    }
+
+    async fn wait(&self, at: Instant) {
+        if at - Self::NEAR > Instant::now() {
+            sleep_until(at - Self::NEAR).await;
+        }
+        let (wake, woken) = oneshot::channel();
+        let asked = self.requests.send((at.into_std(), wake));
+        if asked.is_err() || woken.await.is_err() {
+            sleep_until(at).await;
+        }
     }
 }
 
@@ -149,5 +203,20 @@ mod tests {
             }
         }
         assert_eq!(sent, 5);
+    }
+
+    #[tokio::test]
+    async fn the_alarm_is_never_early() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, 700.0, 70).precise().unwrap();
+        let mut sent = 0;
+        while let Some(due) = schedule.next(1).await {
+            let early = schedule
+                .due_after(due.first)
+                .saturating_sub(start.elapsed());
+            assert_eq!(early, Duration::ZERO, "{}", due.first);
+            sent += due.count;
+        }
+        assert_eq!(sent, 70);
     }
 }

@@ -263,8 +263,9 @@ impl KafkaConsumer {
             Done::TakenUp => self.joined = true,
             Done::Revoked { partitions, lost } => {
                 let mut slots = shared.slots();
-                lost.iter()
-                    .for_each(|(partition, _)| drop(slots.give_up(*partition)));
+                for (partition, _) in &lost {
+                    slots.give_up(*partition);
+                }
                 drop(slots);
                 let of = |was_lost| -> Vec<u32> {
                     let those = lost.iter().filter(|(_, lost)| *lost == was_lost);

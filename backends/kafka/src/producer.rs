@@ -240,6 +240,7 @@ impl Producer for KafkaProducer {
                 delivery_opaque: first + nth,
             };
             if let Err((error, _)) = client.send(record) {
+                client.client().context().met(&error);
                 self.flights.failed(first + nth, failed("submit", &error));
             } else {
                 bytes += event.size();
@@ -423,9 +424,7 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            self.fatal.store(true, Ordering::Relaxed);
-        }
+        self.met(&error);
         self.trouble.note(&error, reason);
     }
 
@@ -456,15 +455,16 @@ impl ProducerContext for Reports {
 }
 
 impl Reports {
+    /// After a fatal error the client takes nothing more.
+    fn met(&self, error: &KafkaError) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.fatal.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn not_told(&self, error: &KafkaError, status: bindings::rd_kafka_msg_status_t) -> Error {
-        let code = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal) => {
-                self.fatal.store(true, Ordering::Relaxed);
-                RDKafkaErrorCode::Fatal
-            }
-            Some(code) => code,
-            None => RDKafkaErrorCode::Unknown,
-        };
+        self.met(error);
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
         let told = match code {
             RDKafkaErrorCode::MessageTimedOut => match self.trouble.denied("submit") {
                 Some(denied) => denied,

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use anyhub_core::{Pending, Producer, Receipt, Result};
+use anyhub_core::{Error, ErrorKind, Pending, Producer, Receipt, Result};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,11 @@ impl Sender {
     ) -> Result<()> {
         let clock = self.phase.clock;
         let start = Instant::from_std(clock.instant(start_ns));
-        let mut schedule = Schedule::new(start, rate, self.source.total());
+        let schedule = Schedule::new(start, rate, self.source.total());
+        let mut schedule = schedule.precise().map_err(|error| {
+            let what = format!("no thread for the schedule: {error}");
+            Error::new(ErrorKind::Unexpected, "anyhub-bench", "schedule", what)
+        })?;
         let mut encoder = Encoder::default();
         loop {
             let due = tokio::select! {

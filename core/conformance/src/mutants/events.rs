@@ -2,7 +2,8 @@
 
 use super::{
     Mutant,
-    layer::{Each, Fault, OnBatch, ReadFault, WriteFault},
+    hooks::{Each, OnBatch},
+    layer::{Fault, ReadFault, WriteFault},
     portable::{portable, without_headers},
 };
 use anyhub_core::{Consumer, Event, Key, Limits, Point, Producer, Result};

@@ -2,6 +2,7 @@
 
 mod acking;
 mod events;
+mod hooks;
 mod layer;
 mod lineage;
 mod nacking;

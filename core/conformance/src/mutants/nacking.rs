@@ -2,7 +2,8 @@
 
 use super::{
     Mutant,
-    layer::{Fault, OnBatch, ReadFault, lock},
+    hooks::OnBatch,
+    layer::{Fault, ReadFault, lock},
 };
 use anyhub_core::{
     AckToken, Acks, Batch, Consumer, Delivery, Key, Position, Result, driver::AckSink,

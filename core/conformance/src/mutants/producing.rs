@@ -2,7 +2,8 @@
 
 use super::{
     Mutant,
-    layer::{Fault, OnSubmit, WriteFault, lock},
+    hooks::OnSubmit,
+    layer::{Fault, WriteFault, lock},
     portable::portable,
 };
 use anyhub_core::{

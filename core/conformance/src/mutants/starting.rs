@@ -3,7 +3,8 @@
 use super::{
     Mutant,
     acking::CountsAll,
-    layer::{Fault, OnBatch, ReadFault, Site},
+    hooks::OnBatch,
+    layer::{Fault, ReadFault, Site},
     portable::portable,
 };
 use anyhub_core::{

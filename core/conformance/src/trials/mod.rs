@@ -2,6 +2,7 @@
 
 mod acks;
 mod admin;
+mod admission;
 mod events;
 mod keyed;
 mod liveness;
@@ -86,6 +87,7 @@ impl std::fmt::Debug for Trial {
 pub fn trials() -> Vec<Trial> {
     [
         events::TRIALS,
+        admission::TRIALS,
         producing::TRIALS,
         receive::TRIALS,
         liveness::TRIALS,
