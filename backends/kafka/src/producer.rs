@@ -464,7 +464,9 @@ impl Reports {
 
     fn not_told(&self, error: &KafkaError, status: bindings::rd_kafka_msg_status_t) -> Error {
         self.met(error);
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        let code = error
+            .rdkafka_error_code()
+            .unwrap_or(RDKafkaErrorCode::Unknown);
         let told = match code {
             RDKafkaErrorCode::MessageTimedOut => match self.trouble.denied("submit") {
                 Some(denied) => denied,
