@@ -15,7 +15,7 @@ pub async fn open() -> anyhow::Result<(Arc<dyn Hub>, String)> {
         .create_topic(&TopicConfig::new(&topic).partitions(3))
         .await
     {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
         _ => Ok((hub, topic)),
     }
 }
