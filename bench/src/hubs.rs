@@ -33,16 +33,6 @@ pub struct HubArg {
     text: Secret,
 }
 
-/// Never printed.
-#[derive(Clone, PartialEq, Eq)]
-struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 impl FromStr for HubArg {
     type Err = String;
 
@@ -67,7 +57,7 @@ impl FromStr for HubArg {
         Ok(Self {
             name,
             url,
-            text: Secret(text.to_owned()),
+            text: Secret::new(text),
         })
     }
 }

@@ -58,6 +58,32 @@ fn what_is_mistyped_is_named_with_the_nearest() {
     refused(&["run", "--hubs", "kafak"], "'kafka'");
     refused(&["run", "--hub", "kafak://127.0.0.1:9092"], "'kafka'");
     refused(&["run", "--hub", "127.0.0.1:9092"], "kafka://host:9092");
+}
+
+#[test]
+fn a_password_in_a_url_is_never_repeated() {
+    for url in [
+        "kafka://a:1/t?sasl.passwrd=hunter2",
+        "kafka://user:hunter2@a:1/t",
+        "p=kafka://user:hun/ter2@a:1/t",
+        "kafka://user:hunter2?@a:1",
+        "kafak://user:hunter2@a:1",
+        "kafka://a:1/t?sasl.password=%zzhunter2",
+    ] {
+        for more in [&[][..], &["--dry-run"][..]] {
+            let output = run(&[&["run", "--hub", url], more].concat());
+            let said = stdout(&output) + &stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(
+                !said.contains("hunter2") && !said.contains("ter2"),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn more_mistakes_are_named_with_the_nearest() {
     refused(&["run", "--hub", "memory:/?partitons=4"], "memory");
     refused(
         &["run", "--assert", "memory.delivery.lots == 0"],

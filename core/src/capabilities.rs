@@ -48,6 +48,7 @@ impl Capabilities {
 
 /// How the consumers of a group share a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Assignment {
     /// Each partition has one owner; a seek moves this consumer's partitions.
     Exclusive,
@@ -57,6 +58,7 @@ pub enum Assignment {
 
 /// Which headers a hub carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeaderSupport {
     /// None: an event with headers is Unsupported.
     None,

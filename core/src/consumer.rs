@@ -48,7 +48,13 @@ pub trait ConsumerExt: Consumer {
     /// Runs `handler` on every delivery, up to `concurrency` keys side by side and each key in
     /// order, until `stop` resolves; then it drains what runs and commits.
     ///
-    /// Ok acknowledges; Err nacks, so that the key comes again from that event on (C5).
+    /// Ok acknowledges; Err nacks, so that the key comes again from that event on (C5). When it
+    /// stops, what was fetched and not begun is nacked, so that a later `receive` sees it again. A
+    /// handler that takes longer than the consumer's `max_processing` while 256 events wait behind it
+    /// costs the consumer its partitions (C2).
+    ///
+    /// An Err of the consumer ends it at once, with handlers still running; dropped, it is the same:
+    /// what was not acknowledged comes again to the next owner, or after a seek.
     fn for_each_keyed<H, F, S>(
         &mut self,
         concurrency: usize,

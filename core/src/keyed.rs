@@ -2,7 +2,8 @@ use crate::{BoxError, Change, Consumer, Delivery, Result, driver::key_hash};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{collections::VecDeque, future::Future, pin::pin};
 
-/// Events fetched at once, and waiting in all queues together before no more are fetched.
+/// Events fetched at once, and waiting in all queues together before no more are fetched: then the
+/// consumer's `max_processing` runs (C2) until one of them is taken up.
 const AHEAD: usize = 256;
 
 /// The body of [`ConsumerExt::for_each_keyed`](crate::ConsumerExt::for_each_keyed).
@@ -48,8 +49,10 @@ where
         tokio::select! {
             () = &mut stop, if !stopping => {
                 stopping = true;
-                // Never begun, so never acknowledged: they come again to whoever is next.
-                queues.iter_mut().for_each(VecDeque::clear);
+                // Never begun: given back, so that this consumer sees them again if it reads on.
+                let unbegun = queues.iter_mut().flat_map(|queue| queue.drain(..));
+                let unbegun: Vec<_> = unbegun.map(|waiting| waiting.token).collect();
+                acks.nack(&unbegun);
             }
             Some((queue, token, key, outcome)) = running.next(), if !running.is_empty() => {
                 busy[queue] = false;

@@ -82,6 +82,15 @@ impl FromStr for HubUrl {
             return Err(malformed("its scheme is not a word"));
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // Before more is taken apart: a password may hold a slash, and must not be printed.
+        if rest.contains('@') {
+            return Err(
+                config("a user or password can't stand in a hub's URL").with_advice(
+                    "the hub's documentation says which environment variable or file holds it; \
+                     an @ that means itself is written %40",
+                ),
+            );
+        }
         let (authority, path) = match rest.strip_prefix("//") {
             Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
             None => ("", rest.trim_start_matches('/')),
@@ -105,13 +114,12 @@ impl FromStr for HubUrl {
     }
 }
 
-/// The URL without its options, and without what stands before an `@`: safe to print.
+/// The URL without its options: safe to print, since no password can stand elsewhere.
 impl fmt::Display for HubUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.scheme)?;
         if !self.authority.is_empty() {
-            let hosts = self.authority.rsplit('@').next().unwrap_or_default();
-            write!(f, "//{hosts}")?;
+            write!(f, "//{}", self.authority)?;
         }
         match &self.topic {
             Some(topic) => write!(f, "/{topic}"),
@@ -165,18 +173,26 @@ mod tests {
     fn takes_urls_apart() {
         let url = parse("memory:/tweets").unwrap();
         assert_eq!((url.authority(), url.topic().unwrap()), ("", "tweets"));
-        let url = parse("kafka://u:p@a:1,b:2?sasl.password=p%26%3D").unwrap();
-        assert_eq!(url.authority(), "u:p@a:1,b:2");
+        let url = parse("kafka://a:1,b:2?sasl.password=p%26%3D").unwrap();
+        assert_eq!(url.authority(), "a:1,b:2");
         assert_eq!(url.options().next(), Some(("sasl.password", "p&=")));
         assert_eq!(url.topic().unwrap_err().kind(), ErrorKind::Config);
     }
 
     #[test]
     fn never_prints_what_may_be_secret() {
-        let url = parse("kafka://u:hunter2@a:1/t?sasl.password=hunter2").unwrap();
+        let url = parse("kafka://a:1/t?sasl.password=hunter2").unwrap();
         let printed = format!("{url} {url:?}");
         assert!(!printed.contains("hunter2"), "{printed}");
         assert!(printed.contains("sasl.password=***"), "{printed}");
+        for text in [
+            "kafka://u:hunter2@a:1/t",
+            "kafka://u:hun/ter2@a:1/t",
+            "p:/u:ter2@x",
+        ] {
+            let refused = parse(text).unwrap_err();
+            assert!(!format!("{refused} {refused:?}").contains("ter2"), "{text}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rdkafka::{
         ResourceSpecifier, TopicReplication,
     },
     config::RDKafkaLogLevel,
-    consumer::Consumer,
+    consumer::{BaseConsumer, Consumer},
     types::RDKafkaErrorCode as Code,
 };
 use std::{
@@ -432,7 +432,7 @@ impl Admin for KafkaAdmin {
 }
 
 /// The groups that have members or checkpoints on a topic.
-fn groups_of(asker: &Asker<'_, Quiet>, topic: &str) -> Result<Vec<GroupInfo>> {
+fn groups_of(asker: &Asker<'_, BaseConsumer<Quiet>>, topic: &str) -> Result<Vec<GroupInfo>> {
     let list = asker.until_answered(|timeout| asker.client.fetch_group_list(None, timeout))?;
     let all: Vec<_> = list
         .groups()

@@ -16,7 +16,7 @@ use anyhub_core::{
     Point, Position, Result,
 };
 use async_trait::async_trait;
-use rdkafka::{error::KafkaError, types::RDKafkaErrorCode as Code};
+use rdkafka::types::RDKafkaErrorCode as Code;
 use std::{
     any::Any,
     collections::VecDeque,
@@ -76,8 +76,8 @@ impl KafkaConsumer {
         let count = control.partitions("consumer", topic).await?;
         let wake = Arc::new(Notify::new());
         let client = client_config(&config, &options);
-        let woken = wake.clone();
-        let opening = spawn_blocking(move || Shell::open(&client, &woken, "consumer"));
+        let (woken, name) = (wake.clone(), topic.to_owned());
+        let opening = spawn_blocking(move || Shell::open(&client, &name, &woken, "consumer"));
         let shell = opening.await.map_err(|_| closed("consumer", "hub"))??;
         let native = NativeConsumer::new(shell);
         let shared = Shared::new(config, control, topic, options, native, wake, traffic);
@@ -424,7 +424,7 @@ impl KafkaConsumer {
                 .fetch_add(polled.came as u64, Ordering::Relaxed);
             batch.deliveries = polled.deliveries;
             for error in polled.errors {
-                self.met(&error);
+                self.met(error);
             }
             if polled.drained || !batch.deliveries.is_empty() || shell.events().has_rebalance() {
                 break;
@@ -435,9 +435,8 @@ impl KafkaConsumer {
     }
 
     /// An error came instead of an event.
-    fn met(&mut self, error: &KafkaError) {
-        tracing::debug!(%error, "while receiving");
-        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+    fn met(&mut self, code: Code) {
+        tracing::debug!(%code, "while receiving");
         match code {
             Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
                 let partitions = self.shared.slots().partitions();
@@ -455,9 +454,9 @@ impl KafkaConsumer {
             // A private reader is nobody's member.
             Code::GroupAuthorizationFailed if self.shared.options.group.is_none() => {}
             code if is_passing(code) => {}
-            _ => match is_final(error) {
+            _ => match is_final(code) {
                 Some(failure) => self.failure = Some(failure),
-                None => tracing::warn!(hub = HUB, %error, "while receiving"),
+                None => tracing::warn!(hub = HUB, %code, "while receiving"),
             },
         }
     }

@@ -2,15 +2,18 @@ use crate::{
     config::KafkaConfig,
     error::{closed, coded, failed, no_topic},
     groups::{Committed, committed},
+    native::each_ok,
     property::Role,
     trouble::{self, Trouble},
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
+    client::NativeClient,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
-    error::KafkaError,
+    error::{KafkaError, KafkaResult},
+    metadata::Metadata,
     types::RDKafkaErrorCode,
 };
 use std::{
@@ -80,7 +83,7 @@ impl Control {
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         operation: &'static str,
-        question: impl FnOnce(&Asker<'_, Quiet>) -> Result<T> + Send + 'static,
+        question: impl FnOnce(&Asker<'_, BaseConsumer<Quiet>>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let this = self.clone();
         let answer = spawn_blocking(move || {
@@ -91,9 +94,8 @@ impl Control {
                 brokers: &this.0.config.bootstrap,
                 operation,
                 deadline: Instant::now() + PATIENCE,
-                serve: true,
             });
-            serve(&client);
+            Ask::serve(&*client);
             answer
         });
         answer.await.map_err(|_| closed(operation, "hub"))?
@@ -151,31 +153,76 @@ pub(crate) fn let_go(work: impl FnOnce() + Send + 'static) {
 }
 
 /// A client to ask, and until when. Its methods block.
-pub(crate) struct Asker<'a, C: ConsumerContext> {
-    pub(crate) client: &'a BaseConsumer<C>,
+pub(crate) struct Asker<'a, A> {
+    pub(crate) client: &'a A,
     pub(crate) trouble: &'a Trouble,
     pub(crate) brokers: &'a str,
     pub(crate) operation: &'static str,
     pub(crate) deadline: Instant,
-    /// Whether the client reads nothing, so that polling it can't take an event away.
-    pub(crate) serve: bool,
 }
 
-/// Fetches the log lines and errors that wait in a client which reads nothing.
-fn serve<C: ConsumerContext>(client: &BaseConsumer<C>) {
-    for _ in 0..32 {
-        client.poll(Duration::ZERO);
+/// What a client of either kind can be asked. Blocks.
+pub(crate) trait Ask {
+    fn metadata(&self, topic: Option<&str>, timeout: Duration) -> KafkaResult<Metadata>;
+
+    fn offsets_for_times(
+        &self,
+        list: TopicPartitionList,
+        timeout: Duration,
+    ) -> KafkaResult<TopicPartitionList>;
+
+    fn committed(
+        &self,
+        list: TopicPartitionList,
+        timeout: Duration,
+    ) -> KafkaResult<TopicPartitionList>;
+
+    fn native(&self) -> &NativeClient;
+
+    /// Takes in the errors that wait to be told, where that can't take an event away.
+    fn serve(&self);
+}
+
+impl Ask for BaseConsumer<Quiet> {
+    fn metadata(&self, topic: Option<&str>, timeout: Duration) -> KafkaResult<Metadata> {
+        self.fetch_metadata(topic, timeout)
+    }
+
+    fn offsets_for_times(
+        &self,
+        list: TopicPartitionList,
+        timeout: Duration,
+    ) -> KafkaResult<TopicPartitionList> {
+        Consumer::offsets_for_times(self, list, timeout)
+    }
+
+    fn committed(
+        &self,
+        list: TopicPartitionList,
+        timeout: Duration,
+    ) -> KafkaResult<TopicPartitionList> {
+        self.committed_offsets(list, timeout)
+    }
+
+    fn native(&self) -> &NativeClient {
+        self.client().native_client()
+    }
+
+    fn serve(&self) {
+        for _ in 0..32 {
+            self.poll(Duration::ZERO);
+        }
     }
 }
 
-impl<C: ConsumerContext> Asker<'_, C> {
+impl<A: Ask> Asker<'_, A> {
     /// How many partitions the topic has, each with a leader. NotFound if it is not there.
     pub(crate) fn partitions(&self, topic: &str) -> Result<u32> {
         // A broker that has not heard of a new topic yet hears of it within moments.
         let mut unknown = 0;
         loop {
             let metadata =
-                self.until_answered(|timeout| self.client.fetch_metadata(Some(topic), timeout))?;
+                self.until_answered(|timeout| self.client.metadata(Some(topic), timeout))?;
             let topics = metadata.topics();
             let found = topics.iter().find(|found| found.name() == topic);
             let code = match found {
@@ -255,7 +302,7 @@ impl<C: ConsumerContext> Asker<'_, C> {
 
     /// The names of all topics that are not Kafka's own, sorted.
     pub(crate) fn topics(&self) -> Result<Vec<String>> {
-        let metadata = self.until_answered(|timeout| self.client.fetch_metadata(None, timeout))?;
+        let metadata = self.until_answered(|timeout| self.client.metadata(None, timeout))?;
         let topics = metadata
             .topics()
             .iter()
@@ -284,18 +331,7 @@ impl<C: ConsumerContext> Asker<'_, C> {
 
     /// What each of these groups has committed, on any topic.
     pub(crate) fn committed_by(&self, groups: &[&str]) -> Result<Vec<Committed>> {
-        self.until_answered(|timeout| {
-            committed(self.client.client().native_client(), groups, timeout)
-        })
-    }
-
-    /// How many members a group has; None if there is no such group.
-    pub(crate) fn members(&self, group: &str) -> Result<Option<usize>> {
-        let list =
-            self.until_answered(|timeout| self.client.fetch_group_list(Some(group), timeout))?;
-        let mut groups = list.groups().iter().filter(|found| found.name() == group);
-        let found = groups.find(|found| found.state() != "Dead");
-        Ok(found.map(|found| found.members().len()))
+        self.until_answered(|timeout| committed(self.client.native(), groups, timeout))
     }
 
     /// Where the client's group would resume; None where it has committed nothing.
@@ -309,7 +345,7 @@ impl<C: ConsumerContext> Asker<'_, C> {
         }
         let asked = || list(topic, partitions, Offset::Invalid);
         let answered = self.until_answered(|timeout| {
-            let list = self.client.committed_offsets(asked()?, timeout)?;
+            let list = self.client.committed(asked()?, timeout)?;
             each_ok(&list)?;
             Ok(list)
         })?;
@@ -349,12 +385,6 @@ impl<C: ConsumerContext> Asker<'_, C> {
             .collect())
     }
 
-    fn serve(&self) {
-        if self.serve {
-            serve(self.client);
-        }
-    }
-
     /// Asks until there is an answer or a refusal, or the deadline is over.
     pub(crate) fn until_answered<T>(
         &self,
@@ -371,7 +401,7 @@ impl<C: ConsumerContext> Asker<'_, C> {
                 }
                 Err(error) => error,
             };
-            self.serve();
+            self.client.serve();
             if let Some(denied) = self.trouble.denied(self.operation) {
                 return Err(denied);
             }
@@ -384,6 +414,17 @@ impl<C: ConsumerContext> Asker<'_, C> {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+impl Asker<'_, BaseConsumer<Quiet>> {
+    /// How many members a group has; None if there is no such group.
+    pub(crate) fn members(&self, group: &str) -> Result<Option<usize>> {
+        let list =
+            self.until_answered(|timeout| self.client.fetch_group_list(Some(group), timeout))?;
+        let mut groups = list.groups().iter().filter(|found| found.name() == group);
+        let found = groups.find(|found| found.state() != "Dead");
+        Ok(found.map(|found| found.members().len()))
     }
 }
 
@@ -416,11 +457,4 @@ pub(crate) fn places(topic: &str, places: &[(u32, i64)]) -> Result<TopicPartitio
         list.add_partition_offset(topic, *partition as i32, Offset::Offset(*offset))?;
     }
     Ok(list)
-}
-
-/// The first error that an answer has for one of its partitions.
-pub(crate) fn each_ok(list: &TopicPartitionList) -> Result<(), KafkaError> {
-    list.elements()
-        .iter()
-        .try_for_each(|element| element.error())
 }

@@ -1,4 +1,4 @@
-use crate::{error::HUB, member::Rebalance, pulse::BEAT, shared::Shared, slots::Mode};
+use crate::{error::HUB, events::Rebalance, pulse::BEAT, shared::Shared, slots::Mode};
 use std::{
     collections::HashMap,
     sync::{Weak, atomic::Ordering},
@@ -6,8 +6,8 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// What goes on without the application: commits, the limit of its silence, new partitions of a
-/// private reader, and the watchdog.
+/// What goes on without the application: commits, new partitions of a private reader, and the
+/// watchdog.
 pub(crate) async fn keep(shared: Weak<Shared>, mut partitions: u32) {
     let mut looked = Instant::now();
     let mut grown = Instant::now();
@@ -24,7 +24,6 @@ pub(crate) async fn keep(shared: Weak<Shared>, mut partitions: u32) {
         let Some(consumer) = shared.upgrade() else {
             return;
         };
-        consumer.expire();
         if let Err(error) = consumer.commit().await {
             tracing::warn!(hub = HUB, %error, "what was acknowledged is not durable yet");
         }
@@ -50,12 +49,17 @@ pub(crate) async fn keep(shared: Weak<Shared>, mut partitions: u32) {
     }
 }
 
-/// Beats the consumer's pulse.
+/// Beats the consumer's pulse, and takes its lanes in time when it has not called `receive` for too
+/// long: before the group can give them to another.
 pub(crate) async fn beat(shared: Weak<Shared>) {
     while let Some(consumer) = shared.upgrade() {
         consumer.pulse.beat();
+        consumer.expire();
+        let limit = consumer.options.max_processing;
+        let left = limit.saturating_sub(consumer.idle());
         drop(consumer);
-        sleep(BEAT).await;
+        let pause = if left.is_zero() { BEAT } else { left.min(BEAT) };
+        sleep(pause.max(Duration::from_millis(1))).await;
     }
 }
 

@@ -1,213 +1,74 @@
 use crate::{
-    control::let_go,
+    control::{let_go, list},
     error::failed,
-    trouble::{self, Trouble},
+    events::{Events, Rebalance},
+    native::NativeMember,
 };
 use anyhub_core::Result;
-use rdkafka::{
-    ClientConfig, ClientContext, TopicPartitionList,
-    config::{FromClientConfigAndContext, RDKafkaLogLevel},
-    consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol},
-    error::{KafkaError, KafkaResult},
-    types::RDKafkaRespErr,
-};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::{
-    collections::VecDeque,
     fmt,
     ops::Deref,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
+    thread::sleep,
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
-/// librdkafka's consumer.
-pub type NativeMember = BaseConsumer<Events>;
-
-/// What librdkafka tells a consumer aside. Its callbacks only take note: what has to be done is
-/// done by the consumer, which may wait.
-#[derive(Debug, Default)]
-pub struct Events {
-    wake: Arc<Notify>,
-    rebalances: Mutex<VecDeque<Rebalance>>,
-    /// Rises whenever a poll served something else than an event of the log.
-    served: AtomicU64,
-    /// Nobody listens any more: give up at once what is asked for.
-    closing: AtomicBool,
-    pub(crate) trouble: Trouble,
-}
-
-/// What the group asks of a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rebalance {
-    /// Take these up.
-    Assign(Vec<u32>),
-    /// Give these up in good order.
-    Revoke(Vec<u32>),
-    /// These are gone.
-    Lose(Vec<u32>),
-    /// Open another client: this one stalls. Asked by the watchdog.
-    Restart,
-}
-
-impl Events {
-    pub(crate) fn next_rebalance(&self) -> Option<Rebalance> {
-        self.lock().pop_front()
-    }
-
-    /// As if the group had asked for it.
-    pub(crate) fn ask(&self, rebalance: Rebalance) {
-        self.lock().push_back(rebalance);
-        self.wake.notify_one();
-    }
-
-    pub(crate) fn has_rebalance(&self) -> bool {
-        !self.lock().is_empty()
-    }
-
-    pub(crate) fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Rebalance>> {
-        self.rebalances
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn serve(&self) {
-        self.served.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl ClientContext for Events {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.serve();
-        trouble::log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.serve();
-        self.trouble.note(&error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.serve();
-        tracing::trace!(target: "librdkafka", "{}", String::from_utf8_lossy(statistics));
-    }
-}
-
-impl ConsumerContext for Events {
-    fn rebalance(
-        &self,
-        member: &BaseConsumer<Self>,
-        what: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
-    ) {
-        self.serve();
-        let assigned = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        if self.closing.load(Ordering::Acquire) {
-            // Nothing is taken up any more; what is asked back is given.
-            let given = if assigned {
-                take_up(member, &TopicPartitionList::new())
-            } else {
-                give_up(member, list)
-            };
-            if let Err(error) = given {
-                tracing::debug!(%error, "a rebalance at the close");
-            }
-            return;
-        }
-        let partitions = list
-            .elements()
-            .iter()
-            .map(|element| element.partition() as u32)
-            .collect();
-        let rebalance = if assigned {
-            Rebalance::Assign(partitions)
-        } else if member.assignment_lost() {
-            Rebalance::Lose(partitions)
-        } else {
-            Rebalance::Revoke(partitions)
-        };
-        tracing::debug!(?rebalance);
-        self.lock().push_back(rebalance);
-    }
-
-    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
-        self.serve();
-    }
-}
-
 /// A client that is closed and dropped on a thread of its own, since that blocks.
-pub(crate) struct Shell(Option<NativeMember>);
+pub(crate) struct Shell {
+    /// None once it is dropped.
+    member: Option<NativeMember>,
+    topic: String,
+}
 
 impl Shell {
     /// Opens a client, which joins nothing yet; `wake` is notified when there is something to
-    /// poll. Blocks for a moment.
+    /// fetch. Blocks for a moment.
     pub(crate) fn open(
         config: &ClientConfig,
+        topic: &str,
         wake: &Arc<Notify>,
         operation: &'static str,
     ) -> Result<Self> {
-        let events = Events {
-            wake: wake.clone(),
-            ..Events::default()
-        };
-        let member = NativeMember::from_config_and_context(config, events);
-        let mut member = member.map_err(|error| failed(operation, &error))?;
-        let wake = wake.clone();
-        member.set_nonempty_callback(move || wake.notify_one());
-        Ok(Self(Some(member)))
-    }
-
-    pub(crate) fn events(&self) -> &Events {
-        self.context()
+        let events = Events::new(wake.clone());
+        let member = NativeMember::open(config, wake.clone(), events);
+        Ok(Self {
+            member: Some(member.map_err(|error| failed(operation, &error))?),
+            topic: topic.to_owned(),
+        })
     }
 
     /// Leaves the group and lets go of everything; blocks until that is done or `deadline` is over.
     pub(crate) fn leave(&self, deadline: Instant) {
-        finish(self);
-        if let Err(error) = self.close_queue() {
-            tracing::debug!(%error, "the consumer could not be closed");
-            return;
-        }
-        while !self.closed() && Instant::now() < deadline {
-            self.poll(Duration::from_millis(50));
-        }
+        leave(self, &self.topic, deadline);
     }
 }
 
-/// What was asked for and is not done yet is given up with all the rest.
-fn finish(member: &NativeMember) {
-    member.context().closing.store(true, Ordering::Release);
-    if let Some(rebalance) = member.context().next_rebalance() {
+/// How long a client that is dropped takes to leave its group at most.
+const LEAVE: Duration = Duration::from_secs(60);
+
+fn leave(member: &NativeMember, topic: &str, deadline: Instant) {
+    member.events().close();
+    // What was asked for and is not done yet is given up with all the rest.
+    if let Some(rebalance) = member.events().next_rebalance() {
         let given = match (rebalance, member.assignment()) {
-            (Rebalance::Assign(_), _) => take_up(member, &TopicPartitionList::new()),
-            (_, Ok(all)) => give_up(member, &all),
+            (Rebalance::Assign(_), _) => member.take_up(&TopicPartitionList::new()),
+            (_, Ok(all)) => list(topic, &all, Offset::Invalid).and_then(|all| member.give_up(&all)),
             (_, Err(error)) => Err(error),
         };
         if let Err(error) = given {
             tracing::debug!(%error, "a rebalance at the close");
         }
     }
-}
-
-/// Takes partitions up, in the way of the group's protocol.
-pub(crate) fn take_up(member: &NativeMember, list: &TopicPartitionList) -> KafkaResult<()> {
-    match member.rebalance_protocol() {
-        RebalanceProtocol::Eager => member.assign(list),
-        _ => member.incremental_assign(list),
+    if let Err(error) = member.close() {
+        tracing::debug!(%error, "the consumer could not be closed");
+        return;
     }
-}
-
-/// Gives partitions up, in the way of the group's protocol: with the eager one, all.
-pub(crate) fn give_up(member: &NativeMember, list: &TopicPartitionList) -> KafkaResult<()> {
-    match member.rebalance_protocol() {
-        RebalanceProtocol::Eager => member.unassign(),
-        _ => member.incremental_unassign(list),
+    while !member.closed() && Instant::now() < deadline {
+        if member.fetch(1_000).len() == 0 {
+            sleep(Duration::from_millis(2));
+        }
     }
 }
 
@@ -215,7 +76,7 @@ impl Deref for Shell {
     type Target = NativeMember;
 
     fn deref(&self) -> &NativeMember {
-        match &self.0 {
+        match &self.member {
             Some(member) => member,
             None => unreachable!("it is taken out only when dropped"),
         }
@@ -224,10 +85,13 @@ impl Deref for Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        if let Some(member) = self.0.take() {
-            // Dropping it waits, polling, until the group is left.
+        if let Some(member) = self.member.take() {
+            let topic = std::mem::take(&mut self.topic);
+            member.events().close();
             let_go(move || {
-                finish(&member);
+                if !member.closed() {
+                    leave(&member, &topic, Instant::now() + LEAVE);
+                }
                 drop(member);
             });
         }

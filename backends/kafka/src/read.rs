@@ -1,6 +1,5 @@
 use crate::{
-    headers,
-    member::NativeMember,
+    native::{Fetched, Message, NativeMember},
     slots::{Mode, Slots},
 };
 use anyhub_core::{
@@ -8,7 +7,7 @@ use anyhub_core::{
     driver::{Admission, Lanes, key_hash},
 };
 use bytes::{Bytes, BytesMut};
-use rdkafka::{Message, consumer::Consumer, error::KafkaError, message::BorrowedMessage};
+use rdkafka::types::RDKafkaErrorCode;
 use std::{
     num::NonZeroU32,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -17,8 +16,8 @@ use std::{
 /// What polling brought.
 pub(crate) struct Polled {
     pub(crate) deliveries: Vec<Delivery>,
-    pub(crate) errors: Vec<KafkaError>,
-    /// Nothing is left to poll.
+    pub(crate) errors: Vec<RDKafkaErrorCode>,
+    /// Nothing is left to fetch.
     pub(crate) drained: bool,
     /// Bytes of the events that came, delivered or not.
     pub(crate) bytes: usize,
@@ -26,20 +25,28 @@ pub(crate) struct Polled {
     pub(crate) came: usize,
 }
 
-/// Polls up to `max` events and decides which of them to deliver.
+/// The most that is fetched at once, whatever a caller can take.
+const MOST: usize = 10_000;
+
+/// Fetches up to `max` events and decides which of them to deliver.
 pub(crate) fn poll(
     member: &NativeMember,
     lanes: &Lanes<i64>,
     slots: &mut Slots,
     max: usize,
 ) -> Polled {
-    let (messages, errors, drained) = fetch(member, max);
-    let mut bytes = 0;
-    let mut admitted = Vec::with_capacity(messages.len());
+    let fetched = member.fetch(max.min(MOST));
+    let (mut errors, mut bytes) = (Vec::new(), 0);
+    let mut admitted = Vec::with_capacity(fetched.len());
     let mut reader = lanes.reader();
-    for (nth, message) in messages.iter().enumerate() {
-        bytes += message.payload_len() + message.key_len();
-        let Some(slot) = slots.get(message.partition() as u32) else {
+    for nth in 0..fetched.len() {
+        let message = fetched.get(nth);
+        if let Some(error) = message.error() {
+            errors.push(error);
+            continue;
+        }
+        bytes += message.size();
+        let Some(slot) = slots.get(message.partition()) else {
             continue;
         };
         let offset = message.offset();
@@ -60,79 +67,65 @@ pub(crate) fn poll(
     }
     drop(reader);
     Polled {
-        deliveries: copy(&messages, &admitted),
+        deliveries: copy(&fetched, &admitted),
         errors,
-        drained,
+        drained: fetched.drained,
         bytes,
-        came: messages.len(),
+        came: fetched.len(),
     }
 }
 
-fn fetch(member: &NativeMember, max: usize) -> (Vec<BorrowedMessage<'_>>, Vec<KafkaError>, bool) {
-    let (mut messages, mut errors) = (Vec::new(), Vec::new());
-    while messages.len() < max {
-        let served = member.context().served();
-        match member.poll(Duration::ZERO) {
-            Some(Ok(message)) => messages.push(message),
-            Some(Err(error)) => errors.push(error),
-            // A poll that served something else says nothing of what comes behind it.
-            None if member.context().served() != served => {
-                if member.context().has_rebalance() {
-                    return (messages, errors, false);
-                }
-            }
-            None => return (messages, errors, true),
-        }
-    }
-    (messages, errors, false)
-}
-
-/// Copies what is delivered into one buffer, of which keys, payloads and headers are slices: half
-/// the cost of a buffer each.
-fn copy(messages: &[BorrowedMessage<'_>], admitted: &[(usize, AckToken, u32)]) -> Vec<Delivery> {
-    let size = |message: &BorrowedMessage<'_>| message.payload_len() + message.key_len();
-    let total = admitted.iter().map(|(nth, ..)| size(&messages[*nth])).sum();
+/// Copies what is delivered into one buffer, of which keys and payloads are slices: half the cost
+/// of a buffer each.
+fn copy(fetched: &Fetched<'_>, admitted: &[(usize, AckToken, u32)]) -> Vec<Delivery> {
+    let total = admitted
+        .iter()
+        .map(|(nth, ..)| fetched.get(*nth).size())
+        .sum();
     let mut buffer = BytesMut::with_capacity(total);
     for (nth, ..) in admitted {
-        let message = &messages[*nth];
+        let message = fetched.get(*nth);
         buffer.extend_from_slice(message.key().unwrap_or_default());
         buffer.extend_from_slice(message.payload().unwrap_or_default());
     }
     let mut buffer = buffer.freeze();
     let mut deliveries = Vec::with_capacity(admitted.len());
     for (nth, token, attempt) in admitted {
-        let message = &messages[*nth];
-        let key = buffer.split_to(message.key_len());
-        let payload = buffer.split_to(message.payload_len());
+        let message = fetched.get(*nth);
+        let key = message
+            .key()
+            .map(|key| Key::from(buffer.split_to(key.len())));
+        let payload = message
+            .payload()
+            .map(|payload| buffer.split_to(payload.len()));
         deliveries.push(delivery(message, key, payload, *token, *attempt));
     }
     deliveries
 }
 
 fn delivery(
-    message: &BorrowedMessage<'_>,
-    key: Bytes,
-    payload: Bytes,
+    message: Message<'_>,
+    key: Option<Key>,
+    payload: Option<Bytes>,
     token: AckToken,
     attempt: u32,
 ) -> Delivery {
-    let mut event = match message.payload() {
-        Some(_) => Event::new(payload),
-        None => Event::tombstone(key.clone()),
+    let mut event = match payload {
+        Some(payload) => Event::new(payload),
+        None => Event::tombstone(Bytes::new()),
     };
-    event.key = message.key().map(|_| Key::from(key));
-    headers::incoming(message, |name, value| {
+    event.key = key;
+    message.headers(|name, value| {
         let name = String::from_utf8_lossy(name).into_owned();
         event
             .headers
             .push(Header::new(name, Bytes::copy_from_slice(value)));
     });
-    let published = message.timestamp().to_millis().map(time);
     Delivery::new(
         event,
-        Partition::number(message.partition() as u32),
+        Partition::number(message.partition()),
         Position::offset(message.offset()),
-        published,
+        message.timestamp().map(time),
         NonZeroU32::new(attempt).unwrap_or(NonZeroU32::MIN),
         token,
     )

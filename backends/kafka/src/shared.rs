@@ -3,7 +3,8 @@ use crate::{
     control::{Asker, Control, PATIENCE, is_passing, places},
     error::{HUB, closed, coded, failed},
     hub::Traffic,
-    member::{Events, NativeConsumer},
+    member::NativeConsumer,
+    native::NativeMember,
     pulse::Pulse,
     slots::Slots,
     work::session,
@@ -12,11 +13,7 @@ use anyhub_core::{
     ConsumerOptions, Error, ErrorKind, Result,
     driver::{Lane, Lanes},
 };
-use rdkafka::{
-    consumer::{CommitMode, Consumer},
-    error::KafkaError,
-    types::RDKafkaErrorCode,
-};
+use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 use std::{
     fmt,
     sync::{
@@ -86,7 +83,7 @@ impl Shared {
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         operation: &'static str,
-        question: impl FnOnce(&Asker<'_, Events>) -> Result<T> + Send + 'static,
+        question: impl FnOnce(&Asker<'_, NativeMember>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (shell, brokers) = (self.native.shell(), self.config.bootstrap.clone());
         let asking = spawn_blocking(move || {
@@ -96,7 +93,6 @@ impl Shared {
                 brokers: &brokers,
                 operation,
                 deadline: Instant::now() + PATIENCE,
-                serve: false,
             })
         });
         asking.await.map_err(|_| closed(operation, "hub"))?
@@ -164,9 +160,19 @@ impl Shared {
         committing.await.map_err(|_| closed("commit", "hub"))?
     }
 
-    /// Asks the group whether it still counts us in, by a commit of what is committed: after a
-    /// pause of the process nothing is delivered before (C10).
+    /// After a pause of the process nothing is delivered before the group has said that it still
+    /// counts us in (C10).
     pub(crate) async fn reassure(&self) -> Result<()> {
+        if !self.is_member().await? {
+            self.forfeit();
+        }
+        self.pulse.reassured();
+        Ok(())
+    }
+
+    /// Asks the group whether it still counts us in, by a commit of what is committed. librdkafka
+    /// may not know: it looks away while a rebalance waits for an answer.
+    pub(crate) async fn is_member(&self) -> Result<bool> {
         let _turn = self.commits.lock().await;
         let place = {
             let slots = self.slots();
@@ -175,18 +181,14 @@ impl Shared {
                 .next()
                 .map(|(partition, slot)| (partition, slot.checkpoint))
         };
-        if let Some(place) = place
-            && self.options.group.is_some()
-        {
-            match self.commit_offsets(&[place]).await {
-                Err(error) if error.kind() == ErrorKind::Fenced => {
-                    self.forfeit();
-                }
-                done => done?,
-            }
+        let Some(place) = place.filter(|_| self.options.group.is_some()) else {
+            return Ok(true);
+        };
+        match self.commit_offsets(&[place]).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Fenced => Ok(false),
+            Err(error) => Err(error),
         }
-        self.pulse.reassured();
-        Ok(())
     }
 
     /// Makes finished prefixes durable; the caller holds the turn to commit.
@@ -229,7 +231,7 @@ impl Shared {
                 if shell.assignment_lost() {
                     return Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::AssignmentLost));
                 }
-                shell.commit(&places(&topic, &offsets)?, CommitMode::Sync)
+                shell.commit(&places(&topic, &offsets)?)
             });
             let done = committing.await.map_err(|_| closed("commit", "hub"))?;
             let Err(error) = done else {
@@ -271,13 +273,11 @@ pub(crate) fn fenced() -> Error {
 }
 
 /// What a consumer can't go on after; None: librdkafka goes on by itself.
-pub(crate) fn is_final(error: &KafkaError) -> Option<Error> {
-    let code = error.rdkafka_error_code()?;
+pub(crate) fn is_final(code: RDKafkaErrorCode) -> Option<Error> {
     let told = coded("receive", code);
-    let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
     match told.kind() {
         ErrorKind::Denied | ErrorKind::Config | ErrorKind::Unsupported => Some(told),
-        _ if fatal => Some(told),
+        _ if code == RDKafkaErrorCode::Fatal => Some(told),
         _ => None,
     }
 }

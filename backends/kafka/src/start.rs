@@ -2,11 +2,10 @@
 
 use crate::{
     admin::millis,
-    control::{Asker, Places},
+    control::{Ask, Asker, Places},
     error::HUB,
 };
 use anyhub_core::{Error, ErrorKind, Partition, Point, Position, Result};
-use rdkafka::consumer::ConsumerContext;
 
 /// Where partitions are read from, and of which the group was overtaken: due, and oldest kept.
 #[derive(Debug, Default)]
@@ -22,8 +21,8 @@ pub(crate) struct Beginning {
 /// What is committed counts. Where the group has committed nothing on the topic, `start` does, for
 /// all partitions at once, so that members which come later find the same one; where it has,
 /// partitions without a checkpoint have appeared since, and begin at their beginning.
-pub(crate) fn begin<C: ConsumerContext>(
-    asker: &Asker<'_, C>,
+pub(crate) fn begin<A: Ask>(
+    asker: &Asker<'_, A>,
     topic: &str,
     count: u32,
     partitions: &[u32],
@@ -71,8 +70,8 @@ pub(crate) fn begin<C: ConsumerContext>(
 
 /// The offset of `point` in each of these partitions; where it names positions, in those it names,
 /// and for a start in the others their beginning.
-pub(crate) fn resolve<C: ConsumerContext>(
-    asker: &Asker<'_, C>,
+pub(crate) fn resolve<A: Ask>(
+    asker: &Asker<'_, A>,
     topic: &str,
     partitions: &[u32],
     point: &Point,
@@ -104,8 +103,8 @@ pub(crate) fn resolve<C: ConsumerContext>(
     }
 }
 
-fn check_kept<C: ConsumerContext>(
-    asker: &Asker<'_, C>,
+fn check_kept<A: Ask>(
+    asker: &Asker<'_, A>,
     topic: &str,
     partitions: &[u32],
     named: &[(Partition, Position)],

@@ -81,6 +81,17 @@ pub(crate) fn log(level: Level, facility: &str, line: &str) {
     }
 }
 
+/// The same for a level as librdkafka counts them, which is syslog's way.
+pub(crate) fn log_at(level: i32, facility: &str, line: &str) {
+    let level = match level {
+        ..=3 => Level::Error,
+        4 => Level::Warning,
+        5 | 6 => Level::Info,
+        _ => Level::Debug,
+    };
+    log(level, facility, line);
+}
+
 /// Without the remark on how often and how long ago that librdkafka adds.
 fn shorten(reason: &str) -> String {
     let end = reason.find(" (after ").unwrap_or(reason.len());

@@ -3,20 +3,18 @@
 
 use crate::{
     config::KafkaConfig,
-    control::{Asker, Places, each_ok, list, places},
+    control::{Asker, Places, list, places},
     error::{HUB, failed},
-    member::{Rebalance, Shell, give_up, take_up},
+    events::Rebalance,
+    member::Shell,
+    native::each_ok,
     property::Role,
     shared::Shared,
     slots::{Mode, Slots},
     start::{Beginning, begin, resolve},
 };
 use anyhub_core::{ConsumerOptions, Point, Result, driver::LaneId};
-use rdkafka::{
-    ClientConfig, Offset,
-    consumer::{Consumer, RebalanceProtocol},
-    error::KafkaError,
-};
+use rdkafka::{ClientConfig, Offset, error::KafkaError};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -123,8 +121,8 @@ pub(crate) fn start(shared: &Arc<Shared>, work: Work) -> JoinHandle<Result<Done>
                 Ok(Done::GivenUp)
             }
             Work::Readopt(partitions) => {
-                if shared.native.shell().assignment_lost() {
-                    // The group has noticed, and will say so.
+                if !persist(|| shared.is_member()).await? {
+                    // The group will say so.
                     return Ok(Done::Nothing);
                 }
                 persist(|| locate(&shared, partitions.clone(), false))
@@ -163,10 +161,9 @@ pub(crate) fn client_config(config: &KafkaConfig, options: &ConsumerOptions) -> 
     client.set("queued.max.messages.kbytes", kilobytes.to_string());
     let session = session(config, options).as_millis() as u64;
     client.set("session.timeout.ms", session.to_string());
-    client.set(
-        "max.poll.interval.ms",
-        processing(options).max(session).to_string(),
-    );
+    // After our own limit, which has taken the tokens by then.
+    let poll = processing(options).max(session) + 500;
+    client.set("max.poll.interval.ms", poll.to_string());
     if !config.has("heartbeat.interval.ms") {
         // Members learn of a rebalance by it: librdkafka's 3 s would be 6 s for one in two rounds.
         client.set("heartbeat.interval.ms", "1000");
@@ -192,7 +189,7 @@ impl Shared {
         let this = self.clone();
         let taking = spawn_blocking(move || {
             let shell = this.native.shell();
-            take_up(&shell, &places(&this.topic, &at)?)
+            shell.take_up(&places(&this.topic, &at)?)
         });
         let taken = taking
             .await
@@ -204,7 +201,7 @@ impl Shared {
         let this = self.clone();
         let giving = spawn_blocking(move || {
             let shell = this.native.shell();
-            give_up(&shell, &list(&this.topic, &partitions, Offset::Invalid)?)
+            shell.give_up(&list(&this.topic, &partitions, Offset::Invalid)?)
         });
         if let Ok(Err(error)) = giving.await {
             tracing::debug!(%error, "partitions were gone before they were given up");
@@ -325,16 +322,16 @@ fn settle_now(shared: &Shared, moves: &Moves) -> Result<(), KafkaError> {
         shell.pause(&list(topic, &moves.pause, Offset::Invalid)?)?;
     }
     if !moves.moved.is_empty() {
-        let sought = shell.seek_partitions(places(topic, &moves.moved)?, SEEK);
+        let to = places(topic, &moves.moved)?;
+        let sought = shell.seek(&to, SEEK).and_then(|()| each_ok(&to));
         // After an offset that is not kept librdkafka has stopped reading: it must begin anew.
-        if sought.and_then(|sought| each_ok(&sought)).is_err() {
-            match shell.rebalance_protocol() {
-                RebalanceProtocol::Eager => shell.assign(&places(topic, &moves.all)?)?,
-                _ => {
-                    let moved: Vec<u32> = moves.moved.iter().map(|place| place.0).collect();
-                    shell.incremental_unassign(&list(topic, &moved, Offset::Invalid)?)?;
-                    shell.incremental_assign(&places(topic, &moves.moved)?)?;
-                }
+        if sought.is_err() {
+            if shell.is_eager() {
+                shell.take_up(&places(topic, &moves.all)?)?;
+            } else {
+                let moved: Vec<u32> = moves.moved.iter().map(|place| place.0).collect();
+                shell.give_up(&list(topic, &moved, Offset::Invalid)?)?;
+                shell.take_up(&places(topic, &moves.moved)?)?;
             }
         }
     }
@@ -371,11 +368,8 @@ async fn restart(shared: &Arc<Shared>) -> Result<Shell> {
 }
 
 fn open(shared: &Shared) -> Result<Shell> {
-    Shell::open(
-        &client_config(&shared.config, &shared.options),
-        &shared.wake,
-        "receive",
-    )
+    let client = client_config(&shared.config, &shared.options);
+    Shell::open(&client, &shared.topic, &shared.wake, "receive")
 }
 
 /// Joins the group, if there is one. Blocks for a moment.
@@ -383,7 +377,7 @@ pub(crate) fn join(shared: &Shared) -> Result<()> {
     if shared.options.group.is_none() {
         return Ok(());
     }
-    let joined = shared.native.shell().subscribe(&[shared.topic.as_str()]);
+    let joined = shared.native.shell().subscribe(&shared.topic);
     joined.map_err(|error| failed("consumer", &error))
 }
 

@@ -10,7 +10,7 @@ use super::{interrupt, outcome, to_stdout};
 use crate::bad_input::BadInput;
 use crate::cli::{RunArgs, Switch};
 use crate::exit::Exit;
-use crate::hubs::{self, Target};
+use crate::hubs::{self, HubArg, Target};
 use crate::job::{Entry, Job};
 use crate::progress::Progress;
 use crate::report::{self, Folder, Phase, Report};
@@ -36,7 +36,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, BadInput> {
             workload.guarantee.as_str()
         )));
     }
-    let targets = hubs::targets(args.hubs.as_deref(), &args.hub)?;
+    let given = given_hubs(args)?;
+    let targets = hubs::targets(args.hubs.as_deref(), &given)?;
     let names: Vec<_> = targets
         .iter()
         .map(|target| target.name().to_owned())
@@ -218,9 +219,17 @@ fn new_seed() -> u64 {
     now.as_secs() ^ u64::from(now.subsec_nanos())
 }
 
+/// What `--hub` names.
+fn given_hubs(args: &RunArgs) -> Result<Vec<HubArg>, BadInput> {
+    let given = args.hub.iter().map(|text| text.expose().parse());
+    let given: Result<_, String> = given.collect();
+    given.map_err(|error| BadInput::new(format!("--hub: {error}")))
+}
+
 /// As it was typed, the values of the hubs' options hidden, and quoted where a shell needs it.
 fn command_line(args: &RunArgs) -> String {
-    let mut hubs = args.hub.iter();
+    let given = given_hubs(args).unwrap_or_default();
+    let mut hubs = given.iter();
     let mut words = vec!["anyhub-bench".to_owned()];
     let mut typed = std::env::args().skip(1);
     while let Some(word) = typed.next() {

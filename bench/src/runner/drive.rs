@@ -127,7 +127,8 @@ impl Driver<'_> {
                     }
                     if watch.unanswered_for() > UNANSWERED && !halt.is_cancelled() {
                         driven.failed.get_or_insert_with(|| {
-                            format!("nothing was acknowledged for {} s", UNANSWERED.as_secs())
+                            let why = phase.first_trouble().unwrap_or_else(|| "no answer".into());
+                            format!("nothing was acknowledged for {} s: {why}", UNANSWERED.as_secs())
                         });
                         halt.cancel();
                     }
@@ -222,7 +223,7 @@ impl<'a> Watch<'a> {
 
     fn look(&mut self) {
         let counters = &self.phase.counters;
-        let answers = counters.acked.load(Relaxed) + counters.unacked.load(Relaxed);
+        let answers = counters.acked.load(Relaxed);
         if answers != self.answered.1 || answers == counters.sent.load(Relaxed) {
             self.answered = (Instant::now(), answers);
         }

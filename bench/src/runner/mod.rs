@@ -288,7 +288,12 @@ impl<'a> Bench<'a> {
         if !driven.drained && !session.broken.is_cancelled() && phase.ledger.outstanding() > 0 {
             self.look_for_lost(row, session, &phase).await;
         }
-        let failed = driven.failed.take();
+        let counters = &phase.counters;
+        let unanswered = counters.acked.load(Relaxed) == 0 && counters.unacked.load(Relaxed) > 0;
+        let failed = driven
+            .failed
+            .take()
+            .or_else(|| phase.first_trouble().filter(|_| unanswered));
         if kind == Kind::WarmUp {
             row.warmed_up(&phase, |key| self.name(key));
         } else {

@@ -289,6 +289,9 @@ impl Row {
             cpu_ns_per_event: self.cpu.as_nanos() as f64 / self.cpu_events as f64,
             rss_max_bytes: self.rss_max_bytes,
         });
+        if interrupted {
+            self.notes.push("the run was interrupted".into());
+        }
         if self.row.why.is_none() && !self.notes.is_empty() {
             self.notes.dedup();
             self.row.why = Some(self.notes.join("; "));

@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 /// Bytes of texts that stay in memory, for each consumer.
 pub(super) const IN_MEMORY: usize = 64 << 20;
 const CHUNK: usize = 1 << 20;
+/// Room for the rest of the batch in which a chunk becomes full.
+const BEYOND: usize = 128 << 10;
 /// Chunks on their way to the file, at most.
 const IN_FLIGHT: usize = 8;
 /// Index and length, before each text.
@@ -39,7 +41,7 @@ impl Spool {
     #[inline]
     pub(super) fn add(&mut self, index: usize, text: &[u8]) {
         if self.chunk.capacity() == 0 {
-            self.chunk.reserve(CHUNK);
+            self.chunk.reserve(CHUNK + BEYOND);
         }
         self.chunk.extend_from_slice(&(index as u64).to_le_bytes());
         self.chunk

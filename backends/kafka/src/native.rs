@@ -1,0 +1,545 @@
+//! librdkafka's consumer, called directly: rdkafka's takes one event at a time from the queue, at
+//! about the cost of all that a trait does with it; this takes them by the hundred.
+
+use crate::{control::Ask, events::Events};
+use anyhub_core::Result;
+use rdkafka::{
+    ClientConfig, TopicPartitionList,
+    bindings::{self as sys, rd_kafka_resp_err_t as Code},
+    client::{Client, NativeClient},
+    error::{KafkaError, KafkaResult},
+    metadata::Metadata,
+    types::{RDKafkaErrorCode, RDKafkaType},
+};
+use std::{
+    ffi::{CStr, c_char, c_int, c_void},
+    fmt,
+    marker::PhantomData,
+    ptr::{self, NonNull},
+    slice,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// librdkafka's consumer, as a member of a group or, without one, on partitions of its own choice.
+pub struct NativeMember {
+    /// Before the client, to which it belongs.
+    queue: Queue,
+    client: Client<Events>,
+    /// What is called when the queue is no longer empty; the queue has its address.
+    _wake: Arc<Notify>,
+}
+
+/// The queue of a consumer: events, and what its callbacks are called for.
+struct Queue(NonNull<sys::rd_kafka_queue_t>);
+
+// SAFETY: librdkafka's handles may be used from any thread, at the same time (rdkafka.h,
+// "Thread-safe").
+#[allow(unsafe_code)]
+unsafe impl Send for Queue {}
+// SAFETY: as above.
+#[allow(unsafe_code)]
+unsafe impl Sync for Queue {}
+
+impl NativeMember {
+    /// Opens a client, which joins nothing yet; `wake` is notified when there is something to
+    /// fetch. Blocks for a moment.
+    pub(crate) fn open(
+        config: &ClientConfig,
+        wake: Arc<Notify>,
+        events: Events,
+    ) -> KafkaResult<Self> {
+        let native = config.create_native_config()?;
+        // SAFETY: the settings are alive, and the callbacks have the types that these ask for.
+        #[allow(unsafe_code)]
+        unsafe {
+            sys::rd_kafka_conf_set_rebalance_cb(native.ptr(), Some(on_rebalance));
+            sys::rd_kafka_conf_set_error_cb(native.ptr(), Some(on_error));
+            sys::rd_kafka_conf_set_log_cb(native.ptr(), Some(on_log));
+        }
+        let client = Client::new(config, native, RDKafkaType::RD_KAFKA_CONSUMER, events)?;
+        // SAFETY: the client is alive. The queue is a reference of ours, given back when dropped.
+        #[allow(unsafe_code)]
+        let queue = unsafe {
+            sys::rd_kafka_poll_set_consumer(client.native_ptr());
+            NonNull::new(sys::rd_kafka_queue_get_consumer(client.native_ptr()))
+        };
+        let queue = queue.map(Queue).ok_or_else(|| {
+            KafkaError::ClientCreation("the client has no queue to consume from".to_owned())
+        })?;
+        // SAFETY: the address stays good while the Arc is held, and the callback is taken out of
+        // the queue before it is let go.
+        #[allow(unsafe_code)]
+        unsafe {
+            let opaque = Arc::as_ptr(&wake).cast_mut().cast::<c_void>();
+            sys::rd_kafka_queue_cb_event_enable(queue.0.as_ptr(), Some(on_nonempty), opaque);
+        }
+        Ok(Self {
+            queue,
+            client,
+            _wake: wake,
+        })
+    }
+
+    /// rdkafka's client, for metadata and watermarks.
+    pub fn client(&self) -> &Client<Events> {
+        &self.client
+    }
+
+    /// librdkafka's handle. Valid while this lives.
+    pub fn native_ptr(&self) -> *mut sys::rd_kafka_t {
+        self.client.native_ptr()
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        self.client.context()
+    }
+
+    /// Fetches up to `max` events without waiting, and serves the callbacks that are due.
+    pub(crate) fn fetch(&self, max: usize) -> Fetched<'_> {
+        let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(max);
+        // SAFETY: there is room for `max` pointers; as many as it answers were written, each to a
+        // message that is ours to destroy.
+        #[allow(unsafe_code)]
+        unsafe {
+            let queue = self.queue.0.as_ptr();
+            let came = sys::rd_kafka_consume_batch_queue(queue, 0, messages.as_mut_ptr(), max);
+            messages.set_len(usize::try_from(came).unwrap_or(0).min(max));
+        }
+        Fetched {
+            drained: messages.len() < max,
+            messages,
+            member: PhantomData,
+        }
+    }
+
+    pub(crate) fn subscribe(&self, topic: &str) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_topic_unassigned(topic);
+        // SAFETY: both are alive; the list is copied.
+        #[allow(unsafe_code)]
+        let code = unsafe { sys::rd_kafka_subscribe(self.native_ptr(), list.ptr()) };
+        told(code, KafkaError::MetadataFetch)
+    }
+
+    /// Takes partitions up, in the way of the group's protocol.
+    pub(crate) fn take_up(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+        take_up(self.native_ptr(), list.ptr())
+    }
+
+    /// Gives partitions up, in the way of the group's protocol: with the eager one, all.
+    pub(crate) fn give_up(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+        give_up(self.native_ptr(), list.ptr())
+    }
+
+    /// Whether the group assigns all partitions anew at each rebalance.
+    pub(crate) fn is_eager(&self) -> bool {
+        is_eager(self.native_ptr())
+    }
+
+    /// What librdkafka reads now.
+    pub(crate) fn assignment(&self) -> KafkaResult<Vec<u32>> {
+        let mut list = ptr::null_mut();
+        // SAFETY: the client is alive and `list` a place to write to; the list is ours to free.
+        #[allow(unsafe_code)]
+        unsafe {
+            let code = sys::rd_kafka_assignment(self.native_ptr(), &mut list);
+            told(code, KafkaError::MetadataFetch)?;
+            let partitions = partitions(list);
+            sys::rd_kafka_topic_partition_list_destroy(list);
+            Ok(partitions)
+        }
+    }
+
+    /// Whether the group has taken the assignment away, told or not.
+    pub(crate) fn assignment_lost(&self) -> bool {
+        // SAFETY: the client is alive.
+        #[allow(unsafe_code)]
+        unsafe {
+            sys::rd_kafka_assignment_lost(self.native_ptr()) == 1
+        }
+    }
+
+    /// Commits these offsets and waits for the answer.
+    pub(crate) fn commit(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+        // SAFETY: both are alive.
+        #[allow(unsafe_code)]
+        let code = unsafe { sys::rd_kafka_commit(self.native_ptr(), list.ptr(), 0) };
+        told(code, KafkaError::ConsumerCommit)
+    }
+
+    /// Reads on at these offsets; each element of the list has its outcome then.
+    pub(crate) fn seek(&self, list: &TopicPartitionList, timeout: Duration) -> KafkaResult<()> {
+        // SAFETY: both are alive; the error is ours.
+        #[allow(unsafe_code)]
+        let error = unsafe {
+            sys::rd_kafka_seek_partitions(self.native_ptr(), list.ptr(), millis(timeout))
+        };
+        taken(error)
+    }
+
+    pub(crate) fn pause(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+        // SAFETY: both are alive.
+        #[allow(unsafe_code)]
+        let code = unsafe { sys::rd_kafka_pause_partitions(self.native_ptr(), list.ptr()) };
+        told(code, KafkaError::MetadataFetch)
+    }
+
+    pub(crate) fn resume(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+        // SAFETY: both are alive.
+        #[allow(unsafe_code)]
+        let code = unsafe { sys::rd_kafka_resume_partitions(self.native_ptr(), list.ptr()) };
+        told(code, KafkaError::MetadataFetch)
+    }
+
+    /// Begins to leave the group; it is done when [`closed`](Self::closed), while fetching goes on.
+    pub(crate) fn close(&self) -> KafkaResult<()> {
+        // SAFETY: client and queue are alive; the error is ours.
+        #[allow(unsafe_code)]
+        let error =
+            unsafe { sys::rd_kafka_consumer_close_queue(self.native_ptr(), self.queue.0.as_ptr()) };
+        taken(error)
+    }
+
+    pub(crate) fn closed(&self) -> bool {
+        // SAFETY: the client is alive.
+        #[allow(unsafe_code)]
+        unsafe {
+            sys::rd_kafka_consumer_closed(self.native_ptr()) == 1
+        }
+    }
+}
+
+impl Ask for NativeMember {
+    fn metadata(&self, topic: Option<&str>, timeout: Duration) -> KafkaResult<Metadata> {
+        self.client.fetch_metadata(topic, timeout)
+    }
+
+    fn offsets_for_times(
+        &self,
+        list: TopicPartitionList,
+        timeout: Duration,
+    ) -> KafkaResult<TopicPartitionList> {
+        // SAFETY: both are alive; the answer is written into the list.
+        #[allow(unsafe_code)]
+        let code = unsafe {
+            sys::rd_kafka_offsets_for_times(self.native_ptr(), list.ptr(), millis(timeout))
+        };
+        told(code, KafkaError::MetadataFetch).map(|()| list)
+    }
+
+    fn committed(
+        &self,
+        list: TopicPartitionList,
+        timeout: Duration,
+    ) -> KafkaResult<TopicPartitionList> {
+        // SAFETY: both are alive; the answer is written into the list.
+        #[allow(unsafe_code)]
+        let code =
+            unsafe { sys::rd_kafka_committed(self.native_ptr(), list.ptr(), millis(timeout)) };
+        told(code, KafkaError::MetadataFetch).map(|()| list)
+    }
+
+    fn native(&self) -> &NativeClient {
+        self.client.native_client()
+    }
+
+    fn serve(&self) {
+        // What it would fetch is somebody's.
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: it is ours, and used no more; without its callback nobody calls the Notify.
+        #[allow(unsafe_code)]
+        unsafe {
+            sys::rd_kafka_queue_cb_event_enable(self.0.as_ptr(), None, ptr::null_mut());
+            sys::rd_kafka_queue_destroy(self.0.as_ptr());
+        }
+    }
+}
+
+impl fmt::Debug for NativeMember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("librdkafka")
+    }
+}
+
+/// Events that were fetched, and errors among them.
+pub(crate) struct Fetched<'a> {
+    messages: Vec<*mut sys::rd_kafka_message_t>,
+    /// Nothing was left to fetch.
+    pub(crate) drained: bool,
+    member: PhantomData<&'a NativeMember>,
+}
+
+impl Fetched<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(crate) fn get(&self, nth: usize) -> Message<'_> {
+        // SAFETY: each was written by librdkafka, and lives until this is dropped.
+        #[allow(unsafe_code)]
+        unsafe {
+            Message(&*self.messages[nth])
+        }
+    }
+}
+
+impl Drop for Fetched<'_> {
+    fn drop(&mut self) {
+        for message in &self.messages {
+            // SAFETY: each is ours, and the client that it came from is still borrowed.
+            #[allow(unsafe_code)]
+            unsafe {
+                sys::rd_kafka_message_destroy(*message);
+            }
+        }
+    }
+}
+
+/// An event of the log, or an error in its place.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a>(&'a sys::rd_kafka_message_t);
+
+impl<'a> Message<'a> {
+    pub(crate) fn error(self) -> Option<RDKafkaErrorCode> {
+        (self.0.err != Code::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self.0.err.into())
+    }
+
+    pub(crate) fn partition(self) -> u32 {
+        self.0.partition as u32
+    }
+
+    pub(crate) fn offset(self) -> i64 {
+        self.0.offset
+    }
+
+    pub(crate) fn key(self) -> Option<&'a [u8]> {
+        // SAFETY: null, or so many bytes that live as long as the message.
+        #[allow(unsafe_code)]
+        unsafe {
+            bytes(self.0.key, self.0.key_len)
+        }
+    }
+
+    pub(crate) fn payload(self) -> Option<&'a [u8]> {
+        // SAFETY: null, or so many bytes that live as long as the message.
+        #[allow(unsafe_code)]
+        unsafe {
+            bytes(self.0.payload, self.0.len)
+        }
+    }
+
+    /// Bytes of key and payload.
+    pub(crate) fn size(self) -> usize {
+        self.0.len + self.0.key_len
+    }
+
+    /// Milliseconds since 1970, where the log has them.
+    pub(crate) fn timestamp(self) -> Option<i64> {
+        // SAFETY: the message is alive; the kind of its time is not asked for.
+        #[allow(unsafe_code)]
+        let millis = unsafe { sys::rd_kafka_message_timestamp(self.0, ptr::null_mut()) };
+        (millis != -1).then_some(millis)
+    }
+
+    /// Calls `each` with the name and value of every header, in order. A null value is read as the
+    /// empty one.
+    pub(crate) fn headers(self, mut each: impl FnMut(&[u8], &[u8])) {
+        let mut headers = ptr::null_mut();
+        // SAFETY: the message is alive and `headers` a place to write to. librdkafka keeps what it
+        // writes there, and frees it with the message.
+        #[allow(unsafe_code)]
+        let found = unsafe { sys::rd_kafka_message_headers(self.0, &mut headers) };
+        if found != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return;
+        }
+        for nth in 0.. {
+            let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+            // SAFETY: the headers belong to the message, which outlives this; the three are places
+            // to write to. Past the last header it answers an error and writes nothing.
+            #[allow(unsafe_code)]
+            let found = unsafe {
+                sys::rd_kafka_header_get_all(headers, nth, &mut name, &mut value, &mut length)
+            };
+            if found != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return;
+            }
+            // SAFETY: on success the name ends in NUL, and the value is null or so many bytes; both
+            // live as long as the message.
+            #[allow(unsafe_code)]
+            let (name, value) = unsafe {
+                let value = bytes(value.cast_mut(), length).unwrap_or_default();
+                (CStr::from_ptr(name).to_bytes(), value)
+            };
+            each(name, value);
+        }
+    }
+}
+
+/// # Safety
+/// `start` is null, or points to `length` bytes that nobody writes to while they are borrowed.
+#[allow(unsafe_code)]
+unsafe fn bytes<'a>(start: *mut c_void, length: usize) -> Option<&'a [u8]> {
+    let start = NonNull::new(start)?.cast::<u8>();
+    // SAFETY: as the caller promises.
+    Some(unsafe { slice::from_raw_parts(start.as_ptr(), length) })
+}
+
+/// The group asks for something; called from within a fetch.
+#[allow(unsafe_code)]
+unsafe extern "C" fn on_rebalance(
+    client: *mut sys::rd_kafka_t,
+    what: Code,
+    list: *mut sys::rd_kafka_topic_partition_list_t,
+    events: *mut c_void,
+) {
+    // SAFETY: the opaque is the client's context, which outlives it; the list is alive meanwhile.
+    let (events, partitions) = unsafe { (&*events.cast::<Events>(), partitions(list)) };
+    let assigned = what == Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    // SAFETY: the client calls us, so it is alive.
+    let lost = unsafe { sys::rd_kafka_assignment_lost(client) == 1 };
+    if events.rebalance(assigned, lost, partitions) {
+        return;
+    }
+    // Nobody listens: nothing is taken up, and what is asked back is given.
+    let given = if assigned {
+        take_up(client, TopicPartitionList::new().ptr())
+    } else {
+        give_up(client, list)
+    };
+    if let Err(error) = given {
+        tracing::debug!(%error, "a rebalance at the close");
+    }
+}
+
+#[allow(unsafe_code)]
+unsafe extern "C" fn on_error(
+    _: *mut sys::rd_kafka_t,
+    code: c_int,
+    reason: *const c_char,
+    events: *mut c_void,
+) {
+    // SAFETY: the opaque is the client's context, which outlives it; the reason ends in NUL.
+    let (events, reason) = unsafe { (&*events.cast::<Events>(), CStr::from_ptr(reason)) };
+    let code = Code::try_from(code).unwrap_or(Code::RD_KAFKA_RESP_ERR_UNKNOWN);
+    events
+        .trouble
+        .note(&KafkaError::Global(code.into()), &reason.to_string_lossy());
+}
+
+#[allow(unsafe_code)]
+unsafe extern "C" fn on_log(
+    _: *const sys::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    line: *const c_char,
+) {
+    // SAFETY: both end in NUL.
+    let (facility, line) = unsafe { (CStr::from_ptr(facility), CStr::from_ptr(line)) };
+    crate::trouble::log_at(level, &facility.to_string_lossy(), &line.to_string_lossy());
+}
+
+#[allow(unsafe_code)]
+unsafe extern "C" fn on_nonempty(_: *mut sys::rd_kafka_t, wake: *mut c_void) {
+    // SAFETY: the opaque is a Notify that lives until the queue has no callback any more.
+    unsafe { (*wake.cast::<Notify>()).notify_one() };
+}
+
+fn is_eager(client: *mut sys::rd_kafka_t) -> bool {
+    // SAFETY: the caller's client is alive; the answer is null or a constant that ends in NUL.
+    #[allow(unsafe_code)]
+    unsafe {
+        let protocol = sys::rd_kafka_rebalance_protocol(client);
+        !protocol.is_null() && CStr::from_ptr(protocol).to_bytes() == b"EAGER"
+    }
+}
+
+fn take_up(
+    client: *mut sys::rd_kafka_t,
+    list: *const sys::rd_kafka_topic_partition_list_t,
+) -> KafkaResult<()> {
+    // SAFETY: the caller's client and list are alive; the list is copied, and the error is ours.
+    #[allow(unsafe_code)]
+    unsafe {
+        if is_eager(client) {
+            told(
+                sys::rd_kafka_assign(client, list),
+                KafkaError::MetadataFetch,
+            )
+        } else {
+            taken(sys::rd_kafka_incremental_assign(client, list))
+        }
+    }
+}
+
+fn give_up(
+    client: *mut sys::rd_kafka_t,
+    list: *const sys::rd_kafka_topic_partition_list_t,
+) -> KafkaResult<()> {
+    // SAFETY: as above; no list is none at all.
+    #[allow(unsafe_code)]
+    unsafe {
+        if is_eager(client) {
+            told(
+                sys::rd_kafka_assign(client, ptr::null()),
+                KafkaError::MetadataFetch,
+            )
+        } else {
+            taken(sys::rd_kafka_incremental_unassign(client, list))
+        }
+    }
+}
+
+/// # Safety
+/// The list is alive, or null.
+#[allow(unsafe_code)]
+unsafe fn partitions(list: *const sys::rd_kafka_topic_partition_list_t) -> Vec<u32> {
+    if list.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: as the caller promises; it has so many elements as it says.
+    unsafe {
+        let count = usize::try_from((*list).cnt).unwrap_or(0);
+        (0..count)
+            .map(|nth| (*(*list).elems.add(nth)).partition as u32)
+            .collect()
+    }
+}
+
+fn told(code: Code, error: fn(RDKafkaErrorCode) -> KafkaError) -> KafkaResult<()> {
+    match code {
+        Code::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(error(code.into())),
+    }
+}
+
+/// Takes over an error of librdkafka; null is none.
+fn taken(error: *mut sys::rd_kafka_error_t) -> KafkaResult<()> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: it is ours, read once and then freed.
+    #[allow(unsafe_code)]
+    let code = unsafe {
+        let code = sys::rd_kafka_error_code(error);
+        sys::rd_kafka_error_destroy(error);
+        code
+    };
+    told(code, KafkaError::MetadataFetch)
+}
+
+fn millis(timeout: Duration) -> c_int {
+    c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX)
+}
+
+/// The error of the first element that has one.
+pub(crate) fn each_ok(list: &TopicPartitionList) -> Result<(), KafkaError> {
+    list.elements()
+        .iter()
+        .try_for_each(|element| element.error())
+}
