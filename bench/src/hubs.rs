@@ -20,7 +20,7 @@ pub const BUILT_IN: [&str; 2] = ["memory", "kafka"];
 const LATER: [&str; 3] = ["kinesis", "eventhubs", "pubsub"];
 
 /// Room is made by what the consumers have committed, so that a run of any length fits.
-const MEMORY_URL: &str = "memory:/?retention=consumed";
+const MEMORY_URL: &str = "memory:/?retention=consumed&capacity_bytes=33554432";
 
 /// How long a hub has for its first answer. librdkafka alone takes some seconds to give up on an address.
 const REACH: Duration = Duration::from_secs(15);
