@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhub::{Hub, HubUrl};
+use anyhub::{Hub, HubUrl, Secret};
 use anyhub_local::Kafka;
 
 use crate::bad_input::BadInput;
