@@ -217,7 +217,7 @@ impl Target {
                 (connect(&kafka.url())?, None, Some(kafka))
             }
             Place::Url(url) => (
-                connect(&url.text.0)?,
+                connect(url.text.expose())?,
                 url.url.topic().ok().map(str::to_owned),
                 None,
             ),
