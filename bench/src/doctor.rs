@@ -7,6 +7,7 @@ use anyhub_local::{Requirement, State};
 
 use crate::exit::Exit;
 use crate::report::host;
+use crate::sentiment::agreement;
 use crate::tweets::Tweets;
 use crate::units::bytes;
 
@@ -125,7 +126,7 @@ fn program(what: &str, name: &str, fix: &str) -> Finding {
 
 fn tweets() -> Finding {
     let (there, told) = match Tweets::fetched() {
-        Ok(Some(tweets)) => (true, tweets.source().to_owned()),
+        Ok(Some(tweets)) => (true, rated(&tweets)),
         Ok(None) => (
             false,
             "generated ones are used; `anyhub-bench tweets fetch` gets the real ones".into(),
@@ -137,5 +138,21 @@ fn tweets() -> Finding {
         told,
         there,
         needed: false,
+    }
+}
+
+/// The source of the tweets, and how well their scores agree with the people who rated them.
+fn rated(tweets: &Tweets) -> String {
+    let texts: Vec<_> = tweets.iter().collect();
+    let agreed = tweets
+        .ratings()
+        .and_then(|ratings| agreement(&texts, ratings));
+    match agreed {
+        Some(agreed) => format!(
+            "{}; VADER's scores correlate {:.4} with the ratings",
+            tweets.source(),
+            agreed.correlation
+        ),
+        None => tweets.source().to_owned(),
     }
 }
