@@ -56,12 +56,6 @@ impl KafkaConfig {
             return Err(config("the URL names no broker")
                 .with_advice("it looks like kafka://host:9092/topic"));
         }
-        if url.authority().contains('@') {
-            return Err(config("the URL has a user before its brokers").with_advice(
-                "set sasl.mechanism, sasl.username and sasl.password, best in the environment \
-                 (ANYHUB_KAFKA_SASL_PASSWORD) or in a file (properties=FILE)",
-            ));
-        }
         let mut properties = BTreeMap::new();
         if let Some((_, file)) = url.options().find(|(name, _)| *name == FILE) {
             read_file(file, &mut properties)?;
@@ -155,7 +149,7 @@ impl KafkaConfig {
 /// Where we differ from librdkafka's defaults.
 fn defaults(role: Role) -> &'static [(&'static str, &'static str)] {
     match role {
-        Role::Both => &[("client.id", "anyhub")],
+        Role::Both => &[("client.id", "anyhub"), RECONNECT],
         Role::Producer => &[
             ("client.id", "anyhub"),
             ("enable.idempotence", "true"),
@@ -163,11 +157,13 @@ fn defaults(role: Role) -> &'static [(&'static str, &'static str)] {
             // What Java does; librdkafka's own default puts keys elsewhere.
             ("partitioner", "murmur2_random"),
             // New partitions are seen within this; 5 min is librdkafka's default.
-            ("topic.metadata.refresh.interval.ms", "10000"),
+            ("topic.metadata.refresh.interval.ms", "5000"),
+            RECONNECT,
         ],
         Role::Consumer => &[
             ("client.id", "anyhub"),
-            ("topic.metadata.refresh.interval.ms", "10000"),
+            ("topic.metadata.refresh.interval.ms", "5000"),
+            RECONNECT,
             // A rebalance takes only what moves, and needs no answer from members that keep all.
             ("partition.assignment.strategy", "cooperative-sticky"),
             // The default of 1 s starves any consumer a little slower than the network.
@@ -175,6 +171,10 @@ fn defaults(role: Role) -> &'static [(&'static str, &'static str)] {
         ],
     }
 }
+
+/// A broker that comes back is seen within this; librdkafka's default of 10 s would keep the
+/// partitions that it leads waiting.
+const RECONNECT: (&str, &str) = ("reconnect.backoff.max.ms", "1000");
 
 const FILE: &str = "properties";
 const ENVIRONMENT: &str = "ANYHUB_KAFKA_";
@@ -320,7 +320,6 @@ mod tests {
     fn says_what_is_wrong() {
         let cases = [
             ("kafka:/t", "names no broker"),
-            ("kafka://u:p@a/t", "has a user"),
             ("kafka://a/t?lingr.ms=1", "did you mean 'linger.ms'?"),
             ("kafka://a/t?propertis=/x", "did you mean 'properties'?"),
             ("kafka://a/t?group.id=g", "use ConsumerOptions::group"),
