@@ -14,6 +14,7 @@
 //! | E4 | a topic that [`Admin`](anyhub_core::Admin) made has `message.timestamp.type=LogAppendTime` |
 
 mod admin;
+mod batch;
 mod config;
 mod consumer;
 mod control;
@@ -24,12 +25,15 @@ mod groups;
 mod headers;
 mod hub;
 mod keeper;
+mod machine;
 mod member;
+mod message;
 mod native;
 mod producer;
 mod property;
 mod pulse;
 mod read;
+mod reports;
 mod shared;
 mod slots;
 mod start;
@@ -42,4 +46,5 @@ pub use events::Events;
 pub use hub::{KafkaHub, Traffic};
 pub use member::NativeConsumer;
 pub use native::NativeMember;
-pub use producer::{NativeClient, NativeProducer, Reports};
+pub use producer::{NativeClient, NativeProducer};
+pub use reports::Reports;

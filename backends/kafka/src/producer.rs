@@ -1,32 +1,23 @@
 use crate::{
+    batch::Topic,
     config::KafkaConfig,
-    error::{HUB, closed, coded, failed},
+    error::{HUB, closed, coded, failed, no_topic},
     flights::{Flights, MOST},
     headers,
     hub::{Traffic, capabilities},
     property::Role,
-    trouble::{self, Trouble},
+    reports::Reports,
 };
 use anyhub_core::{
     Capabilities, Error, ErrorKind, Event, Limits, Pending, Producer, ProducerOptions, Result,
     driver::{Buffer, Turn, check},
 };
 use async_trait::async_trait;
-use rdkafka::{
-    ClientContext, Message, bindings,
-    config::RDKafkaLogLevel,
-    error::KafkaError,
-    message::DeliveryResult,
-    producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer},
-    types::RDKafkaErrorCode,
-};
+use rdkafka::producer::{Producer as _, PurgeConfig, ThreadedProducer};
 use std::{
     any::Any,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 use tokio::{task::spawn_blocking, time::timeout};
@@ -54,6 +45,7 @@ pub struct NativeProducer(Mutex<Option<Arc<Shell>>>);
 /// What a client is made from, once more after an error that is fatal to it.
 struct Settings {
     config: rdkafka::ClientConfig,
+    topic: String,
     deadline: Duration,
     flights: Arc<Flights>,
     traffic: Arc<Traffic>,
@@ -61,18 +53,9 @@ struct Settings {
 
 /// A client that is dropped on a thread of its own, since that blocks.
 struct Shell {
-    client: Option<NativeClient>,
+    /// None once it is dropped.
+    client: Option<(Topic, NativeClient)>,
     deadline: Duration,
-}
-
-/// Where librdkafka reports what became of each event.
-#[derive(Debug)]
-pub struct Reports {
-    flights: Arc<Flights>,
-    traffic: Arc<Traffic>,
-    trouble: Trouble,
-    /// Set when the client can't go on.
-    fatal: AtomicBool,
 }
 
 impl NativeProducer {
@@ -80,7 +63,7 @@ impl NativeProducer {
     /// client there is a new one.
     pub fn with<T>(&self, use_it: impl FnOnce(&NativeClient) -> T) -> Option<T> {
         let shell = self.shell()?;
-        shell.client.as_ref().map(use_it)
+        shell.client.as_ref().map(|(_, client)| use_it(client))
     }
 
     fn shell(&self) -> Option<Arc<Shell>> {
@@ -111,6 +94,7 @@ impl KafkaProducer {
         let flights = Arc::new(Flights::default());
         let settings = Settings {
             config: client_config(config, &options, most_bytes),
+            topic: topic.to_owned(),
             deadline: options.deadline,
             flights: flights.clone(),
             traffic: traffic.clone(),
@@ -139,10 +123,10 @@ impl KafkaProducer {
             .native
             .shell()
             .ok_or_else(|| closed("submit", "producer"))?;
-        let Some(client) = &shell.client else {
+        let Some((_, client)) = &shell.client else {
             return Err(closed("submit", "producer"));
         };
-        if !client.client().context().fatal.load(Ordering::Relaxed) {
+        if !client.client().context().is_fatal() {
             return Ok(shell);
         }
         tracing::warn!(
@@ -219,7 +203,7 @@ impl Producer for KafkaProducer {
         }
         let (turn, room) = self.buffer.admit(&batch, &self.limits).await?;
         let shell = self.shell(&turn).await?;
-        let Some(client) = &shell.client else {
+        let Some((topic, client)) = &shell.client else {
             return Err(closed("submit", "producer"));
         };
         let (completer, pending) = Pending::new(batch.len());
@@ -228,25 +212,14 @@ impl Producer for KafkaProducer {
         }
         let deadline = Instant::now() + self.options.deadline;
         let first = self.flights.depart(completer, room, batch.len(), deadline);
-        let mut bytes = 0;
-        for (nth, event) in batch.iter().enumerate() {
-            let record = BaseRecord {
-                topic: self.topic.as_str(),
-                partition: None,
-                payload: (!event.is_tombstone()).then(|| &event.payload[..]),
-                key: event.key.as_ref().map(|key| key.as_bytes()),
-                timestamp: None,
-                headers: headers::outgoing(event),
-                delivery_opaque: first + nth,
-            };
-            if let Err((error, _)) = client.send(record) {
-                client.client().context().met(&error);
-                self.flights.failed(first + nth, failed("submit", &error));
-            } else {
-                bytes += event.size();
-            }
-        }
+        // What is refused is counted out again when it is told.
+        let bytes = batch.iter().map(Event::size).sum();
         self.traffic.sent(bytes);
+        topic.send(client, &batch, first, |number, code| {
+            client.client().context().met(code);
+            self.traffic.unsent(batch[number - first].size());
+            self.flights.failed(number, coded("submit", code));
+        });
         Ok(pending)
     }
 
@@ -262,7 +235,7 @@ impl Producer for KafkaProducer {
             // While it flushes, librdkafka does not linger.
             let (deadline, shell) = (self.options.deadline, shell.clone());
             let flushing = spawn_blocking(move || {
-                if let Some(client) = &shell.client {
+                if let Some((_, client)) = &shell.client {
                     client.flush(deadline).ok();
                 }
             });
@@ -276,7 +249,7 @@ impl Producer for KafkaProducer {
         let flushed = self.flush().await;
         if let Some(shell) = self.native.replace(None) {
             if flushed.is_err()
-                && let Some(client) = &shell.client
+                && let Some((_, client)) = &shell.client
             {
                 client.purge(PurgeConfig::default().queue().inflight());
             }
@@ -386,98 +359,31 @@ const HEADERS_RESERVE: usize = 512;
 
 impl Settings {
     async fn create(&self) -> Result<Arc<Shell>> {
-        let (config, reports) = (
-            self.config.clone(),
-            Reports {
-                flights: self.flights.clone(),
-                traffic: self.traffic.clone(),
-                trouble: Trouble::default(),
-                fatal: AtomicBool::new(false),
-            },
-        );
-        let creating = spawn_blocking(move || config.create_with_context(reports));
-        let created = creating.await.map_err(|_| closed("producer", "hub"))?;
-        let client = created.map_err(|error| failed("producer", &error))?;
-        Ok(Arc::new(Shell {
-            client: Some(client),
-            deadline: self.deadline,
-        }))
+        let reports = Reports::new(self.flights.clone(), self.traffic.clone());
+        let (config, name, deadline) = (self.config.clone(), self.topic.clone(), self.deadline);
+        let creating = spawn_blocking(move || {
+            let client = config.create_with_context(reports);
+            let client: NativeClient = client.map_err(|error| failed("producer", &error))?;
+            let topic = Topic::of(&client, &name).ok_or_else(|| no_topic("producer", &name))?;
+            Ok(Arc::new(Shell {
+                client: Some((topic, client)),
+                deadline,
+            }))
+        });
+        creating.await.map_err(|_| closed("producer", "hub"))?
     }
 }
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
+        if let Some((topic, client)) = self.client.take() {
             let deadline = self.deadline;
             // What was admitted is still sent; what is not within its deadline is told so.
             crate::control::let_go(move || {
                 client.flush(deadline).ok();
+                drop(topic);
                 drop(client);
             });
-        }
-    }
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        trouble::log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.met(&error);
-        self.trouble.note(&error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        tracing::trace!(target: "librdkafka", "{}", String::from_utf8_lossy(statistics));
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, report: &DeliveryResult<'_>, event: usize) {
-        match report {
-            Ok(message) => self
-                .flights
-                .written(event, message.partition(), message.offset()),
-            Err((error, message)) => {
-                // SAFETY: the message of a report is alive while the report is borrowed, and this
-                // only reads its status.
-                #[allow(unsafe_code)]
-                let status = unsafe { bindings::rd_kafka_message_status(message.ptr()) };
-                let size = message.payload_len() + message.key_len();
-                self.traffic.unsent(size);
-                self.flights.failed(event, self.not_told(error, status));
-            }
-        }
-    }
-}
-
-impl Reports {
-    /// After a fatal error the client takes nothing more.
-    fn met(&self, error: &KafkaError) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            self.fatal.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn not_told(&self, error: &KafkaError, status: bindings::rd_kafka_msg_status_t) -> Error {
-        self.met(error);
-        let code = error
-            .rdkafka_error_code()
-            .unwrap_or(RDKafkaErrorCode::Unknown);
-        let told = match code {
-            RDKafkaErrorCode::MessageTimedOut => match self.trouble.denied("submit") {
-                Some(denied) => denied,
-                None => coded("submit", code),
-            },
-            code => coded("submit", code),
-        };
-        if status == bindings::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED {
-            told
-        } else {
-            told.with_indeterminate()
         }
     }
 }

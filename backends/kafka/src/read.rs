@@ -1,5 +1,6 @@
 use crate::{
-    native::{Fetched, Message, NativeMember},
+    message::{Fetched, Message},
+    native::NativeMember,
     slots::{Mode, Slots},
 };
 use anyhub_core::{

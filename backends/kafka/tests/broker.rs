@@ -4,7 +4,7 @@ use anyhub_core::{
     Change, Consumer, ConsumerOptions, ErrorKind, Event, Hub, Partition, Position, ProducerExt,
     ProducerOptions, TopicConfig,
 };
-use anyhub_kafka::{KafkaConfig, KafkaHub, NativeProducer};
+use anyhub_kafka::{KafkaConfig, KafkaHub, NativeConsumer, NativeProducer};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},
@@ -390,4 +390,66 @@ async fn an_unknown_topic_property_is_invalid() {
         .await
         .expect_err("a refusal");
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_client_that_stalls_is_replaced() {
+    let hub = hub().await;
+    let topic = topic(&hub, 2).await;
+    let options = ConsumerOptions::new().group(format!("{topic}-g"));
+    let mut consumer = hub.consumer(&topic, options).await.expect("a consumer");
+    publish(
+        &hub,
+        &topic,
+        (0..10).map(|nth| Event::new(nth.to_string()).with_key("k")),
+    )
+    .await;
+    assert_eq!(take(&mut *consumer, 10).await.len(), 10);
+    consumer.commit().await.expect("committed");
+    // Behind anyhub's back: the client reads nothing more, and keeps its place in the group.
+    let native = consumer
+        .native()
+        .downcast_ref::<NativeConsumer>()
+        .expect("rdkafka's");
+    native.with(|member| {
+        let mut all = TopicPartitionList::new();
+        all.add_partition_range(&topic, 0, 1);
+        // SAFETY: client and list are alive.
+        #[allow(unsafe_code)]
+        let code = unsafe { bindings::rd_kafka_pause_partitions(member.native_ptr(), all.ptr()) };
+        assert_eq!(
+            code,
+            bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+        );
+    });
+    publish(
+        &hub,
+        &topic,
+        (10..20).map(|nth| Event::new(nth.to_string()).with_key("k")),
+    )
+    .await;
+    let (mut came, mut changes) = (Vec::new(), Vec::new());
+    let acks = consumer.acks();
+    while came.len() < 10 {
+        let receiving = timeout(Duration::from_secs(90), consumer.receive(500));
+        let batch = receiving
+            .await
+            .expect("the watchdog to bite")
+            .expect("a batch");
+        acks.ack(&batch.tokens());
+        changes.extend(batch.changes);
+        came.extend(
+            batch
+                .deliveries
+                .iter()
+                .map(|delivery| delivery.event.payload.to_vec()),
+        );
+    }
+    let due: Vec<Vec<u8>> = (10..20).map(|nth| nth.to_string().into_bytes()).collect();
+    assert_eq!(came, due);
+    assert!(
+        matches!(changes[..], [Change::Revoked(_), Change::Assigned(_)]),
+        "{changes:?}"
+    );
+    consumer.close().await.expect("closed");
 }

@@ -1,0 +1,168 @@
+//! Handing events to librdkafka by the batch: the topic is looked up once, not for every event.
+
+use crate::{headers, reports::Reports};
+use anyhub_core::Event;
+use rdkafka::{
+    bindings::{self as sys, rd_kafka_resp_err_t as Code},
+    producer::{BaseRecord, Producer, ThreadedProducer},
+    types::RDKafkaErrorCode,
+};
+use std::{
+    ffi::{CString, c_int, c_void},
+    ptr::{self, NonNull},
+};
+
+/// A topic of one client, which must outlive it.
+pub(crate) struct Topic {
+    handle: NonNull<sys::rd_kafka_topic_t>,
+    name: String,
+}
+
+// SAFETY: librdkafka's handles may be used from any thread, at the same time (rdkafka.h,
+// "Thread-safe").
+#[allow(unsafe_code)]
+unsafe impl Send for Topic {}
+// SAFETY: as above.
+#[allow(unsafe_code)]
+unsafe impl Sync for Topic {}
+
+/// Events handed over at once, at most: librdkafka holds a lock of the topic meanwhile.
+const MOST: usize = 1_000;
+
+/// `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
+const ANY: i32 = -1;
+
+impl Topic {
+    /// The topic as this client sees it; None if its name can't be one.
+    pub(crate) fn of(client: &ThreadedProducer<Reports>, name: &str) -> Option<Self> {
+        let text = CString::new(name).ok()?;
+        // SAFETY: the client is alive, the name ends in NUL and is copied; without settings of its
+        // own it has the client's. The reference is ours, given back when dropped.
+        #[allow(unsafe_code)]
+        let handle = unsafe {
+            sys::rd_kafka_topic_new(client.client().native_ptr(), text.as_ptr(), ptr::null_mut())
+        };
+        Some(Self {
+            handle: NonNull::new(handle)?,
+            name: name.to_owned(),
+        })
+    }
+
+    /// Hands a batch over in its order; librdkafka copies it, and reports on the events from number
+    /// `first` on. Calls `refused` for those that it did not take, of which no report comes.
+    pub(crate) fn send(
+        &self,
+        client: &ThreadedProducer<Reports>,
+        batch: &[Event],
+        first: usize,
+        mut refused: impl FnMut(usize, RDKafkaErrorCode),
+    ) {
+        let mut next = 0;
+        while let Some(event) = batch.get(next) {
+            if !event.headers.is_empty() {
+                self.send_one(client, event, first + next, &mut refused);
+                next += 1;
+                continue;
+            }
+            let rest = batch[next..].iter().take(MOST);
+            let plain = rest.take_while(|event| event.headers.is_empty()).count();
+            self.send_plain(&batch[next..next + plain], first + next, &mut refused);
+            next += plain;
+        }
+    }
+
+    /// librdkafka takes headers only with single events.
+    fn send_one(
+        &self,
+        client: &ThreadedProducer<Reports>,
+        event: &Event,
+        number: usize,
+        refused: &mut impl FnMut(usize, RDKafkaErrorCode),
+    ) {
+        let record = BaseRecord {
+            topic: self.name.as_str(),
+            partition: None,
+            payload: (!event.is_tombstone()).then(|| &event.payload[..]),
+            key: event.key.as_ref().map(|key| key.as_bytes()),
+            timestamp: None,
+            headers: headers::outgoing(event),
+            delivery_opaque: number,
+        };
+        if let Err((error, _)) = client.send(record) {
+            refused(
+                number,
+                error
+                    .rdkafka_error_code()
+                    .unwrap_or(RDKafkaErrorCode::Unknown),
+            );
+        }
+    }
+
+    fn send_plain(
+        &self,
+        events: &[Event],
+        first: usize,
+        refused: &mut impl FnMut(usize, RDKafkaErrorCode),
+    ) {
+        let mut messages: Vec<sys::rd_kafka_message_t> = events
+            .iter()
+            .enumerate()
+            .map(|(nth, event)| {
+                let (key, key_len) = start(event.key.as_ref().map(|key| key.as_bytes()));
+                let (payload, len) = start((!event.is_tombstone()).then_some(&event.payload[..]));
+                sys::rd_kafka_message_t {
+                    err: Code::RD_KAFKA_RESP_ERR_NO_ERROR,
+                    rkt: ptr::null_mut(),
+                    partition: 0,
+                    payload,
+                    len,
+                    key,
+                    key_len,
+                    offset: 0,
+                    // As rdkafka passes a number that a report is to come with.
+                    _private: ptr::without_provenance_mut(first + nth),
+                }
+            })
+            .collect();
+        let count = c_int::try_from(messages.len()).unwrap_or(c_int::MAX);
+        let flags = sys::RD_KAFKA_MSG_F_COPY as c_int;
+        // SAFETY: the topic is alive. Each message points into an event that is borrowed here, and
+        // is copied before this returns; there are as many as is said.
+        #[allow(unsafe_code)]
+        let taken = unsafe {
+            sys::rd_kafka_produce_batch(
+                self.handle.as_ptr(),
+                ANY,
+                flags,
+                messages.as_mut_ptr(),
+                count,
+            )
+        };
+        if taken == count {
+            return;
+        }
+        for (nth, message) in messages.iter().enumerate() {
+            if message.err != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+                refused(first + nth, message.err.into());
+            }
+        }
+    }
+}
+
+/// Where bytes are, for librdkafka: null is not the same as empty.
+fn start(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
+    match bytes {
+        Some(bytes) => (bytes.as_ptr().cast_mut().cast(), bytes.len()),
+        None => (ptr::null_mut(), 0),
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // SAFETY: it is ours, used no more, and its client is still there.
+        #[allow(unsafe_code)]
+        unsafe {
+            sys::rd_kafka_topic_destroy(self.handle.as_ptr());
+        }
+    }
+}
