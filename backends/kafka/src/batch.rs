@@ -26,8 +26,21 @@ unsafe impl Send for Topic {}
 #[allow(unsafe_code)]
 unsafe impl Sync for Topic {}
 
-/// Events handed over at once, at most: librdkafka holds a lock of the topic meanwhile.
-const MOST: usize = 1_000;
+/// Events handed over at once, at most: as many as are described on the stack, since a table from
+/// the heap would tear holes between librdkafka's copies, which are then far apart.
+const MOST: usize = 128;
+
+const NONE: sys::rd_kafka_message_t = sys::rd_kafka_message_t {
+    err: Code::RD_KAFKA_RESP_ERR_NO_ERROR,
+    rkt: ptr::null_mut(),
+    partition: 0,
+    payload: ptr::null_mut(),
+    len: 0,
+    key: ptr::null_mut(),
+    key_len: 0,
+    offset: 0,
+    _private: ptr::null_mut(),
+};
 
 /// `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
 const ANY: i32 = -1;
@@ -98,32 +111,22 @@ impl Topic {
         }
     }
 
+    /// No more than [`MOST`].
     fn send_plain(
         &self,
         events: &[Event],
         first: usize,
         refused: &mut impl FnMut(usize, RDKafkaErrorCode),
     ) {
-        let mut messages: Vec<sys::rd_kafka_message_t> = events
-            .iter()
-            .enumerate()
-            .map(|(nth, event)| {
-                let (key, key_len) = start(event.key.as_ref().map(|key| key.as_bytes()));
-                let (payload, len) = start((!event.is_tombstone()).then_some(&event.payload[..]));
-                sys::rd_kafka_message_t {
-                    err: Code::RD_KAFKA_RESP_ERR_NO_ERROR,
-                    rkt: ptr::null_mut(),
-                    partition: 0,
-                    payload,
-                    len,
-                    key,
-                    key_len,
-                    offset: 0,
-                    // As rdkafka passes a number that a report is to come with.
-                    _private: ptr::without_provenance_mut(first + nth),
-                }
-            })
-            .collect();
+        let mut table = [NONE; MOST];
+        let messages = &mut table[..events.len()];
+        for (nth, (message, event)) in messages.iter_mut().zip(events).enumerate() {
+            (message.key, message.key_len) = start(event.key.as_ref().map(|key| key.as_bytes()));
+            (message.payload, message.len) =
+                start((!event.is_tombstone()).then_some(&event.payload[..]));
+            // As rdkafka passes a number that a report is to come with.
+            message._private = ptr::without_provenance_mut(first + nth);
+        }
         let count = c_int::try_from(messages.len()).unwrap_or(c_int::MAX);
         let flags = sys::RD_KAFKA_MSG_F_COPY as c_int;
         // SAFETY: the topic is alive. Each message points into an event that is borrowed here, and

@@ -266,6 +266,9 @@ impl Producer for KafkaProducer {
     }
 }
 
+/// How long a new client looks for the leaders of its topic's partitions.
+const CONNECT: Duration = Duration::from_secs(2);
+
 /// A longer linger is cut short by a flush.
 const SHORT_LINGER: Duration = Duration::from_millis(50);
 
@@ -330,16 +333,10 @@ fn client_config(
         let linger = options.linger.as_secs_f64() * 1e3;
         client.set("linger.ms", linger.min(900_000.0).to_string());
     }
-    // Above our own bound, so that librdkafka's queue is never full.
-    let events = options
-        .buffer_events
-        .saturating_add(1_000)
-        .min(i32::MAX as usize);
-    client.set("queue.buffering.max.messages", events.to_string());
-    let kilobytes = (options.buffer_bytes / 512)
-        .saturating_add(10_000)
-        .min(i32::MAX as usize);
-    client.set("queue.buffering.max.kbytes", kilobytes.to_string());
+    // Our own bound is the only one: librdkafka counts an event until all of the reports that it
+    // came with are handed out, which is after we have given its room away.
+    client.set("queue.buffering.max.messages", "0");
+    client.set("queue.buffering.max.kbytes", i32::MAX.to_string());
     client.set("message.max.bytes", most_bytes.to_string());
     client
 }
@@ -365,6 +362,11 @@ impl Settings {
             let client = config.create_with_context(reports);
             let client: NativeClient = client.map_err(|error| failed("producer", &error))?;
             let topic = Topic::of(&client, &name).ok_or_else(|| no_topic("producer", &name))?;
+            // Connects to the partitions' leaders now; the first events would wait half a second
+            // for that. Where it fails, their deadline decides.
+            if let Err(error) = client.client().fetch_metadata(Some(&name), CONNECT) {
+                tracing::debug!(%error, "a new producer found no leaders yet");
+            }
             Ok(Arc::new(Shell {
                 client: Some((topic, client)),
                 deadline,

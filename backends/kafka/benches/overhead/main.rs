@@ -30,6 +30,8 @@ const PARTITIONS: u32 = 4;
 const KEYS: usize = 10_000;
 /// Events of one `submit` or `receive`.
 const BATCH: usize = 100;
+/// Pairs that are run and not measured.
+const WARM_UP: usize = 3;
 /// What people write today is measured in every third round.
 const TODAY: usize = 3;
 
@@ -158,9 +160,11 @@ impl Bench<'_> {
     ) -> Result<()> {
         let mut pairs = Pairs::new(format!("{what} {size}"));
         let mut today = Pairs::new(format!("{what} {size}"));
-        // Once unmeasured: caches, page cache, the broker's compiler.
-        ways.raw(self)?;
-        ways.ours(self)?;
+        // Unmeasured, until the broker's compiler has come to rest.
+        for _ in 0..WARM_UP {
+            ways.raw(self)?;
+            ways.ours(self)?;
+        }
         for round in 0..rounds {
             let (raw, ours) = if round % 2 == 0 {
                 let raw = ways.raw(self)?;
