@@ -17,6 +17,24 @@ use tracing::level_filters::LevelFilter;
 /// better kept than in a URL. A property can also stand in the environment: `sasl.password` as
 /// `ANYHUB_KAFKA_SASL_PASSWORD`. The URL goes before the environment, and that before the file.
 ///
+/// Properties that run code (`plugin.library.paths`, `ssl.engine.*`, `ssl.providers`,
+/// `sasl.kerberos.kinit.cmd`) are taken from the file and the environment, never from a URL.
+///
+/// Where this differs from librdkafka's defaults, unless a property says otherwise:
+///
+/// | property | here | librdkafka | why |
+/// |---|---|---|---|
+/// | `enable.idempotence` | true | false | a retry writes nothing twice |
+/// | `acks` | all | all | said, since order and loss rest on it |
+/// | `partitioner` | `murmur2_random` | `consistent_random` | keys go where Java sends them |
+/// | `linger.ms` | [`ProducerOptions::linger`](anyhub_core::ProducerOptions) | 5 | set here, it goes before the option |
+/// | `topic.metadata.refresh.interval.ms` | 5000 | 300000 | new partitions and leaders are seen soon |
+/// | `reconnect.backoff.max.ms` | 1000 | 10000 | a broker that comes back is used soon |
+/// | `partition.assignment.strategy` | `cooperative-sticky` | `range,roundrobin` | a rebalance moves only what moves |
+/// | `fetch.queue.backoff.ms` | 2 | 1000 | the default starves a consumer a little slower than the network |
+/// | `heartbeat.interval.ms` | 1000 | 3000 | members learn of a rebalance by it |
+/// | `session.timeout.ms` | 45000, at most `max_processing` or 6000 | 45000 | a member counts as gone when its tokens do |
+///
 /// Values are never printed, since any of them may be secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,7 +76,7 @@ impl KafkaConfig {
         }
         let mut properties = BTreeMap::new();
         if let Some((_, file)) = url.options().find(|(name, _)| *name == FILE) {
-            read_file(file, &mut properties)?;
+            read_file(file, url.authority(), &mut properties)?;
         }
         for (variable, value) in environment {
             if let Some(name) = variable.strip_prefix(ENVIRONMENT) {
@@ -68,6 +86,12 @@ impl KafkaConfig {
             }
         }
         for (name, value) in url.options().filter(|(name, _)| *name != FILE) {
+            if property::runs_code(name) {
+                return Err(config(format!(
+                    "the property '{name}' runs code, so a URL can't set it"
+                ))
+                .with_advice("set it in the properties file, or in the environment"));
+            }
             properties.insert(name.to_owned(), Secret::new(value));
         }
         Ok(Self {
@@ -183,7 +207,7 @@ fn variable_name(property: &str) -> String {
     property.replace('.', "_").to_ascii_uppercase()
 }
 
-fn read_file(path: &str, into: &mut BTreeMap<String, Secret>) -> Result<()> {
+fn read_file(path: &str, brokers: &str, into: &mut BTreeMap<String, Secret>) -> Result<()> {
     let text = fs::read_to_string(path).map_err(|error| {
         config(format!(
             "the properties file '{path}' can't be read: {error}"
@@ -202,9 +226,16 @@ fn read_file(path: &str, into: &mut BTreeMap<String, Secret>) -> Result<()> {
             )));
         };
         let (name, value) = (name.trim(), value.trim());
-        if name != "bootstrap.servers" {
-            into.insert(name.to_owned(), Secret::new(value));
+        if name == "bootstrap.servers" {
+            if value != brokers {
+                return Err(config(format!(
+                    "'{path}' names the brokers '{value}', and the URL '{brokers}'"
+                ))
+                .with_advice("leave bootstrap.servers out of the file, or make both the same"));
+            }
+            continue;
         }
+        into.insert(name.to_owned(), Secret::new(value));
     }
     Ok(())
 }
@@ -293,6 +324,24 @@ mod tests {
         assert_eq!(value("sasl.password"), "two");
         assert_eq!(value("ssl.ca.location"), "/a");
         assert_eq!(value("linger.ms"), "3");
+    }
+
+    #[test]
+    fn brokers_in_the_file_are_those_of_the_url() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "bootstrap.servers=a:1").unwrap();
+        let url = |brokers| format!("kafka://{brokers}/t?properties={}", file.path().display());
+        assert!(gather(&url("a:1"), &[]).unwrap().properties.is_empty());
+        let error = gather(&url("b:1"), &[]).unwrap_err().to_string();
+        assert!(error.contains("and the URL 'b:1'"), "{error}");
+    }
+
+    #[test]
+    fn only_a_url_can_run_no_code() {
+        let error = gather("kafka://a/t?plugin.library.paths=/tmp/x", &[]).unwrap_err();
+        assert!(error.to_string().contains("a URL can't set it"), "{error}");
+        let environment = [("ANYHUB_KAFKA_SASL_KERBEROS_KINIT_CMD", "true")];
+        assert!(gather("kafka://a/t", &environment).is_ok());
     }
 
     #[test]

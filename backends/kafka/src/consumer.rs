@@ -1,6 +1,6 @@
 use crate::{
     config::KafkaConfig,
-    control::{Control, PATIENCE},
+    control::{Control, Places},
     error::{HUB, closed},
     hub::Traffic,
     keeper::{beat, keep},
@@ -38,7 +38,6 @@ pub(crate) struct KafkaConsumer {
     acks: Acks,
     /// What came while it was opened.
     early: Option<Batch>,
-    closed: bool,
     /// The hub was closed.
     ended: Arc<AtomicBool>,
     keeper: AbortHandle,
@@ -52,6 +51,11 @@ const COMMIT: Duration = Duration::from_secs(30);
 const JOIN: Duration = Duration::from_secs(30);
 
 impl KafkaConsumer {
+    /// What the hub needs to close it.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     pub(crate) async fn open(
         config: KafkaConfig,
         control: Control,
@@ -74,7 +78,6 @@ impl KafkaConsumer {
             acks: Acks::new(shared.lanes.clone()),
             machine: Machine::new(shared.clone()),
             early: None,
-            closed: false,
             ended,
             keeper: tokio::spawn(keep(Arc::downgrade(&shared), count)).abort_handle(),
             heart: tokio::spawn(beat(Arc::downgrade(&shared))).abort_handle(),
@@ -139,12 +142,24 @@ impl KafkaConsumer {
         Ok(())
     }
 
+    /// Drops what came of these partitions before they were moved.
+    fn forget(&mut self, moved: &Places) {
+        let Some(mut early) = self.early.take() else {
+            return;
+        };
+        early.deliveries.retain(|delivery| {
+            let of = delivery.partition.as_number();
+            !moved.iter().any(|(partition, _)| of == Some(*partition))
+        });
+        self.early = Some(early).filter(|early| !early.is_empty());
+    }
+
     fn check_open(&self, operation: &'static str) -> Result<()> {
-        if self.closed {
-            return Err(closed(operation, "consumer"));
-        }
         if self.ended.load(Ordering::Acquire) {
             return Err(closed(operation, "hub"));
+        }
+        if self.shared.is_closing() {
+            return Err(closed(operation, "consumer"));
         }
         Ok(())
     }
@@ -192,9 +207,6 @@ impl Consumer for KafkaConsumer {
 
     async fn seek(&mut self, to: Point) -> Result<()> {
         self.check_open("seek")?;
-        self.machine.failure = None;
-        // What came before stays behind.
-        self.early = None;
         self.machine.settle().await?;
         let shared = self.shared.clone();
         let count = shared.control.partitions("seek", &shared.topic).await?;
@@ -220,6 +232,10 @@ impl Consumer for KafkaConsumer {
             .with_advice("Consumer::assignment() says which are"));
         }
         let turn = shared.commits.lock().await;
+        // First, so that a seek that fails leaves all as it was.
+        if shared.options.group.is_some() && !places.is_empty() {
+            shared.commit_offsets(&places).await?;
+        }
         for &(partition, next) in &places {
             if let Some(slot) = shared.slots().get(partition) {
                 slot.lane = shared.lanes.assign(&Partition::number(partition));
@@ -228,10 +244,9 @@ impl Consumer for KafkaConsumer {
                 slot.mode = Mode::Moving;
             }
         }
-        if shared.options.group.is_some() && !places.is_empty() {
-            shared.commit_offsets(&places).await?;
-        }
         drop(turn);
+        self.forget(&places);
+        self.machine.failure = None;
         self.machine.settle().await
     }
 
@@ -240,36 +255,10 @@ impl Consumer for KafkaConsumer {
     }
 
     async fn close(&mut self) -> Result<()> {
-        if self.closed {
-            return Ok(());
-        }
-        self.closed = true;
         self.keeper.abort();
         self.heart.abort();
-        let shared = self.shared.clone();
-        shared.expire();
-        let committed = timeout(PATIENCE, shared.commit())
-            .await
-            .unwrap_or_else(|_| {
-                let message = format!("the last commit was not answered within {PATIENCE:?}");
-                Err(Error::new(ErrorKind::Timeout, HUB, "close", message)
-                    .with_advice("what was acknowledged since the one before comes again"))
-            });
         self.machine.stop();
-        let lanes: Vec<_> = shared.slots().iter().map(|(_, slot)| slot.lane).collect();
-        lanes.into_iter().for_each(|lane| shared.lanes.revoke(lane));
-        let (shell, deadline) = (shared.native.shell(), Instant::now() + PATIENCE);
-        let leaving = spawn_blocking(move || shell.leave(deadline));
-        if timeout(PATIENCE, leaving).await.is_err() {
-            tracing::warn!(
-                hub = HUB,
-                "the group was not left in time; it notices by itself"
-            );
-        }
-        if shared.lanes.take_fenced() {
-            return Err(fenced());
-        }
-        committed
+        self.shared.close().await
     }
 
     fn native(&self) -> &(dyn Any + Send + Sync) {
@@ -282,10 +271,7 @@ impl Drop for KafkaConsumer {
         self.keeper.abort();
         self.heart.abort();
         self.machine.stop();
-        // Tokens that are still held are good for nothing now.
-        for (_, slot) in self.shared.slots().iter() {
-            self.shared.lanes.revoke(slot.lane);
-        }
+        self.shared.revoke();
     }
 }
 

@@ -5,12 +5,14 @@ use crate::{
     control::Control,
     error::{HUB, closed},
     producer::KafkaProducer,
+    shared::Shared,
 };
 use anyhub_core::{
     Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl,
     Producer, ProducerOptions, Result, Usage,
 };
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use std::{
     any::Any,
     sync::{
@@ -27,6 +29,7 @@ pub struct KafkaHub {
     admin: KafkaAdmin,
     traffic: Arc<Traffic>,
     producers: Mutex<Vec<Weak<KafkaProducer>>>,
+    consumers: Mutex<Vec<Weak<Shared>>>,
     closed: Arc<AtomicBool>,
 }
 
@@ -47,6 +50,7 @@ impl KafkaHub {
             control,
             traffic: Arc::default(),
             producers: Mutex::default(),
+            consumers: Mutex::default(),
             closed: Arc::default(),
         })
     }
@@ -76,12 +80,7 @@ impl Hub for KafkaHub {
         let traffic = self.traffic.clone();
         let producer =
             KafkaProducer::open(&self.config, topic, options, most_bytes, traffic).await?;
-        let mut producers = self
-            .producers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        producers.retain(|producer| producer.strong_count() > 0);
-        producers.push(Arc::downgrade(&producer));
+        remember(&self.producers, &producer);
         Ok(producer)
     }
 
@@ -90,6 +89,7 @@ impl Hub for KafkaHub {
         let (config, control) = (self.config.clone(), self.control.clone());
         let (traffic, ended) = (self.traffic.clone(), self.closed.clone());
         let consumer = KafkaConsumer::open(config, control, topic, options, traffic, ended).await?;
+        remember(&self.consumers, consumer.shared());
         Ok(Box::new(consumer))
     }
 
@@ -110,25 +110,31 @@ impl Hub for KafkaHub {
     }
 
     async fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let producers = {
-            let mut all = self
-                .producers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *all)
-        };
+        self.closed.store(true, Ordering::Release);
         let mut result = Ok(());
-        for producer in producers.iter().filter_map(Weak::upgrade) {
-            let closed = producer.close().await;
+        for producer in those_left(&self.producers) {
+            result = result.and(producer.close().await);
+        }
+        // At once: each awaits its group.
+        let consumers = those_left(&self.consumers);
+        for closed in join_all(consumers.iter().map(Shared::close)).await {
             result = result.and(closed);
         }
         self.control.close();
         self.admin.close();
         result
     }
+}
+
+fn remember<T>(all: &Mutex<Vec<Weak<T>>>, one: &Arc<T>) {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|one| one.strong_count() > 0);
+    all.push(Arc::downgrade(one));
+}
+
+fn those_left<T>(all: &Mutex<Vec<Weak<T>>>) -> Vec<Arc<T>> {
+    let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter().filter_map(Weak::upgrade).collect()
 }
 
 /// What Kafka can do with these settings.

@@ -65,6 +65,19 @@ pub(crate) fn refusal(name: &str, value: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether its value names code that librdkafka loads or runs, which no URL may decide: URLs come
+/// from places where code does not.
+pub(crate) fn runs_code(name: &str) -> bool {
+    matches!(
+        name,
+        "plugin.library.paths"
+            | "ssl.engine.location"
+            | "ssl.engine.id"
+            | "ssl.providers"
+            | "sasl.kerberos.kinit.cmd"
+    )
+}
+
 /// From CONFIGURATION.md of librdkafka 2.12.1, without those that take functions of C. Sorted.
 const PROPERTIES: &[(&str, Role)] = &[
     ("acks", Producer),
@@ -255,5 +268,6 @@ mod tests {
     fn every_refused_property_exists() {
         let refused = names().filter(|name| refusal(name, "0").is_some()).count();
         assert_eq!(refused, 31);
+        assert_eq!(names().filter(|name| runs_code(name)).count(), 5);
     }
 }

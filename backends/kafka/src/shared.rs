@@ -22,7 +22,11 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 
 /// What a consumer shares with its acks, its keeper and the work that runs beside `receive`.
 pub(crate) struct Shared {
@@ -37,6 +41,10 @@ pub(crate) struct Shared {
     slots: Mutex<Slots>,
     /// One commit at a time, so that a retried one can't undo a later one.
     pub(crate) commits: tokio::sync::Mutex<()>,
+    /// Set by the first who closes; nothing is received any more.
+    closing: AtomicBool,
+    /// Held by who closes; Some once that is done, with what nobody was told yet.
+    closed: tokio::sync::Mutex<Option<Result<()>>>,
     /// When the application was last seen in `receive`.
     alive: Mutex<Instant>,
     /// Set when it was not for too long: all lanes were lost.
@@ -68,6 +76,8 @@ impl Shared {
             traffic,
             slots: Mutex::default(),
             commits: tokio::sync::Mutex::default(),
+            closing: AtomicBool::new(false),
+            closed: tokio::sync::Mutex::default(),
             alive: Mutex::new(Instant::now()),
             expired: AtomicBool::new(false),
             pulse: Pulse::new(session),
@@ -158,6 +168,52 @@ impl Shared {
             this.commit_lanes(this.lanes.uncommitted()).await
         });
         committing.await.map_err(|_| closed("commit", "hub"))?
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Commits, lets go of the lanes and leaves the group; does nothing once that is done.
+    ///
+    /// Cancel-safe: dropped, it is finished by the next call.
+    pub(crate) async fn close(self: &Arc<Self>) -> Result<()> {
+        self.closing.store(true, Ordering::Release);
+        self.wake.notify_one();
+        let mut closed = self.closed.lock().await;
+        if let Some(untold) = closed.as_mut() {
+            return std::mem::replace(untold, Ok(()));
+        }
+        self.expire();
+        let committed = timeout(PATIENCE, self.commit()).await.unwrap_or_else(|_| {
+            let message = format!("the last commit was not answered within {PATIENCE:?}");
+            Err(Error::new(ErrorKind::Timeout, HUB, "close", message)
+                .with_advice("what was acknowledged since the one before comes again"))
+        });
+        self.revoke();
+        let result = match self.lanes.take_fenced() {
+            true => Err(fenced()),
+            false => committed,
+        };
+        // The leaving goes on by itself from here.
+        *closed = Some(result.clone());
+        let (shell, deadline) = (self.native.shell(), Instant::now() + PATIENCE);
+        let leaving = spawn_blocking(move || shell.leave(deadline));
+        if timeout(PATIENCE, leaving).await.is_err() {
+            tracing::warn!(
+                hub = HUB,
+                "the group was not left in time; it notices by itself"
+            );
+        }
+        *closed = Some(Ok(()));
+        result
+    }
+
+    /// Makes the tokens that are still held stale.
+    pub(crate) fn revoke(&self) {
+        for (_, slot) in self.slots().iter() {
+            self.lanes.revoke(slot.lane);
+        }
     }
 
     /// After a pause of the process nothing is delivered before the group has said that it still

@@ -453,3 +453,25 @@ async fn a_client_that_stalls_is_replaced() {
     );
     consumer.close().await.expect("closed");
 }
+
+/// librdkafka counts an event until all of the reports that it came with are handed out, which is
+/// up to 10,000 events later than its room is given back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_full_buffer_never_meets_a_full_queue() {
+    const BATCHES: usize = 5_000;
+    let hub = hub().await;
+    let topic = topic(&hub, 1).await;
+    let options = ProducerOptions::new().buffer_events(20_000);
+    let producer = hub.producer(&topic, options).await.expect("a producer");
+    let mut pendings = Vec::with_capacity(BATCHES);
+    for _ in 0..BATCHES {
+        let batch = (0..100).map(|nth| Event::new("x").with_key(format!("k{nth}")));
+        pendings.push(producer.submit(batch.collect()).await.expect("admitted"));
+    }
+    for pending in pendings {
+        for outcome in pending.await {
+            outcome.expect("written, since it was admitted");
+        }
+    }
+    hub.close().await.expect("closed");
+}

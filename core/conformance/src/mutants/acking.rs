@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::task::yield_now;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -30,6 +31,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "C3_ack_is_durable_after_close",
         "where the group resumes",
         || Fault::none().read(|_| Box::new(Delayed::new(false))),
+    )
+    .breaks(&[20]),
+    Mutant::new(
+        "a_dropped_close_is_taken_for_done",
+        "C3_a_close_that_was_dropped_can_be_finished",
+        "valid tokens after a close that was finished",
+        || Fault::none().read(|_| Box::new(ClosesOnce(false))),
     )
     .breaks(&[20]),
     Mutant::new(
@@ -152,6 +160,23 @@ impl ReadFault for Delayed {
     async fn close(&mut self, inner: &mut Box<dyn Consumer>) -> Result<()> {
         if self.at_close {
             self.hand_on(&**inner);
+        }
+        inner.close().await
+    }
+}
+
+/// Notes that it is closed before it is.
+#[derive(Debug)]
+struct ClosesOnce(bool);
+
+#[async_trait]
+impl ReadFault for ClosesOnce {
+    async fn close(&mut self, inner: &mut Box<dyn Consumer>) -> Result<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Ok(());
+        }
+        for _ in 0..8 {
+            yield_now().await;
         }
         inner.close().await
     }

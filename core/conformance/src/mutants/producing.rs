@@ -65,6 +65,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     )
     .breaks(&[21]),
     Mutant::new(
+        "a_full_queue_refuses",
+        "P1_a_full_buffer_refuses_nothing",
+        "refused by a full buffer",
+        || Fault::none().write(|_| Box::new(Refuses::default())),
+    )
+    .breaks(&[21]),
+    Mutant::new(
         "one_outcome_is_missing",
         "P2_every_event_has_its_outcome",
         "outcomes promised for a batch",
@@ -346,6 +353,30 @@ impl WriteFault for Leak {
         let (completer, pending) = Pending::new(batch.len());
         inner.submit(batch).await?;
         lock(&self.0).push(completer);
+        Ok(pending)
+    }
+}
+
+/// Refuses every hundredth batch, as a client does whose queue is shorter than the buffer.
+#[derive(Debug, Default)]
+struct Refuses(AtomicU64);
+
+#[async_trait]
+impl WriteFault for Refuses {
+    async fn submit(&self, inner: &Arc<dyn Producer>, batch: Vec<Event>) -> Result<Pending> {
+        if self.0.fetch_add(1, Ordering::Relaxed) % 100 < 99 {
+            return inner.submit(batch).await;
+        }
+        let (completer, pending) = Pending::new(batch.len());
+        for nth in 0..batch.len() {
+            let full = Error::new(
+                ErrorKind::Throttled,
+                "memory",
+                "submit",
+                "the queue is full",
+            );
+            completer.set(nth, Err(full));
+        }
         Ok(pending)
     }
 }

@@ -75,6 +75,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         || Fault::none().read(|_| Box::new(SeeksAll)),
     ),
     Mutant::new(
+        "a_seek_drops_what_was_fetched",
+        "C8_a_seek_before_the_first_receive_skips_nothing",
+        "all events from there on",
+        || Fault::none().read(|_| Box::new(DropsFetched)),
+    ),
+    Mutant::new(
         "a_seek_can_not_go_back",
         "C9_a_seek_may_go_back",
         "the checkpoint after a seek back",
@@ -153,6 +159,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
     )
     .breaks(&[22]),
 ];
+
+/// A seek forgets what was fetched of every partition.
+#[derive(Debug)]
+struct DropsFetched;
+
+#[async_trait]
+impl ReadFault for DropsFetched {
+    async fn seek(&mut self, inner: &mut Box<dyn Consumer>, to: Point) -> Result<()> {
+        inner.receive(1_000).await?;
+        inner.seek(to).await
+    }
+}
 
 fn is_overtaken(change: &Change) -> bool {
     matches!(change, Change::Overtaken { .. })

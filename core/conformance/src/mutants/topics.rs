@@ -95,7 +95,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant::new(
         "closing_the_hub_does_nothing",
         "Checks_22_a_closed_hub_answers_closed",
-        "was not refused",
+        "valid tokens after the hub closed",
         || Fault::none().without_close(),
     )
     .breaks(&[20, 22]),

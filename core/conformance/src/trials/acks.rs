@@ -3,6 +3,7 @@
 use super::{Trial, trial};
 use crate::{
     Context, Outcome,
+    cancel::cancelled_after,
     failure::{ensure, ensure_eq},
     reading::{Party, name, named, names, publish, take},
 };
@@ -17,6 +18,11 @@ use tokio::time::sleep;
 pub(super) const TRIALS: &[Trial] = &[
     trial!("C3_ack_is_durable_after_commit", after_commit, [12]),
     trial!("C3_ack_is_durable_after_close", after_close, [20]),
+    trial!(
+        "C3_a_close_that_was_dropped_can_be_finished",
+        after_dropped_close,
+        [20]
+    ),
     trial!("C3_ack_is_durable_within_the_interval", within_interval),
     trial!("C3_ack_is_durable_on_revoke", on_revoke, [12]),
     trial!("C3_ack_counts_valid_tokens", counts, [22]),
@@ -81,6 +87,28 @@ async fn after_close(ctx: Context) -> Outcome {
     first.acks().ack(&tokens(&came[..ACKED]));
     ctx.within("close", first.close()).await??;
     resumes_at(&ctx, &topic, &group, ACKED).await
+}
+
+async fn after_dropped_close(ctx: Context) -> Outcome {
+    let topic = numbered(&ctx, EVENTS).await?;
+    for polls in 1..4 {
+        let group = ctx.name();
+        let mut first = ctx.consumer(&topic, never_by_itself(&ctx, &group)).await?;
+        let came = take(&ctx, &mut *first, EVENTS, "all events").await?;
+        first.acks().ack(&tokens(&came[..ACKED]));
+        if let Some(closed) = cancelled_after(polls, first.close()).await {
+            closed?;
+        }
+        ctx.within("close again", first.close()).await??;
+        ensure_eq!(
+            first.acks().ack(&tokens(&came)),
+            0,
+            "valid tokens after a close that was finished"
+        );
+        // The first is still there, and no member any more.
+        resumes_at(&ctx, &topic, &group, ACKED).await?;
+    }
+    Ok(())
 }
 
 async fn within_interval(ctx: Context) -> Outcome {

@@ -30,6 +30,7 @@ pub(super) const TRIALS: &[Trial] = &[
         [19]
     ),
     trial!("P1_what_is_in_flight_is_bounded", bounded, [21]),
+    trial!("P1_a_full_buffer_refuses_nothing", full_buffer, [21]),
 ];
 
 async fn whole(ctx: Context) -> Outcome {
@@ -200,6 +201,26 @@ async fn bounded(ctx: Context) -> Outcome {
             "{} events in flight, with room for 20",
             open.len()
         );
+    }
+    Ok(())
+}
+
+/// Nothing holds it back but `submit`, so that the buffer is full all the time.
+async fn full_buffer(ctx: Context) -> Outcome {
+    const BATCHES: usize = 300;
+    let topic = ctx.topic(1).await?;
+    let options = ProducerOptions::new().buffer_events(1_000);
+    let producer = ctx.producer_with(&topic, options).await?;
+    let mut pendings = Vec::with_capacity(BATCHES);
+    for nth in 0..BATCHES {
+        let batch = (0..100).map(|event| named("k", format!("{nth}/{event}")));
+        let submit = producer.submit(batch.collect());
+        pendings.push(ctx.within("a batch to be admitted", submit).await??);
+    }
+    for (nth, pending) in pendings.into_iter().enumerate() {
+        let outcomes = ctx.within("the outcomes of a batch", pending).await?;
+        let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+        ensure_eq!(refused, 0, "events of batch {nth} refused by a full buffer");
     }
     Ok(())
 }

@@ -137,8 +137,10 @@ async fn closed_hub(ctx: Context) -> Outcome {
     let opened = hub.consumer(&topic, ctx.member(&ctx.name()));
     let mut consumer = ctx.within("a consumer", opened).await??;
     publish(&ctx, &*producer, vec![named("k", "0")]).await?;
-    take(&ctx, &mut *consumer, 1, "the event").await?;
+    let came = take(&ctx, &mut *consumer, 1, "the event").await?;
     ctx.within("the hub to close", hub.close()).await??;
+    let valid = consumer.acks().ack(&[came[0].token]);
+    ensure_eq!(valid, 0, "valid tokens after the hub closed");
     let (kind, name) = (ErrorKind::Closed, hub.name());
     let answer = ctx
         .within("submit", producer.submit(vec![named("k", "1")]))

@@ -6,7 +6,7 @@ use super::{
     trial,
 };
 use crate::{
-    Context, Outcome,
+    Context, Failure, Outcome,
     failure::{ensure, ensure_eq},
     reading::{Party, name, named, names, publish, take},
 };
@@ -23,6 +23,12 @@ pub(super) const TRIALS: &[Trial] = &[
     ),
     trial!("C8_partitions_not_named_stay", others_stay, [], |can| can
         .positions),
+    trial!(
+        "C8_a_seek_before_the_first_receive_skips_nothing",
+        before_the_first,
+        [],
+        |can| can.positions
+    ),
     trial!(
         "C8_an_exclusive_seek_moves_its_own_partitions",
         exclusive,
@@ -150,6 +156,45 @@ async fn nothing_fetched(ctx: Context) -> Outcome {
             "the first event after a seek to the start"
         );
     }
+    Ok(consumer.close().await?)
+}
+
+/// What was fetched while opening is still to come, but for the partition that was moved.
+async fn before_the_first(ctx: Context) -> Outcome {
+    let topic = ctx.topic(2).await?;
+    let producer = ctx.producer(&topic).await?;
+    let events: Vec<_> = (0..60)
+        .map(|nth| named(&format!("k{nth}"), nth.to_string()))
+        .collect();
+    let receipts = publish(&ctx, &*producer, events).await?;
+    let places: Vec<_> = receipts
+        .into_iter()
+        .map(|receipt| (receipt.partition, receipt.position))
+        .collect();
+    let moved = places[0].0.clone();
+    let mut of_moved = (0..60).filter(|nth| places[*nth].0 == moved);
+    let (Some(_), Some(second)) = (of_moved.next(), of_moved.next()) else {
+        return Err(Failure::new("60 keys leave a partition of two empty"));
+    };
+    let mut due: Vec<_> = (0..60)
+        .filter(|nth| *nth >= second || places[*nth].0 != moved)
+        .map(|nth| nth.to_string())
+        .collect();
+    let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
+    let (Some(partition), Some(position)) = places[second].clone() else {
+        return Err(Failure::new("a receipt tells no place"));
+    };
+    let to = Point::Positions(vec![(partition, position)]);
+    ctx.within("seek", consumer.seek(to)).await??;
+    let came = take(&ctx, &mut *consumer, due.len(), "all events from there on").await?;
+    let mut came = names(&came);
+    came.sort();
+    due.sort();
+    ensure_eq!(
+        came,
+        due,
+        "what comes after a seek before the first receive"
+    );
     Ok(consumer.close().await?)
 }
 
