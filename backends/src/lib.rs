@@ -32,7 +32,7 @@ pub use anyhub_core::{
     ConsumerExt, ConsumerOptions, Delivery, Error, ErrorKind, Event, GroupInfo, Header,
     HeaderSupport, Hub, HubUrl, Key, Limits, OwnedPartition, ParsePositionError, Partition,
     PartitionInfo, PartitionLag, Pending, Point, Position, Producer, ProducerExt, ProducerOptions,
-    Receipt, Resized, Result, Retention, Secret, TopicConfig, TopicInfo, Usage, memory,
+    Receipt, Resized, Result, Retention, Secret, TopicConfig, TopicInfo, Usage, driver, memory,
 };
 pub use connect::{connect, schemes, topic};
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhub::kafka::{KafkaConfig, KafkaHub};
 use anyhub::{Hub, HubUrl, Secret};
 use anyhub_local::Kafka;
 
@@ -214,7 +215,10 @@ impl Target {
             Place::Memory => (connect(MEMORY_URL)?, None, None),
             Place::LocalKafka => {
                 let kafka = start_kafka(self.name.clone(), progress.clone()).await?;
-                (connect(&kafka.url())?, None, Some(kafka))
+                // Without the environment, which is about other brokers.
+                let config = KafkaConfig::new(kafka.bootstrap());
+                let hub = KafkaHub::new(config).map_err(|error| error.to_string())?;
+                (Arc::new(hub) as Arc<dyn Hub>, None, Some(kafka))
             }
             Place::Url(url) => (
                 connect(url.text.expose())?,
@@ -296,6 +300,10 @@ fn client(provider: &str) -> Option<String> {
     let version = env!("CARGO_PKG_VERSION");
     match provider {
         "memory" => Some(format!("anyhub-core {version}")),
+        "kafka" => Some(format!(
+            "anyhub-kafka {version}, librdkafka {}",
+            anyhub::kafka::librdkafka_version()
+        )),
         _ => Some(format!("anyhub-{provider} {version}")),
     }
 }

@@ -48,3 +48,8 @@ pub use member::NativeConsumer;
 pub use native::NativeMember;
 pub use producer::{NativeClient, NativeProducer};
 pub use reports::Reports;
+
+/// The version of the librdkafka that this was built with, as `2.12.1`.
+pub fn librdkafka_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}

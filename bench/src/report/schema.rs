@@ -380,6 +380,16 @@ pub struct Delivery {
     pub gaps: u64,
     /// Events that arrived before an earlier one of their key.
     pub order_violations: u64,
+    /// Times that a replay left out an event which had been delivered before.
+    #[serde(default)]
+    pub replay_violations: u64,
+    /// Acknowledged events that came from another position than their receipt says, and positions
+    /// that two events share.
+    #[serde(default)]
+    pub position_violations: u64,
+    /// Times that a partition had two owners at once.
+    #[serde(default)]
+    pub two_owners: u64,
     /// Distinct keys seen.
     pub keys: u64,
     /// Against the guarantee asked for.

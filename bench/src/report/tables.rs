@@ -209,7 +209,8 @@ fn latency(report: &Report) -> Option<Table> {
         title: "Latency",
         note: format!(
             "At {} events/s on an ideal schedule, from the intended send time; publish ends at the acknowledgement, \
-             e2e (end to end) with the event in the consumer's hand. Late is what the harness itself added.",
+             e2e (end to end) with the event in the consumer's hand. Both hold the producer's \
+             linger, 5 ms by default on Kafka. Late is what the harness itself added.",
             short(rate)
         ),
         columns,

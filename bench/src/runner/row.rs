@@ -329,6 +329,9 @@ impl Row {
             corrupt: all.corrupt,
             gaps: all.gaps,
             order_violations: all.order_violations,
+            replay_violations: all.replay_violations,
+            position_violations: all.position_violations,
+            two_owners: self.overlaps,
             keys: all.keys,
             verdict: if why.is_empty() {
                 Verdict::Pass
