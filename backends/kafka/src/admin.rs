@@ -16,7 +16,6 @@ use rdkafka::{
         ResourceSpecifier, TopicReplication,
     },
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer},
     types::RDKafkaErrorCode as Code,
 };
 use std::{
@@ -381,7 +380,7 @@ impl Admin for KafkaAdmin {
         self.control.partitions(OPERATION, topic).await?;
         let name = topic.to_owned();
         self.control
-            .ask(OPERATION, move |asker| groups_of(asker, &name))
+            .ask(OPERATION, move |asker| groups::of(asker, &name))
             .await
     }
 
@@ -429,36 +428,6 @@ impl Admin for KafkaAdmin {
         });
         asking.await
     }
-}
-
-/// The groups that have members or checkpoints on a topic.
-fn groups_of(asker: &Asker<'_, BaseConsumer<Quiet>>, topic: &str) -> Result<Vec<GroupInfo>> {
-    let list = asker.until_answered(|timeout| asker.client.fetch_group_list(None, timeout))?;
-    let all: Vec<_> = list
-        .groups()
-        .iter()
-        .filter(|group| group.protocol_type() != "connect")
-        .collect();
-    let names: Vec<&str> = all.iter().map(|group| group.name()).collect();
-    let committed = asker.committed_by(&names)?;
-    let mut found: Vec<GroupInfo> = Vec::new();
-    for (group, committed) in all.into_iter().zip(committed) {
-        let reads = |metadata: Option<&[u8]>| {
-            metadata
-                .and_then(groups::subscribed)
-                .is_some_and(|topics| topics.contains(&topic))
-        };
-        let members = group
-            .members()
-            .iter()
-            .filter(|member| reads(member.metadata()))
-            .count();
-        if members > 0 || !groups::on_topic(&committed, topic).is_empty() {
-            found.push(GroupInfo::new(group.name(), members));
-        }
-    }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
 }
 
 fn no_group(operation: &'static str, group: &str) -> Error {

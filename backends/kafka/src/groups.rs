@@ -1,10 +1,12 @@
-//! What groups have committed, asked of the brokers for many groups with one client; rdkafka has no
-//! call for it.
+//! Which groups read a topic, and what they have committed, asked of the brokers for many groups
+//! with one client; rdkafka has no call for it.
 
-use crate::control::Places;
+use crate::control::{Asker, Places, Quiet};
+use anyhub_core::{GroupInfo, Result};
 use rdkafka::{
     bindings::{self as sys, rd_kafka_resp_err_t as Code},
     client::NativeClient,
+    consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, KafkaResult},
     types::RDKafkaErrorCode,
 };
@@ -13,6 +15,36 @@ use std::{
     ptr::{self, NonNull},
     time::{Duration, Instant},
 };
+
+/// The groups that have members or checkpoints on a topic.
+pub(crate) fn of(asker: &Asker<'_, BaseConsumer<Quiet>>, topic: &str) -> Result<Vec<GroupInfo>> {
+    let list = asker.until_answered(|timeout| asker.client.fetch_group_list(None, timeout))?;
+    let all: Vec<_> = list
+        .groups()
+        .iter()
+        .filter(|group| group.protocol_type() != "connect")
+        .collect();
+    let names: Vec<&str> = all.iter().map(|group| group.name()).collect();
+    let committed = asker.committed_by(&names)?;
+    let mut found: Vec<GroupInfo> = Vec::new();
+    for (group, committed) in all.into_iter().zip(committed) {
+        let reads = |metadata: Option<&[u8]>| {
+            metadata
+                .and_then(subscribed)
+                .is_some_and(|topics| topics.contains(&topic))
+        };
+        let members = group
+            .members()
+            .iter()
+            .filter(|member| reads(member.metadata()))
+            .count();
+        if members > 0 || !on_topic(&committed, topic).is_empty() {
+            found.push(GroupInfo::new(group.name(), members));
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
 
 /// What a group has committed on any topic: topic, partition, offset.
 pub(crate) type Committed = Vec<(String, u32, i64)>;
