@@ -17,7 +17,6 @@ help: ## this list
 	@echo "A first build compiles OpenSSL and librdkafka: about 10 minutes on 2 cores; later ones take seconds."
 
 bench: setup ## compare the hubs on this machine; the report is target/anyhub-bench/*/report.html
-	$(CARGO) build --release $(LOCKED) -p anyhub-bench -p anyhub-local
 	@infra/prepare.sh release
 	@$(CARGO) run --quiet --release $(LOCKED) -p anyhub-bench -- run
 
@@ -46,11 +45,11 @@ contract: setup ## clause by hub by result, as a table
 	@infra/contract.sh
 
 overhead: setup ## the trait against raw rdkafka on one broker, in turns (about 25 minutes)
-	@infra/prepare.sh debug
+	@infra/prepare.sh release
 	$(CARGO) bench $(LOCKED) -p anyhub-kafka --bench overhead
 
 failover: setup ## kill the brokers of a real cluster in turn under load, ten times, and verify (6 minutes)
-	@infra/prepare.sh debug
+	@infra/prepare.sh release
 	$(CARGO) bench $(LOCKED) -p anyhub-bench --bench failover
 
 micro: setup ## microbenchmarks of core on the memory hub

@@ -28,7 +28,7 @@ use tracing::level_filters::LevelFilter;
 /// | `acks` | all | all | said, since order and loss rest on it |
 /// | `partitioner` | `murmur2_random` | `consistent_random` | keys go where Java sends them |
 /// | `linger.ms` | [`ProducerOptions::linger`](anyhub_core::ProducerOptions) | 5 | set here, it goes before the option |
-/// | `topic.metadata.refresh.interval.ms` | 5000 | 300000 | new partitions and leaders are seen soon |
+/// | `topic.metadata.refresh.interval.ms` | 2000 | 300000 | new partitions and leaders are seen soon |
 /// | `reconnect.backoff.max.ms` | 1000 | 10000 | a broker that comes back is used soon |
 /// | `partition.assignment.strategy` | `cooperative-sticky` | `range,roundrobin` | a rebalance moves only what moves |
 /// | `fetch.queue.backoff.ms` | 2 | 1000 | the default starves a consumer a little slower than the network |
@@ -181,12 +181,12 @@ fn defaults(role: Role) -> &'static [(&'static str, &'static str)] {
             // What Java does; librdkafka's own default puts keys elsewhere.
             ("partitioner", "murmur2_random"),
             // New partitions are seen within this; 5 min is librdkafka's default.
-            ("topic.metadata.refresh.interval.ms", "5000"),
+            ("topic.metadata.refresh.interval.ms", "2000"),
             RECONNECT,
         ],
         Role::Consumer => &[
             ("client.id", "anyhub"),
-            ("topic.metadata.refresh.interval.ms", "5000"),
+            ("topic.metadata.refresh.interval.ms", "2000"),
             RECONNECT,
             // A rebalance takes only what moves, and needs no answer from members that keep all.
             ("partition.assignment.strategy", "cooperative-sticky"),
