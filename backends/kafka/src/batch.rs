@@ -61,8 +61,8 @@ impl Topic {
         })
     }
 
-    /// Hands a batch over in its order; librdkafka copies it, and reports on the events from number
-    /// `first` on. Calls `refused` for those that it did not take, of which no report comes.
+    /// Hands a batch over in its order. librdkafka reports on the events from number `first` on, and
+    /// until it has, they must stay where they are. Calls `refused` for those that it did not take, of which no report comes.
     pub(crate) fn send(
         &self,
         client: &ThreadedProducer<Reports>,
@@ -128,9 +128,11 @@ impl Topic {
             message._private = ptr::without_provenance_mut(first + nth);
         }
         let count = c_int::try_from(messages.len()).unwrap_or(c_int::MAX);
-        let flags = sys::RD_KAFKA_MSG_F_COPY as c_int;
-        // SAFETY: the topic is alive. Each message points into an event that is borrowed here, and
-        // is copied before this returns; there are as many as is said.
+        // Keys are copied, payloads are not (rdkafka.h, rd_kafka_produce).
+        let flags = 0;
+        // SAFETY: the topic is alive, and there are as many messages as is said. Each points into an
+        // event that Flights keeps until librdkafka has reported on all of its batch or is gone, and
+        // the bytes of an event neither change nor move.
         #[allow(unsafe_code)]
         let taken = unsafe {
             sys::rd_kafka_produce_batch(

@@ -1,10 +1,10 @@
 use anyhub_core::{
-    Error, Partition, Receipt,
+    Error, Event, Partition, Receipt,
     driver::{Completer, Room},
 };
 use slab::Slab;
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -18,7 +18,8 @@ struct Flight {
     completer: Completer,
     /// Kept until librdkafka has let go of every event, even if their outcomes were told before.
     _room: Room,
-    events: usize,
+    /// librdkafka reads their payloads where they are until it has reported on them.
+    events: Arc<Vec<Event>>,
     /// Events that librdkafka has still to report on.
     left: usize,
     deadline: Instant,
@@ -37,14 +38,14 @@ impl Flights {
         &self,
         completer: Completer,
         room: Room,
-        events: usize,
+        events: Arc<Vec<Event>>,
         deadline: Instant,
     ) -> usize {
         let flight = Flight {
             completer,
             _room: room,
+            left: events.len(),
             events,
-            left: events,
             deadline,
             expired: false,
         };
@@ -77,7 +78,7 @@ impl Flights {
         for (_, flight) in self.lock().iter_mut() {
             if !flight.expired && flight.deadline <= now {
                 flight.expired = true;
-                for index in 0..flight.events {
+                for index in 0..flight.events.len() {
                     // The first telling counts, so what has an outcome keeps it.
                     flight.completer.set(index, Err(error()));
                 }
@@ -110,7 +111,7 @@ impl Flights {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use anyhub_core::{ErrorKind, Event, Limits, Pending, ProducerOptions, driver::Buffer};
+    use anyhub_core::{ErrorKind, Limits, Pending, ProducerOptions, driver::Buffer};
     use std::time::Duration;
 
     #[tokio::test]
@@ -124,7 +125,12 @@ mod tests {
         drop(turn);
         let (completer, pending) = Pending::new(3);
         let now = Instant::now();
-        let first = flights.depart(completer, room, 3, now + Duration::from_secs(9));
+        let first = flights.depart(
+            completer,
+            room,
+            Arc::new(batch),
+            now + Duration::from_secs(9),
+        );
         let error =
             || Error::new(ErrorKind::Timeout, "kafka", "submit", "late").with_indeterminate();
         flights.written(first, 7, 40);

@@ -211,7 +211,10 @@ impl Producer for KafkaProducer {
             return Ok(pending);
         }
         let deadline = Instant::now() + self.options.deadline;
-        let first = self.flights.depart(completer, room, batch.len(), deadline);
+        let batch = Arc::new(batch);
+        let first = self
+            .flights
+            .depart(completer, room, batch.clone(), deadline);
         // What is refused is counted out again when it is told.
         let bytes = batch.iter().map(Event::size).sum();
         self.traffic.sent(bytes);
