@@ -168,6 +168,8 @@ fn ctrl_c_does_not_reach_the_program() {
         assert_ne!(foreground, started.group);
         assert_eq!(rustix::process::getpgid(Some(foreground)), Ok(foreground));
         kill_process_group(foreground, Signal::INT).unwrap();
+        // Who runs in the background has its Ctrl-C ignored, and so have its children.
+        kill_process_group(foreground, Signal::TERM).unwrap();
     });
 }
 
