@@ -2,7 +2,12 @@
 //!
 //!     cargo run -p anyhub-examples --bin replay -- kafka://localhost:9092/tweets
 
+use std::time::Duration;
+
 use anyhub::{Consumer, ConsumerOptions, Event, Partition, Point, Position};
+use tokio::time::timeout;
+
+const SILENCE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -36,13 +41,17 @@ async fn read_to(
     let mut left: Vec<_> = ends.to_vec();
     let mut read = Vec::new();
     while !left.is_empty() {
-        for delivery in consumer.receive(100).await?.deliveries {
-            let next = delivery
-                .position
-                .as_offset()
-                .map(|at| Position::offset(at + 1));
+        // What stood last may come no more (compaction): then a silence is the end.
+        let Ok(batch) = timeout(SILENCE, consumer.receive(100)).await else {
+            break;
+        };
+        let batch = batch?;
+        // A private reader's acks are not kept, but they make room for what comes.
+        consumer.acks().ack(&batch.tokens());
+        for delivery in batch.deliveries {
+            let next = delivery.position.as_offset().map(|at| at + 1);
             left.retain(|(partition, end)| {
-                *partition != delivery.partition || next.as_ref() != Some(end)
+                *partition != delivery.partition || next < end.as_offset()
             });
             let position = format!("{:>20}", delivery.position.to_string());
             read.push((delivery.partition, position, delivery.event));

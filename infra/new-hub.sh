@@ -12,13 +12,18 @@ if [ -e "$folder" ]; then
     printf 'new-hub: %s is there already\n' "$folder" >&2
     exit 2
 fi
+# Written for the bash 3.2 and the sed of macOS, too.
+capital=$(printf '%s' "${name:0:1}" | tr '[:lower:]' '[:upper:]')${name:1}
 mkdir -p "$folder/src" "$folder/tests"
 for template in infra/new-hub/*.in infra/new-hub/*/*.in; do
     path=${template#infra/new-hub/}
-    sed -e "s/@name@/$name/g" -e "s/@Name@/${name^}/g" "$template" >"$folder/${path%.in}"
+    sed -e "s/@name@/$name/g" -e "s/@Name@/$capital/g" "$template" >"$folder/${path%.in}"
 done
-sed -i.bak -e "s|^    \"backends/kafka\",|&\n    \"$folder\",|" \
-    -e "s|^anyhub-local = .*|&\nanyhub-$name = { path = \"$folder\", version = \"0.1.0\" }|" Cargo.toml
-rm Cargo.toml.bak
+awk -v name="$name" -v folder="$folder" '
+    { print }
+    /^    "backends\/kafka",/ { printf "    \"%s\",\n", folder }
+    /^anyhub-local = / { printf "anyhub-%s = { path = \"%s\", version = \"0.1.0\" }\n", name, folder }
+' Cargo.toml >Cargo.toml.new
+mv Cargo.toml.new Cargo.toml
 cargo fmt -p "anyhub-$name"
 printf 'laid out %s; it builds, and its conformance is red:\n  cargo test -p anyhub-%s --test conformance\nCONTRIBUTING.md says what comes next.\n' "$folder" "$name"

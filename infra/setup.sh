@@ -89,7 +89,7 @@ if [ -t 0 ] && [ -z "${CI:-}" ]; then
     read -r -p "Install with apt-get: ${apt[*]/JRE/a JRE}? [Y/n] " answer
     case "$answer" in [nN]*) give_up ;; esac
 fi
-"${sudo[@]}" apt-get update -qq >&2 || say "apt-get update failed; going on with the lists that are there"
+${sudo[@]+"${sudo[@]}"} apt-get update -qq >&2 || say "apt-get update failed; going on with the lists that are there"
 # The oldest release's package that is new enough: which one there is depends on the distribution.
 jre=default-jre-headless
 for version in 17 21 25; do
@@ -98,7 +98,7 @@ for version in 17 21 25; do
         break
     fi
 done
-if ! "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+if ! ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${apt[@]/JRE/$jre}" >&2; then
     say "apt-get could not install: ${apt[*]/JRE/$jre}"
     give_up

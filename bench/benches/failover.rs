@@ -59,6 +59,8 @@ const BROKERS: usize = 3;
 const KEYS: u32 = 10_000;
 const RUN: u64 = 0x6661_696c;
 const TEXT: &str = "the sky over the harbour was the colour of a good day";
+/// Within this every partition acknowledges something submitted after a kill.
+const FIRST_ACK: Duration = Duration::from_secs(6);
 /// An event that was in flight at a kill was held up by it if it took at least this much longer.
 const HELD: Duration = Duration::from_secs(1);
 
@@ -400,5 +402,9 @@ fn report(kills: &[Kill], all: &Findings) -> bool {
         all.duplicates_in_log,
         all.redelivered
     );
-    wrong.is_empty() && hit == kills.len()
+    let in_time = first_ack <= FIRST_ACK;
+    if !in_time {
+        eprintln!("failover: the first ack after a kill took more than {FIRST_ACK:?}");
+    }
+    wrong.is_empty() && all.duplicates_in_log == 0 && hit == kills.len() && in_time
 }

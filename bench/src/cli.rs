@@ -1,11 +1,12 @@
 //! What can be typed. Parsed here, carried out in [`crate::command`].
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use anyhub::Secret;
@@ -152,7 +153,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Events")]
     pub payload: Option<u64>,
     /// Gives the same keys, texts and payloads again, such as 42 [default: random, and printed]
-    #[arg(long, value_name = "S", help_heading = "Events")]
+    #[arg(long, value_name = "S", value_parser = parse_seed, help_heading = "Events")]
     pub seed: Option<u64>,
 
     /// Partitions of each topic [default: 4]
@@ -188,7 +189,9 @@ pub struct RunArgs {
     fault: Vec<String>,
     #[arg(long, hide = true, num_args = 0..=1, value_name = "FILE")]
     baseline: Vec<String>,
+    /// Taken from scripts: nothing here costs money yet, so nothing asks.
     #[arg(long, hide = true)]
+    #[allow(dead_code)]
     yes: bool,
 }
 
@@ -223,7 +226,6 @@ impl RunArgs {
         [
             ("--fault", !self.fault.is_empty()),
             ("--baseline", !self.baseline.is_empty()),
-            ("--yes", self.yes),
         ]
         .into_iter()
         .find_map(|(name, given)| given.then_some(name))
@@ -271,6 +273,21 @@ impl From<Phases> for workload::Phases {
     }
 }
 
+impl Cli {
+    /// What was typed. `--rate -1` is a bad rate, not an unknown option `-1`.
+    pub fn read<T: Into<OsString> + Clone>(
+        typed: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        let command = Self::command().mut_subcommand("run", |run| {
+            run.mut_args(|arg| {
+                let negative = arg.get_action().takes_values();
+                arg.allow_negative_numbers(negative)
+            })
+        });
+        Self::from_arg_matches(&command.try_get_matches_from(typed)?)
+    }
+}
+
 /// Prints the completions of `shell`.
 pub fn completions(shell: Shell, out: &mut dyn std::io::Write) {
     clap_complete::generate(shell, &mut Cli::command(), "anyhub-bench", out);
@@ -311,6 +328,11 @@ fn parse_small(text: &str) -> Result<u32, String> {
     u32::try_from(parse_count(text)?).map_err(|_| format!("at most {} fit", u32::MAX))
 }
 
+fn parse_seed(text: &str) -> Result<u64, String> {
+    let seed = text.parse();
+    seed.map_err(|_| format!("'{text}' is not a whole number from 0 to {}", u64::MAX))
+}
+
 fn parse_guarantee(text: &str) -> Result<Guarantee, String> {
     match text {
         "at-least-once" => Ok(Guarantee::AtLeastOnce),
@@ -327,7 +349,7 @@ mod tests {
     use super::*;
 
     fn refuse(args: &[&str]) -> String {
-        one_line(&Cli::try_parse_from([&["anyhub-bench"], args].concat()).unwrap_err())
+        one_line(&Cli::read([&["anyhub-bench"], args].concat()).unwrap_err())
     }
 
     #[test]
@@ -358,6 +380,9 @@ mod tests {
             (&["run", "-d", "10"], "30s"),
             (&["run", "--payload", "1parsec"], "1KiB"),
             (&["run", "--partitions", "5G"], "at most"),
+            (&["run", "--rate", "-1"], "1000/s"),
+            (&["run", "-n", "-1"], "200k"),
+            (&["run", "--seed", "x"], "whole number from 0"),
             (
                 &["run", "--guarantee", "exactly-once"],
                 "not in this version",

@@ -199,7 +199,9 @@ fn describe(now: &Snapshot, total: u64, elapsed: Duration) -> String {
     text
 }
 
-fn to_stderr(line: &str) {
+/// A line beside the data. `eprintln!` would panic where stderr can't be written, and then there
+/// is nobody to tell.
+pub(crate) fn to_stderr(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

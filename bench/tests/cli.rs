@@ -217,6 +217,32 @@ fn a_run_writes_its_report_and_can_be_redrawn() {
     assert_eq!(memory["latency"]["end_to_end_us"]["count"], 300);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_stdout_or_stderr_is_a_failure_without_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    for (json, full_stderr) in [(false, false), (true, false), (true, true)] {
+        let full = || {
+            std::fs::File::options()
+                .write(true)
+                .open("/dev/full")
+                .unwrap()
+        };
+        let mut command = bench(&short(&out, if json { &["--json"] } else { &[] }));
+        command.stdout(full());
+        if full_stderr {
+            command.stderr(full());
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        if !full_stderr {
+            let told = stderr(&output);
+            assert!(told.contains("error: can't write to stdout"), "{told}");
+        }
+    }
+}
+
 #[test]
 fn an_assertion_that_does_not_hold_names_the_actual_value() {
     let folder = tempfile::tempdir().unwrap();

@@ -25,7 +25,7 @@ pub trait Admin: fmt::Debug + Send + Sync {
     /// Invalid if it is not more than there are.
     async fn set_partitions(&self, topic: &str, partitions: u32) -> Result<Resized>;
 
-    /// Changes what a topic keeps.
+    /// Changes what a topic keeps; a part that is None stays as it is.
     async fn set_retention(&self, topic: &str, retention: &Retention) -> Result<()>;
 
     /// In every partition, the position of the first event published at or after `time`; after

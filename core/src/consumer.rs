@@ -9,7 +9,8 @@ use std::{any::Any, fmt, future::Future, num::NonZeroU32, time::SystemTime};
 #[async_trait]
 pub trait Consumer: fmt::Debug + Send + 'static {
     /// Waits for something to say: changes of the assignment, at most `max` deliveries, or both,
-    /// the changes first (C1). It retries what is retryable; an Err is final until seek or close.
+    /// the changes first (C1). It retries what is retryable; an Err is final until seek or close, but
+    /// for a `max` of 0, which is Invalid and changes nothing.
     ///
     /// Cancel-safe: dropped before it resolves, nothing is lost.
     async fn receive(&mut self, max: usize) -> Result<Batch>;

@@ -30,8 +30,9 @@ where
     let mut stopping = false;
     let handle = |queue: usize, delivery: Delivery| {
         let (token, key) = (delivery.token, delivery.event.key.clone());
+        let lane = key.map(|key| (delivery.partition.clone(), key));
         let work = handler(delivery);
-        async move { (queue, token, key, work.await) }
+        async move { (queue, token, lane, work.await) }
     };
     loop {
         for (nth, queue) in queues.iter_mut().enumerate() {
@@ -54,15 +55,19 @@ where
                 let unbegun: Vec<_> = unbegun.map(|waiting| waiting.token).collect();
                 acks.nack(&unbegun);
             }
-            Some((queue, token, key, outcome)) = running.next(), if !running.is_empty() => {
+            Some((queue, token, lane, outcome)) = running.next(), if !running.is_empty() => {
                 busy[queue] = false;
                 match outcome {
                     Ok(()) => acks.ack(&[token]),
                     Err(error) => {
                         tracing::debug!(%error, "the handler failed; the key comes again");
-                        // What waits behind it comes again after it, and must not run before (C5).
-                        if key.is_some() {
-                            queues[queue].retain(|waiting| waiting.event.key != key);
+                        // What waits behind it comes again after it, and must not run before (C5). What
+                        // stands in another partition, since a resize, does not.
+                        if let Some((partition, key)) = lane {
+                            queues[queue].retain(|waiting| {
+                                waiting.partition != partition
+                                    || waiting.event.key.as_ref() != Some(&key)
+                            });
                         }
                         acks.nack(&[token])
                     }

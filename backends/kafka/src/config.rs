@@ -74,6 +74,9 @@ impl KafkaConfig {
             return Err(config("the URL names no broker")
                 .with_advice("it looks like kafka://host:9092/topic"));
         }
+        for broker in url.authority().split(',') {
+            check_broker(broker)?;
+        }
         let mut properties = BTreeMap::new();
         if let Some((_, file)) = url.options().find(|(name, _)| *name == FILE) {
             read_file(file, url.authority(), &mut properties)?;
@@ -207,6 +210,21 @@ fn variable_name(property: &str) -> String {
     property.replace('.', "_").to_ascii_uppercase()
 }
 
+/// librdkafka would look for a port of 99999 until it gave up.
+fn check_broker(broker: &str) -> Result<()> {
+    // An IPv6 address stands in brackets; what follows them is the port.
+    let (host, port) = match broker.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (broker, None),
+    };
+    let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
+    if host.is_empty() || !port_fits {
+        return Err(config(format!("'{broker}' is no broker"))
+            .with_advice("a broker is host:port, its port from 1 to 65535, as in localhost:9092"));
+    }
+    Ok(())
+}
+
 fn read_file(path: &str, brokers: &str, into: &mut BTreeMap<String, Secret>) -> Result<()> {
     let text = fs::read_to_string(path).map_err(|error| {
         config(format!(
@@ -317,6 +335,7 @@ mod tests {
             "kafka://a:1,b/t?linger.ms=3&properties={}",
             file.path().display()
         );
+        assert!(gather("kafka://[::1]:9092,[::1]/t", &[]).is_ok());
         let environment = [("ANYHUB_KAFKA_SASL_PASSWORD", "two"), ("HOME", "/")];
         let config = gather(&url, &environment).unwrap();
         assert_eq!(config.bootstrap, "a:1,b");
@@ -369,6 +388,11 @@ mod tests {
     fn says_what_is_wrong() {
         let cases = [
             ("kafka:/t", "names no broker"),
+            ("kafka://a:99999/t", "'a:99999' is no broker"),
+            ("kafka://a:0/t", "is no broker"),
+            ("kafka://a:x/t", "is no broker"),
+            ("kafka://a:1,,b/t", "'' is no broker"),
+            ("kafka://:9092/t", "is no broker"),
             ("kafka://a/t?lingr.ms=1", "did you mean 'linger.ms'?"),
             ("kafka://a/t?propertis=/x", "did you mean 'properties'?"),
             ("kafka://a/t?group.id=g", "use ConsumerOptions::group"),

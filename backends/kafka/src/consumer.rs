@@ -169,6 +169,10 @@ impl KafkaConsumer {
 impl Consumer for KafkaConsumer {
     async fn receive(&mut self, max: usize) -> Result<Batch> {
         coop::consume_budget().await;
+        if max == 0 {
+            let error = Error::new(ErrorKind::Invalid, HUB, "receive", "max is 0");
+            return Err(error.with_advice("ask for one delivery or more"));
+        }
         loop {
             self.check_open("receive")?;
             if let Some(early) = self.early.take() {
@@ -178,7 +182,7 @@ impl Consumer for KafkaConsumer {
             if let Some(failure) = &self.machine.failure {
                 return Err(failure.clone());
             }
-            let batch = self.machine.poll(max.max(1));
+            let batch = self.machine.poll(max);
             if !batch.is_empty() {
                 return Ok(batch);
             }

@@ -15,6 +15,8 @@ use tokio::sync::Notify;
 pub struct Events {
     wake: Arc<Notify>,
     rebalances: Mutex<VecDeque<Rebalance>>,
+    /// What librdkafka waits to be answered, whoever has taken note of it.
+    asked: Mutex<Option<Asked>>,
     /// Nobody listens any more: give up at once what is asked for.
     closing: AtomicBool,
     pub(crate) trouble: Trouble,
@@ -31,6 +33,13 @@ pub(crate) enum Rebalance {
     Lose(Vec<u32>),
     /// Open another client: this one stalls. Asked by the watchdog.
     Restart,
+}
+
+/// A question of the group, which only taking up or giving up answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    ToTakeUp,
+    ToGiveUp,
 }
 
 impl Events {
@@ -55,6 +64,16 @@ impl Events {
         !self.lock().is_empty()
     }
 
+    /// What waits for its answer.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It was answered.
+    pub(crate) fn answered(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// From now on nothing is noted.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
@@ -71,6 +90,12 @@ impl Events {
             (false, false) => Rebalance::Revoke(partitions),
         };
         tracing::debug!(?rebalance);
+        let asked = if assigned {
+            Asked::ToTakeUp
+        } else {
+            Asked::ToGiveUp
+        };
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
         self.lock().push_back(rebalance);
         true
     }

@@ -81,6 +81,10 @@ impl Hub for KafkaHub {
         let producer =
             KafkaProducer::open(&self.config, topic, options, most_bytes, traffic).await?;
         remember(&self.producers, &producer);
+        if let Err(closed) = self.check_open("producer") {
+            producer.close().await?;
+            return Err(closed);
+        }
         Ok(producer)
     }
 

@@ -68,14 +68,29 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often a private reader looks for new partitions; a group's members do it by themselves.
 const GROWTH: Duration = Duration::from_secs(5);
 
-/// Sees a client that has stopped reading although there is something to read.
+/// Sees a client that has stopped reading a partition although there is something to read.
 #[derive(Debug, Default)]
 struct Watchdog {
-    came: u64,
-    since: Option<Instant>,
+    still: HashMap<u32, Still>,
     /// What each partition stood at when a client was last blamed for it, and how far it went:
     /// marks of transactions are no events, and never come.
     blamed: HashMap<u32, (i64, i64)>,
+}
+
+/// A partition of which nothing comes.
+#[derive(Debug, Clone, Copy)]
+struct Still {
+    next: i64,
+    since: Instant,
+    /// What had come of all partitions by then.
+    came: u64,
+}
+
+impl Still {
+    /// Whether it is not just waiting behind what was fetched of others.
+    fn is_suspicious(&self, now: Instant, came: u64, ahead: u64) -> bool {
+        now - self.since >= SILENCE && (came == self.came || came - self.came > ahead)
+    }
 }
 
 /// So long a client may bring nothing before it is looked into.
@@ -85,17 +100,10 @@ impl Watchdog {
     async fn look(&mut self, shared: &Shared, now: Instant) {
         let came = shared.progress.load(Ordering::Relaxed);
         // Who does not ask gets nothing, and that is as it should be.
-        let asks = shared.idle() < LOOK;
-        let since = *self.since.get_or_insert(now);
-        if came != self.came || !asks {
-            self.came = came;
-            self.since = Some(now);
+        if shared.idle() >= LOOK {
+            self.still.clear();
             return;
         }
-        if now - since < SILENCE {
-            return;
-        }
-        self.since = Some(now);
         let reading: Vec<(u32, i64)> = {
             let slots = shared.slots();
             let reading = slots.iter().filter(|(_, slot)| slot.mode == Mode::Reading);
@@ -103,9 +111,28 @@ impl Watchdog {
                 .map(|(partition, slot)| (partition, slot.next))
                 .collect()
         };
+        // All partitions come through one queue, each with so much fetched ahead.
+        let ahead = 2 * (shared.options.prefetch_events * reading.len()) as u64;
+        self.still
+            .retain(|partition, _| reading.iter().any(|at| at.0 == *partition));
+        let mut silent = Vec::new();
+        for (partition, next) in reading {
+            let since = now;
+            let fresh = Still { next, since, came };
+            let still = self.still.entry(partition).or_insert(fresh);
+            if still.next != next {
+                *still = fresh;
+            } else if still.is_suspicious(now, came, ahead) {
+                *still = fresh;
+                silent.push((partition, next));
+            }
+        }
+        if silent.is_empty() {
+            return;
+        }
         let (topic, partitions) = (
             shared.topic.clone(),
-            reading.iter().map(|at| at.0).collect::<Vec<_>>(),
+            silent.iter().map(|at| at.0).collect::<Vec<_>>(),
         );
         let ends = shared
             .control
@@ -114,7 +141,7 @@ impl Watchdog {
         // If the brokers do not answer, it is not the client that stalls.
         let Ok(ends) = ends else { return };
         let mut stalls = false;
-        for (partition, next) in reading {
+        for (partition, next) in silent {
             let end = ends
                 .iter()
                 .find(|end| end.0 == partition)
@@ -123,7 +150,7 @@ impl Watchdog {
                 stalls = true;
             }
         }
-        if stalls && shared.progress.load(Ordering::Relaxed) == came {
+        if stalls {
             tracing::warn!(
                 hub = HUB,
                 topic = shared.topic,

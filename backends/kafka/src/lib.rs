@@ -10,7 +10,7 @@
 //! | C7 | new partitions are seen within about 5 s |
 //! | C8, C9 | a seek commits the new offset before it returns |
 //! | C13 | more partitions send keys elsewhere: their order does not hold across it |
-//! | E3 | a header's name may not have a NUL in it; a null value is read as the empty one |
+//! | E3 | a header's name may not have a NUL in it; a null value is read as the empty one, and a name that is no UTF-8 with U+FFFD where it is not |
 //! | E4 | a topic that [`Admin`](anyhub_core::Admin) made has `message.timestamp.type=LogAppendTime` |
 
 mod admin;

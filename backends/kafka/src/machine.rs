@@ -8,6 +8,7 @@ use crate::{
     work::{Done, Moves, Work, join, start},
 };
 use anyhub_core::{Batch, Change, Error, Partition, Position, Result};
+use futures_util::FutureExt;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::{
     collections::VecDeque,
@@ -25,6 +26,11 @@ pub(crate) struct Machine {
     pub(crate) changes: Vec<Change>,
     pub(crate) queue: VecDeque<Work>,
     doing: Option<JoinHandle<Result<Done>>>,
+    /// The same, to be tried again after a seek should it fail.
+    current: Option<Work>,
+    /// librdkafka is being told to read elsewhere. Nothing is polled meanwhile: what came could be of
+    /// before or after.
+    moving: bool,
     /// Final, until a seek.
     pub(crate) failure: Option<Error>,
     /// Whether there was an assignment, be it an empty one.
@@ -41,6 +47,8 @@ impl Machine {
             changes: Vec::new(),
             queue: VecDeque::new(),
             doing: None,
+            current: None,
+            moving: false,
             failure: None,
             joined: false,
         }
@@ -55,6 +63,12 @@ impl Machine {
 
     /// Takes in what has happened, and starts the next piece of work.
     pub(crate) fn turn(&mut self) {
+        // Here and not only in `wait`, which a consumer that always has events never comes to.
+        if self.doing.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(done) = worked(&mut self.doing).now_or_never()
+        {
+            self.finish(done);
+        }
         let shared = &self.shared;
         shared.is_alive();
         let now = Instant::now();
@@ -80,7 +94,7 @@ impl Machine {
                 slot.resume(now, shared.lanes.is_full(slot.lane));
             }
         }
-        if self.doing.is_none() {
+        if self.doing.is_none() && self.failure.is_none() {
             let next = if shared.pulse.stood_still() {
                 Some(Work::Reassure)
             } else if self.queue.is_empty() && slots.is_unsettled() {
@@ -93,6 +107,8 @@ impl Machine {
                 if let Work::Lose(partitions) = &work {
                     self.lost(&partitions.clone());
                 }
+                self.moving = matches!(work, Work::Settle(_));
+                self.current = Some(work.clone());
                 self.doing = Some(start(&self.shared, work));
             }
         }
@@ -135,9 +151,15 @@ impl Machine {
 
     /// Takes in what came of a piece of work.
     fn finish(&mut self, done: Result<Done>) {
+        self.doing = None;
+        self.moving = false;
+        let work = self.current.take();
         let done = match done {
             Ok(done) => done,
             Err(error) => {
+                // The group may still wait for its answer.
+                self.queue.extend(work);
+                self.queue.rotate_right(1);
                 self.failure = Some(error);
                 return;
             }
@@ -161,12 +183,16 @@ impl Machine {
             Done::TakenUp => self.joined = true,
             Done::Revoked { partitions, lost } => {
                 let mut slots = shared.slots();
-                for (partition, _) in &lost {
-                    slots.give_up(*partition);
-                }
+                let untold: Vec<_> = lost
+                    .into_iter()
+                    .filter(|(partition, _)| {
+                        let slot = slots.give_up(*partition);
+                        slot.is_some_and(|slot| slot.mode != Mode::Forfeited)
+                    })
+                    .collect();
                 drop(slots);
                 let of = |was_lost| -> Vec<u32> {
-                    let those = lost.iter().filter(|(_, lost)| *lost == was_lost);
+                    let those = untold.iter().filter(|(_, lost)| *lost == was_lost);
                     those.map(|(partition, _)| *partition).collect()
                 };
                 self.tell(&of(false), Change::Revoked);
@@ -238,14 +264,12 @@ impl Machine {
             slot.next = first;
             slot.mode = Mode::Moving;
         }
-        if overtaken.is_empty() {
-            // It is kept after all; librdkafka has stopped reading some of them.
-            for (_, slot) in slots
-                .iter_mut()
-                .filter(|(_, slot)| slot.mode == Mode::Reading)
-            {
-                slot.mode = Mode::Moving;
-            }
+        // What is kept after all librdkafka may have stopped reading, too.
+        for (_, slot) in slots
+            .iter_mut()
+            .filter(|(_, slot)| slot.mode == Mode::Reading)
+        {
+            slot.mode = Mode::Moving;
         }
         drop(slots);
         self.overtaken(&overtaken);
@@ -307,7 +331,7 @@ impl Machine {
     pub(crate) fn poll(&mut self, max: usize) -> Batch {
         let shell = self.shared.native.shell();
         let mut batch = Batch::new();
-        if self.shared.pulse.stood_still() {
+        if self.moving || self.shared.pulse.stood_still() {
             batch.changes = std::mem::take(&mut self.changes);
             return batch;
         }
@@ -378,10 +402,7 @@ impl Machine {
         }
         let shared = self.shared.clone();
         tokio::select! {
-            done = worked(&mut self.doing) => {
-                self.doing = None;
-                self.finish(done);
-            }
+            done = worked(&mut self.doing) => self.finish(done),
             () = shared.wake.notified() => {}
             () = shared.lanes.changed() => {}
             () = sleep_until(due.into()) => {}
@@ -404,11 +425,11 @@ impl Machine {
                 return Ok(());
             }
             let done = worked(&mut self.doing).await;
-            self.doing = None;
-            if let Err(error) = &done {
-                return Err(error.clone());
-            }
+            let failed = done.as_ref().err().cloned();
             self.finish(done);
+            if let Some(error) = failed {
+                return Err(error);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 use crate::{
     control::{let_go, list},
     error::failed,
-    events::{Events, Rebalance},
+    events::{Asked, Events},
     native::NativeMember,
 };
 use anyhub_core::Result;
@@ -50,10 +50,11 @@ const LEAVE: Duration = Duration::from_secs(60);
 
 fn leave(member: &NativeMember, topic: &str, deadline: Instant) {
     member.events().close();
-    // What was asked for and is not done yet is given up with all the rest.
-    if let Some(rebalance) = member.events().next_rebalance() {
-        let given = match (rebalance, member.assignment()) {
-            (Rebalance::Assign(_), _) => member.take_up(&TopicPartitionList::new()),
+    // librdkafka leaves only when it has its answer: what was asked for and is not done yet is given
+    // up with all the rest.
+    if let Some(asked) = member.events().asked() {
+        let given = match (asked, member.assignment()) {
+            (Asked::ToTakeUp, _) => member.take_up(&TopicPartitionList::new()),
             (_, Ok(all)) => list(topic, &all, Offset::Invalid).and_then(|all| member.give_up(&all)),
             (_, Err(error)) => Err(error),
         };

@@ -120,11 +120,13 @@ impl NativeMember {
 
     /// Takes partitions up, in the way of the group's protocol.
     pub(crate) fn take_up(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+        self.events().answered();
         take_up(self.native_ptr(), list.ptr())
     }
 
     /// Gives partitions up, in the way of the group's protocol: with the eager one, all.
     pub(crate) fn give_up(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+        self.events().answered();
         give_up(self.native_ptr(), list.ptr())
     }
 

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 /// A piece of work.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Work {
     /// Find out where to read these from; for the first time at the start of a private reader.
     Locate { partitions: Vec<u32>, first: bool },
@@ -71,7 +71,7 @@ pub(crate) enum Done {
 }
 
 /// What librdkafka has to be told of.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Moves {
     pub(crate) pause: Vec<u32>,
     pub(crate) moved: Places,

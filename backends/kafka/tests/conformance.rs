@@ -15,6 +15,9 @@ use tokio::task::spawn_blocking;
 #[derive(Default)]
 struct Broker(Arc<Mutex<Option<Kafka>>>);
 
+/// The shortest that the broker allows (group.min.session.timeout.ms).
+const SESSION: Duration = Duration::from_secs(6);
+
 /// Kafka 4 takes no smaller segments, and retention removes nothing less.
 const SEGMENT: u64 = 1 << 20;
 
@@ -43,7 +46,9 @@ impl Harness for Broker {
         });
         let bootstrap: Result<String, String> =
             bootstrap.await.map_err(|error| error.to_string())?;
-        let hub = KafkaHub::new(KafkaConfig::new(bootstrap?)).map_err(|error| error.to_string())?;
+        let config = KafkaConfig::new(bootstrap?)
+            .property("session.timeout.ms", SESSION.as_millis().to_string());
+        let hub = KafkaHub::new(config).map_err(|error| error.to_string())?;
         Ok(Arc::new(hub))
     }
 
@@ -52,8 +57,9 @@ impl Harness for Broker {
             .patience(Duration::from_secs(40))
             .trial_timeout(Duration::from_secs(240))
             .tick(Duration::from_millis(50))
-            // The shortest session that the broker allows (group.min.session.timeout.ms).
-            .max_processing(Duration::from_secs(6))
+            .max_processing(SESSION)
+            // What `session.timeout.ms` is set to, below.
+            .silence(SESSION)
             .overflow_bytes(6 * SEGMENT)
     }
 
@@ -64,6 +70,11 @@ impl Harness for Broker {
                 .retention(keeps)
                 .property("segment.bytes", SEGMENT.to_string()),
         )
+    }
+
+    fn stalling(&self, topic: TopicConfig) -> TopicConfig {
+        // More copies than there are brokers: an event of acks=all is tried again and again.
+        topic.property("min.insync.replicas", "2")
     }
 
     async fn stop(&self) {

@@ -6,18 +6,17 @@ mod run;
 
 use std::io::{self, Write};
 
-use clap::Parser;
-
 use crate::bad_input::BadInput;
 use crate::cli::{self, Cli, Command, ReportArgs, TweetsCommand};
 use crate::doctor::doctor;
 use crate::exit::Exit;
+use crate::progress::to_stderr;
 use crate::report;
 use crate::tweets;
 
 /// Parses the command line, carries it out, and says how the program ends. Nothing panics on what was typed.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         // Help and version come as errors too; they go to stdout and are none.
         Err(error) if !error.use_stderr() => {
@@ -32,14 +31,14 @@ pub fn main() -> Exit {
             return Exit::Usage;
         }
         Err(error) => {
-            eprintln!("{}", cli::one_line(&error));
+            to_stderr(&cli::one_line(&error));
             return Exit::Usage;
         }
     };
     match carry_out(cli.command) {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("error: {error}");
+            to_stderr(&format!("error: {error}"));
             Exit::Usage
         }
     }
@@ -72,12 +71,9 @@ fn later(what: &str) -> BadInput {
 fn redraw(args: &ReportArgs) -> Result<Exit, BadInput> {
     let report = report::read(&args.folder).map_err(|error| BadInput::new(error.to_string()))?;
     Ok(match report::redraw(&args.folder, &report) {
-        Ok(html) => {
-            outcome::print(&report, Some(&html), args.json);
-            Exit::Ok
-        }
+        Ok(html) => to_stdout(|out| outcome::print(out, &report, Some(&html), args.json)),
         Err(error) => {
-            eprintln!("error: {error}");
+            to_stderr(&format!("error: {error}"));
             Exit::Failed
         }
     })
@@ -90,7 +86,7 @@ fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<Exit>) -> Exit {
         Ok(exit) => exit,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
         Err(error) => {
-            eprintln!("error: can't write to stdout: {error}");
+            to_stderr(&format!("error: can't write to stdout: {error}"));
             Exit::Failed
         }
     }
@@ -99,7 +95,7 @@ fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<Exit>) -> Exit {
 fn fetch() -> Exit {
     match tweets::fetch() {
         Ok(fetched) => {
-            eprintln!("to be cited: {}", tweets::CITATION);
+            to_stderr(&format!("to be cited: {}", tweets::CITATION));
             to_stdout(|out| {
                 let how = if fetched.already {
                     "already there"
@@ -116,7 +112,7 @@ fn fetch() -> Exit {
             })
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            to_stderr(&format!("error: {error}"));
             Exit::Failed
         }
     }

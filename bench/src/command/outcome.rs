@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use super::to_stdout;
 use crate::assertion::Assertion;
 use crate::exit::Exit;
+use crate::progress::to_stderr;
 use crate::report::{self, Report, Status, Verdict};
 
 /// Writes the files, prints the table or the JSON, judges the assertions. Whatever can't be written does not keep the rest from
@@ -20,22 +22,30 @@ pub(super) fn conclude(report: &Report, folder: &Path, asserts: &[Assertion], js
         exit = Exit::Failed;
     }
     for outcome in asserts.iter().flat_map(|assertion| assertion.judge(report)) {
-        eprintln!("{}", outcome.line);
+        to_stderr(&outcome.line);
         if !outcome.held {
             exit = Exit::Failed;
         }
     }
     if let Err(error) = &written {
-        eprintln!("error: {error}; the results go to stdout all the same");
+        to_stderr(&format!(
+            "error: {error}; the results go to stdout all the same"
+        ));
         exit = Exit::Failed;
     }
-    print(report, written.ok().as_deref(), json);
-    exit
+    match to_stdout(|out| print(out, report, written.ok().as_deref(), json)) {
+        Exit::Ok => exit,
+        unprinted => unprinted,
+    }
 }
 
 /// The table, or the JSON, and where the report is.
-pub(super) fn print(report: &Report, html: Option<&Path>, json: bool) {
-    let mut out = io::stdout().lock();
+pub(super) fn print(
+    out: &mut dyn Write,
+    report: &Report,
+    html: Option<&Path>,
+    json: bool,
+) -> io::Result<Exit> {
     let text = if json {
         report::json(report).unwrap_or_else(|error| format!("null // {error}\n"))
     } else {
@@ -43,18 +53,18 @@ pub(super) fn print(report: &Report, html: Option<&Path>, json: bool) {
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         report::terminal(report, color)
     };
-    // A reader that went away, such as `head`, is no failure of the run.
-    let _ = out.write_all(text.as_bytes());
+    out.write_all(text.as_bytes())?;
     if let Some(html) = html {
         let line = format!("report: {}", html.display());
         // JSON on stdout stays JSON.
-        let _ = if json {
-            writeln!(io::stderr(), "{line}")
+        if json {
+            to_stderr(&line);
         } else {
-            writeln!(out, "{line}")
-        };
+            writeln!(out, "{line}")?;
+        }
     }
-    let _ = out.flush();
+    out.flush()?;
+    Ok(Exit::Ok)
 }
 
 fn failed_verdict(hub: &report::Hub) -> bool {

@@ -5,6 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+/// How the files end that hold the raw events of a failed verdict, after the hub's name.
+pub(crate) const FAILED_EVENTS: &str = "-failed-events.ndjson";
+
 /// A folder that could be written to when the run began.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
@@ -75,7 +78,7 @@ fn remove_earlier(folder: &Path) -> io::Result<()> {
         let Some(name) = name.to_str() else { continue };
         let ours = matches!(name, "report.json" | "report.md" | "report.html")
             || name.ends_with(".hlog")
-            || (name.starts_with("failed-events-") && name.ends_with(".ndjson"));
+            || name.ends_with(FAILED_EVENTS);
         if ours {
             fs::remove_file(entry.path())?;
         }
@@ -109,7 +112,7 @@ mod tests {
             "report.json",
             "report.html",
             "kafka-latency-1.hlog",
-            "failed-events-kafka.ndjson",
+            "kafka-failed-events.ndjson",
             "notes.txt",
         ] {
             fs::write(folder.path().join(name), "x").unwrap();

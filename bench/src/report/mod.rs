@@ -13,6 +13,7 @@ mod tables;
 mod terminal;
 mod write;
 
+pub(crate) use folder::FAILED_EVENTS;
 pub use folder::{Folder, FolderError};
 pub use host::host;
 pub use html::html;

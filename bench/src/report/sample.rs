@@ -198,7 +198,7 @@ fn delivery(lost: u64) -> Delivery {
         },
         why: (lost > 0)
             .then(|| {
-                format!("{lost} acknowledged events never arrived, see failed-events-broken.ndjson")
+                format!("{lost} acknowledged events never arrived, see broken-failed-events.ndjson")
             })
             .into_iter()
             .collect(),

@@ -13,7 +13,7 @@ use super::{clock::seconds, drive::Driven, phase::Phase, score::Scored};
 use crate::{
     histogram::Histogram,
     job::Job,
-    report::{self, BoundBy, Measured, PhaseRun, RanOn, Sentiment, Status, Verdict},
+    report::{self, BoundBy, FAILED_EVENTS, Measured, PhaseRun, RanOn, Sentiment, Status, Verdict},
     sentiment::Tally,
     verify::{Findings, Promise, verdict},
 };
@@ -350,7 +350,7 @@ impl Row {
             lines.push_str(&serde_json::to_string(finding).unwrap_or_default());
             lines.push('\n');
         }
-        let file = format!("{}-failed-events.ndjson", self.row.name);
+        let file = format!("{}{FAILED_EVENTS}", self.row.name);
         match fs::write(job.folder.join(&file), lines) {
             Ok(()) => job.progress.note(&format!(
                 "{}: the events of the failed verdict are in {file}",

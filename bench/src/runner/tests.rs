@@ -17,7 +17,7 @@ use super::{Ready, phase::lock, run_ready};
 use crate::{
     job::{Job, Measured},
     progress::Progress,
-    report::{self, RanOn, Status, Verdict},
+    report::{self, FAILED_EVENTS, RanOn, Status, Verdict},
     tweets::Tweets,
     workload::{Phases, Workload},
 };
@@ -232,9 +232,7 @@ async fn every_defect_is_named() {
             "{defect:?}: {:?}",
             delivery.why
         );
-        let file = folder
-            .path()
-            .join(format!("{}-failed-events.ndjson", hub.name));
+        let file = folder.path().join(format!("{}{FAILED_EVENTS}", hub.name));
         let events = std::fs::read_to_string(file).unwrap();
         assert!(events.lines().count() >= 5, "{defect:?}");
         let first: serde_json::Value =

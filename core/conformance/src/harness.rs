@@ -28,11 +28,9 @@ pub trait Harness: Send + Sync + 'static {
         Some(topic.retention(Retention::new().bytes(bytes)))
     }
 
-    /// The topic with room for so few events that a producer without a reader soon has to wait, or
-    /// None where there is none.
-    fn stalling(&self, _topic: TopicConfig) -> Option<TopicConfig> {
-        None
-    }
+    /// The topic as one where a producer soon has to wait: it takes few events, or none, and refuses
+    /// none of them for good.
+    fn stalling(&self, topic: TopicConfig) -> TopicConfig;
 
     /// Called after the last trial.
     async fn stop(&self) {}
@@ -50,6 +48,9 @@ pub struct Settings {
     pub tick: Duration,
     /// The shortest `max_processing` that the hub keeps. 100 ms.
     pub max_processing: Duration,
+    /// How long the hub waits for a member that shows no sign of life, with the default options. 0:
+    /// a hub in memory sees at once who is gone.
+    pub silence: Duration,
     /// The events of the large verification; other trials take a part of them. 20,000.
     pub events: usize,
     /// The bytes with which a trial makes retention overtake a consumer. 64 KiB.
@@ -67,6 +68,7 @@ impl Default for Settings {
             trial_timeout: Duration::from_secs(120),
             tick: Duration::from_millis(5),
             max_processing: Duration::from_millis(100),
+            silence: Duration::ZERO,
             events: 20_000,
             overflow_bytes: 64 << 10,
             clock_slack: Duration::from_secs(2),
@@ -102,6 +104,12 @@ impl Settings {
     /// Sets [`max_processing`](Self::max_processing).
     pub fn max_processing(mut self, limit: Duration) -> Self {
         self.max_processing = limit;
+        self
+    }
+
+    /// Sets [`silence`](Self::silence).
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
         self
     }
 

@@ -4,7 +4,12 @@ use crate::{Context, Failure, Outcome};
 use anyhub_core::{
     Batch, Change, Consumer, Delivery, Event, Partition, Position, Producer, Receipt, Result,
 };
-use std::{collections::HashMap, future::poll_fn, task::Poll, time::Duration};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    task::Poll,
+    time::{Duration, SystemTime},
+};
 use tokio::time::timeout;
 
 /// The next `count` deliveries, however many batches they come in.
@@ -134,6 +139,17 @@ pub(crate) fn named(key: &str, name: impl Into<String>) -> Event {
 /// The payload as text, for what [`named`] made.
 pub(crate) fn name(delivery: &Delivery) -> String {
     String::from_utf8_lossy(&delivery.event.payload).into_owned()
+}
+
+/// When it was published; every hub tells (E4).
+pub(crate) fn time_of(delivery: &Delivery) -> Outcome<SystemTime> {
+    let untold = || {
+        Failure::new(format!(
+            "when {} was published was not told",
+            name(delivery)
+        ))
+    };
+    delivery.published.ok_or_else(untold)
 }
 
 /// The names of deliveries, in order.

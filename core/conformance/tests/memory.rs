@@ -21,8 +21,8 @@ impl Harness for Memory {
         Ok(Arc::new(MemoryHub::new()))
     }
 
-    fn stalling(&self, topic: TopicConfig) -> Option<TopicConfig> {
-        Some(topic.property("capacity_bytes", "16384"))
+    fn stalling(&self, topic: TopicConfig) -> TopicConfig {
+        topic.property("capacity_bytes", "16384")
     }
 }
 

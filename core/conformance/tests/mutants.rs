@@ -77,8 +77,8 @@ impl Harness for Subject {
         Some(topic.retention(retention))
     }
 
-    fn stalling(&self, topic: TopicConfig) -> Option<TopicConfig> {
-        Some(topic.property("capacity_bytes", "16384"))
+    fn stalling(&self, topic: TopicConfig) -> TopicConfig {
+        topic.property("capacity_bytes", "16384")
     }
 }
 

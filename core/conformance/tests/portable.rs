@@ -25,8 +25,8 @@ impl Harness for Portable {
         Some(topic.retention(Retention::new().time(Duration::from_secs(1))))
     }
 
-    fn stalling(&self, topic: TopicConfig) -> Option<TopicConfig> {
-        Some(topic.property("capacity_bytes", "16384"))
+    fn stalling(&self, topic: TopicConfig) -> TopicConfig {
+        topic.property("capacity_bytes", "16384")
     }
 }
 

@@ -103,7 +103,10 @@ impl Admin for MemoryHub {
 
     async fn set_retention(&self, topic: &str, retention: &Retention) -> Result<()> {
         let topic = self.topic(topic, "set_retention")?;
-        let retention = self.config.retention_or(retention);
+        let before = topic.retention();
+        let mut retention = *retention;
+        retention.time = retention.time.or(before.time);
+        retention.bytes = retention.bytes.or(before.bytes);
         check_retention("set_retention", ErrorKind::Invalid, &retention)?;
         topic.set_retention(&retention);
         Ok(())

@@ -89,6 +89,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     )
     .breaks(&[21]),
     Mutant::new(
+        "a_lane_that_was_full_passes_events_over",
+        "C4_a_full_lane_loses_nothing_beside_a_busy_one",
+        "what came of the lane that stood full",
+        || Fault::none().read(|_| Box::new(PassesOver(0))),
+    )
+    .breaks(&[1, 10]),
+    Mutant::new(
         "assignment_shows_no_oldest",
         "C4_assignment_shows_the_oldest_unacked",
         "the oldest unacked",
@@ -307,6 +314,25 @@ impl ReadFault for RunsAhead {
 
     fn acks(&self, inner: Acks) -> Acks {
         Acks::new(Arc::new(AcksBefore(inner, self.0.clone())))
+    }
+}
+
+/// After a hundred deliveries one in seven is taken for done.
+#[derive(Debug)]
+struct PassesOver(u32);
+
+#[async_trait]
+impl ReadFault for PassesOver {
+    fn batch(&mut self, inner: &mut Box<dyn Consumer>, batch: &mut Batch) {
+        let acks = inner.acks();
+        batch.deliveries.retain(|delivery| {
+            self.0 += 1;
+            let lost = self.0 > 100 && self.0.is_multiple_of(7);
+            if lost {
+                acks.ack(&[delivery.token]);
+            }
+            !lost
+        });
     }
 }
 

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
+use tokio::time::sleep;
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant::new(
@@ -53,6 +55,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     )
     .breaks(&[1, 2, 10]),
     Mutant::new(
+        "a_member_waits_for_the_backlog",
+        "C10_a_busy_member_gives_up_its_share",
+        "before the second member got a share",
+        || Fault::none().read(|site| Box::new(WaitsForTheBacklog(site.clone()))),
+    )
+    .breaks(&[17]),
+    Mutant::new(
         "what_was_delivered_is_committed",
         "C10_no_event_is_lost_when_members_crash",
         "never processed before the crashes",
@@ -67,6 +76,31 @@ pub(super) const MUTANTS: &[Mutant] = &[
     )
     .breaks(&[14]),
 ];
+
+/// Joins a group that has members only when they have read everything.
+#[derive(Debug)]
+struct WaitsForTheBacklog(Site);
+
+#[async_trait]
+impl ReadFault for WaitsForTheBacklog {
+    async fn opened(&mut self, inner: &mut Box<dyn Consumer>) -> Result<()> {
+        let Self(site) = self;
+        if site.shared.assigned.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        inner.close().await?;
+        let group = site.options.group.clone().unwrap_or_default();
+        loop {
+            let lag = site.hub.admin().lag(&site.topic, &group).await?;
+            if lag.iter().all(|lag| lag.events == Some(0)) {
+                break;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        *inner = site.hub.consumer(&site.topic, site.options.clone()).await?;
+        Ok(())
+    }
+}
 
 /// Commits what it delivers before anyone has seen it.
 #[derive(Debug)]

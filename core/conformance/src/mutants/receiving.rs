@@ -55,7 +55,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant::new(
         "partitions_need_polling",
         "C2_partitions_are_kept_within_max_processing",
-        "valid tokens after work",
+        "while the first one worked",
         || {
             Fault::none()
                 .consumer_options(|options| options.max_processing(Duration::from_millis(10)))
@@ -99,7 +99,8 @@ struct OneMore;
 #[async_trait]
 impl ReadFault for OneMore {
     async fn receive(&mut self, inner: &mut Box<dyn Consumer>, max: usize) -> Result<Batch> {
-        inner.receive(max + 1).await
+        // None is asked for to be refused.
+        inner.receive(max + usize::from(max > 0)).await
     }
 }
 

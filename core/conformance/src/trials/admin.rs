@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Context, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{named, publish, read_back, take},
+    reading::{named, publish, read_back, take, time_of},
 };
 use anyhub_core::{ErrorKind, Partition, Point, Retention, TopicConfig};
 use std::time::Duration;
@@ -171,9 +171,7 @@ async fn positions_at(ctx: Context) -> Outcome {
         sleep(Duration::from_millis(3)).await;
     }
     let all = read_back(&ctx, &topic).await?;
-    let Some(time) = all[2].published else {
-        return Ok(());
-    };
+    let time = time_of(&all[2])?;
     let due = all.iter().find(|delivery| delivery.published >= Some(time));
     let admin = ctx.hub().admin();
     let found = ctx
@@ -208,7 +206,8 @@ async fn positions_at(ctx: Context) -> Outcome {
 async fn retention(ctx: Context) -> Outcome {
     let admin = ctx.hub().admin();
     let name = ctx.name();
-    let keeps = Retention::new().bytes(64 << 20);
+    let week = Duration::from_secs(7 * 86_400);
+    let keeps = Retention::new().bytes(64 << 20).time(week);
     let topic = ctx.create(TopicConfig::new(name).retention(keeps)).await?;
     let info = ctx
         .within("the topic", admin.describe_topic(&topic))
@@ -221,11 +220,16 @@ async fn retention(ctx: Context) -> Outcome {
     let more = Retention::new().bytes(128 << 20);
     ctx.within("the retention", admin.set_retention(&topic, &more))
         .await??;
-    ctx.until("the new retention to be told", async || {
-        let info = admin.describe_topic(&topic).await?;
-        Ok((info.retention.bytes == Some(128 << 20)).then_some(()))
-    })
-    .await
+    let told = ctx.until("the new retention to be told", async || {
+        let told = admin.describe_topic(&topic).await?.retention;
+        Ok((told.bytes == Some(128 << 20)).then_some(told))
+    });
+    ensure_eq!(
+        told.await?.time,
+        Some(week),
+        "the part of a retention that was not to change"
+    );
+    Ok(())
 }
 
 async fn no_retention(ctx: Context) -> Outcome {

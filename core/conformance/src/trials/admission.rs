@@ -225,15 +225,12 @@ async fn full_buffer(ctx: Context) -> Outcome {
     Ok(())
 }
 
-/// A producer of a topic that soon lets nothing more in, with this many events admitted and
-/// unresolved; None where the hub has no such topic.
+/// A producer of a topic that soon lets nothing more in, with what is admitted and unresolved.
 pub(super) async fn stalled(
     ctx: &Context,
     options: ProducerOptions,
-) -> Outcome<Option<(Arc<dyn Producer>, Vec<Pending>)>> {
-    let Some(config) = ctx.harness().stalling(TopicConfig::new(ctx.name())) else {
-        return Ok(None);
-    };
+) -> Outcome<(Arc<dyn Producer>, Vec<Pending>)> {
+    let config = ctx.harness().stalling(TopicConfig::new(ctx.name()));
     let topic = ctx.create(config).await?;
     let most = options.buffer_events;
     let deadline = options.deadline;
@@ -246,7 +243,7 @@ pub(super) async fn stalled(
             Ok(Ok(pending)) => open.push(pending),
             Ok(Err(error)) if error.kind() != ErrorKind::Timeout => return Err(error.into()),
             // On a slow machine its own deadline may have come first.
-            _ => return Ok(Some((producer.clone(), open))),
+            _ => return Ok((producer.clone(), open)),
         }
         let mut still = Vec::new();
         for mut pending in open {

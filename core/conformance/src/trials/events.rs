@@ -4,7 +4,7 @@ use super::{Trial, trial};
 use crate::{
     Context, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{name, named, publish, read_back, take},
+    reading::{name, named, publish, read_back, take, time_of},
 };
 use anyhub_core::{ErrorKind, Event, HeaderSupport, Key, Point, Producer, Result};
 use bytes::Bytes;
@@ -240,9 +240,7 @@ async fn published(ctx: Context) -> Outcome {
     let after = SystemTime::now() + slack;
     let mut last = before;
     for delivery in read_back(&ctx, &topic).await? {
-        let Some(at) = delivery.published else {
-            continue;
-        };
+        let at = time_of(&delivery)?;
         ensure!(at >= last, "published {at:?} after an event of {last:?}");
         ensure!(
             at <= after,
@@ -265,9 +263,7 @@ async fn time_sought(ctx: Context) -> Outcome {
     let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
     take(&ctx, &mut *consumer, all.len(), "all events").await?;
     for wanted in [3, 1, 5] {
-        let Some(time) = all[wanted].published else {
-            return Ok(());
-        };
+        let time = time_of(&all[wanted])?;
         let due = all
             .iter()
             .position(|delivery| delivery.published >= Some(time));

@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhub_core::{Change, Consumer};
 use std::collections::HashSet;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!("C2_partitions_are_kept_within_max_processing", kept),
@@ -35,9 +35,24 @@ async fn kept(ctx: Context) -> Outcome {
     let options = ctx.member(&group).max_processing(patient);
     let mut first = ctx.consumer(&topic, options.clone()).await?;
     let tokens = holding(&ctx, &topic, &mut *first).await?;
-    // No call to the consumer while it works, longer than every interval of the hub.
+    // No call to the consumer while it works, longer than the hub waits for a silent member; another
+    // one is there to take its place.
     ctx.waiting_for("an application that works");
-    sleep(shortest * 2).await;
+    let work = (shortest * 2).max(ctx.settings().silence + shortest);
+    let mut second = ctx.consumer(&topic, options).await?;
+    let taking = async {
+        loop {
+            let batch = second.receive(10).await?;
+            ensure!(
+                batch.deliveries.is_empty(),
+                "the partition went to another member while the first one worked"
+            );
+        }
+    };
+    match timeout(work, taking).await {
+        Err(_) => {}
+        Ok(taken) => return taken,
+    }
     ensure_eq!(
         first.acks().ack(&tokens),
         2,
@@ -53,6 +68,8 @@ async fn kept(ctx: Context) -> Outcome {
         next.changes
     );
     ensure_eq!(names(&next.deliveries), ["2"], "the next event");
+    ctx.within("the second member to close", second.close())
+        .await??;
     Ok(first.close().await?)
 }
 

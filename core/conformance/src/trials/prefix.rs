@@ -8,12 +8,12 @@ use super::{
 use crate::{
     Context, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{name, named, publish, take},
+    reading::{name, named, names, publish, take},
 };
-use anyhub_core::{Assignment, Delivery, Partition};
+use anyhub_core::{Assignment, Delivery, Key, Partition};
 use rand::{RngExt, seq::SliceRandom};
 use std::collections::{HashMap, HashSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!(
@@ -22,6 +22,11 @@ pub(super) const TRIALS: &[Trial] = &[
         [1, 12]
     ),
     trial!("C4_a_window_is_bounded", bounded, [21]),
+    trial!(
+        "C4_a_full_lane_loses_nothing_beside_a_busy_one",
+        beside_a_busy_lane,
+        [1, 10]
+    ),
     trial!("C4_assignment_shows_the_oldest_unacked", oldest),
 ];
 
@@ -147,6 +152,72 @@ async fn bounded(ctx: Context) -> Outcome {
             acks.ack(&[delivery.token]);
         }
     }
+    Ok(consumer.close().await?)
+}
+
+/// A full lane gets room again while the other one always has something: what comes of the one must
+/// not be passed over while the hub goes back for it.
+async fn beside_a_busy_lane(ctx: Context) -> Outcome {
+    const WINDOW: usize = 20;
+    const EVENTS: usize = 200;
+    let topic = ctx.topic(2).await?;
+    let producer = ctx.producer(&topic).await?;
+    let probes: Vec<_> = (0..50).map(|nth| format!("k{nth}")).collect();
+    let events = probes.iter().map(|key| named(key, "probe")).collect();
+    publish(&ctx, &*producer, events).await?;
+    let options = ctx.member(&ctx.name()).max_unfinished(WINDOW);
+    let mut consumer = ctx.consumer(&topic, options).await?;
+    let acks = consumer.acks();
+    let mut homes: HashMap<Partition, String> = HashMap::new();
+    for _ in 0..probes.len() {
+        for delivery in take(&ctx, &mut *consumer, 1, "a probe of each lane").await? {
+            let key = delivery.event.key.as_ref().and_then(Key::as_str);
+            homes.insert(delivery.partition, key.unwrap_or_default().to_owned());
+            acks.ack(&[delivery.token]);
+        }
+    }
+    ensure_eq!(homes.len(), 2, "lanes with a key");
+    let keys: Vec<_> = homes.into_values().collect();
+    let (slow, busy) = (&keys[0], &keys[1]);
+    let events = (0..EVENTS).map(|nth| named(slow, nth.to_string()));
+    publish(&ctx, &*producer, events.collect()).await?;
+    let mut came = take(&ctx, &mut *consumer, WINDOW, "a lane to fill its window").await?;
+    let more = timeout(ctx.tick() * 10, consumer.receive(7)).await;
+    ensure!(more.is_err(), "a full lane delivered more: {more:?}");
+
+    let mut held: Vec<_> = came.iter().map(|delivery| delivery.token).collect();
+    let mut quiet = 0;
+    for round in 0.. {
+        if round < 60 {
+            let events = (0..3).map(|_| named(busy, "busy")).collect();
+            publish(&ctx, &*producer, events).await?;
+        }
+        if round >= 5 {
+            acks.ack(&held);
+            held.clear();
+        }
+        // The application works a little, so that the hub gets ahead of it.
+        sleep(ctx.tick() / 5).await;
+        let Ok(batch) = timeout(ctx.tick(), consumer.receive(7)).await else {
+            quiet += 1;
+            if round >= 60 && quiet > 60 {
+                break;
+            }
+            continue;
+        };
+        quiet = 0;
+        for delivery in batch?.deliveries {
+            held.push(delivery.token);
+            if name(&delivery) != "busy" {
+                came.push(delivery);
+            }
+        }
+        if came.len() >= EVENTS && round >= 60 {
+            break;
+        }
+    }
+    let due: Vec<_> = (0..EVENTS).map(|nth| nth.to_string()).collect();
+    ensure_eq!(names(&came), due, "what came of the lane that stood full");
     Ok(consumer.close().await?)
 }
 

@@ -150,9 +150,7 @@ async fn deadline(ctx: Context) -> Outcome {
 
     let deadline = ctx.tick() * 40;
     let options = ProducerOptions::new().buffer_events(20).deadline(deadline);
-    let Some((producer, open)) = stalled(&ctx, options).await? else {
-        return Ok(());
-    };
+    let (producer, open) = stalled(&ctx, options).await?;
     let started = Instant::now();
     let submitted = ctx.within(
         "a submit without room",

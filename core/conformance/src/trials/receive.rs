@@ -116,6 +116,14 @@ async fn at_most_max(ctx: Context) -> Outcome {
     let events = (0..300).map(|nth| named(&format!("k{nth}"), "x")).collect();
     publish(&ctx, &*producer, events).await?;
     let mut consumer = ctx.consumer(&topic, ctx.reader()).await?;
+    let none = ctx
+        .within("a receive of nothing", consumer.receive(0))
+        .await?;
+    ensure_eq!(
+        none.err().map(|error| error.kind()),
+        Some(ErrorKind::Invalid),
+        "the answer to receive(0)"
+    );
     let mut rng = ctx.rng(2);
     let mut came = 0;
     while came < 300 {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Context, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{name, named, names, publish, take},
+    reading::{name, named, names, publish, take, time_of},
 };
 use anyhub_core::{Partition, Point};
 use std::{collections::HashSet, time::Duration};
@@ -41,10 +41,9 @@ async fn each_start(ctx: Context) -> Outcome {
     let all = crate::reading::read_back(&ctx, &topic).await?;
     ensure_eq!(all.len(), 8, "events in the log");
     let mut starts = vec![(Point::Start, "0".to_owned())];
-    if let Some(time) = all[4].published {
-        let due = all.iter().find(|delivery| delivery.published >= Some(time));
-        starts.push((Point::Time(time), due.map(name).unwrap_or_default()));
-    }
+    let time = time_of(&all[4])?;
+    let due = all.iter().find(|delivery| delivery.published >= Some(time));
+    starts.push((Point::Time(time), due.map(name).unwrap_or_default()));
     if ctx.hub().capabilities().positions {
         let at = (all[5].partition.clone(), all[5].position.clone());
         starts.push((Point::Positions(vec![at]), "5".to_owned()));

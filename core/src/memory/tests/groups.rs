@@ -1,6 +1,50 @@
 //! Members that come, go, stall and crash.
 
 use super::*;
+use std::collections::BTreeMap;
+
+/// After a resize a key stands in two partitions: a nack rewinds it in one, and what waits in the
+/// other is still to be handled.
+#[tokio::test]
+async fn a_failed_key_forgets_nothing_of_another_partition() {
+    const EVENTS: u32 = 40;
+    let hub = hub("partitions=1");
+    let producer = producer(&hub).await;
+    let event = |nth: u32| Event::new(nth.to_string()).with_key("key-3");
+    let before = (0..EVENTS / 2).map(event).collect();
+    producer.publish(before).await.unwrap();
+    hub.admin().set_partitions("t", 16).await.unwrap();
+    let after = (EVENTS / 2..EVENTS).map(event).collect();
+    let receipts = producer.publish(after).await.unwrap();
+    let moved = receipts[0].as_ref().unwrap().partition.clone();
+    assert_ne!(moved, Some(Partition::number(0)), "the key has not moved");
+
+    let nack_at_once = ConsumerOptions::new().nack_delay(Duration::ZERO, Duration::ZERO);
+    let mut consumer = member(&hub, nack_at_once).await;
+    let handled = std::sync::Mutex::new(BTreeMap::<bytes::Bytes, u32>::new());
+    let all = tokio::sync::Notify::new();
+    let handler = async |delivery: Delivery| {
+        tokio::task::yield_now().await;
+        let mut handled = handled.lock().unwrap();
+        let times = handled.entry(delivery.event.payload).or_default();
+        *times += 1;
+        if *times == 1 {
+            return Err("every first time".into());
+        }
+        if handled.values().filter(|times| **times > 1).count() == EVENTS as usize {
+            all.notify_one();
+        }
+        Ok(())
+    };
+    let stop = async {
+        timeout(SOON, all.notified()).await.ok();
+    };
+    consumer.for_each_keyed(1, stop, handler).await.unwrap();
+    let lag = hub.admin().lag("t", "g").await.unwrap();
+    let open: u64 = lag.iter().filter_map(|lag| lag.events).sum();
+    assert_eq!(open, 0, "{:?}", handled.lock().unwrap());
+    consumer.close().await.unwrap();
+}
 
 #[tokio::test]
 async fn a_partition_moves_with_the_last_answer() {
