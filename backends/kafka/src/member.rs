@@ -1,5 +1,5 @@
 use crate::{
-    control::{let_go, list},
+    control::{Ask, let_go, list},
     error::failed,
     events::{Asked, Events},
     native::NativeMember,
@@ -48,6 +48,9 @@ impl Shell {
 /// How long a client that is dropped takes to leave its group at most.
 const LEAVE: Duration = Duration::from_secs(60);
 
+/// How long it waits for a join that is under way.
+const JOIN: Duration = Duration::from_secs(10);
+
 fn leave(member: &NativeMember, topic: &str, deadline: Instant) {
     member.events().close();
     // librdkafka leaves only when it has its answer: what was asked for and is not done yet is given
@@ -61,6 +64,18 @@ fn leave(member: &NativeMember, topic: &str, deadline: Instant) {
         if let Err(error) = given {
             tracing::debug!(%error, "a rebalance at the close");
         }
+    }
+    if member.is_subscribed() {
+        // The coordinator answers in turn. While a join waits for other members, a leave would wait
+        // behind it, and librdkafka gives that up: the group would miss us only after the session.
+        // So does this question wait, whose answer means that there is no such join any more.
+        let any = list(topic, &[0], Offset::Invalid);
+        let left = deadline.saturating_duration_since(Instant::now()).min(JOIN);
+        if let Err(error) = any.and_then(|any| member.committed(any, left)) {
+            tracing::debug!(%error, "the group was left amid a rebalance");
+        }
+        // A member of the cooperative protocol that owns nothing leaves by this, and not by its close.
+        member.unsubscribe();
     }
     if let Err(error) = member.close() {
         tracing::debug!(%error, "the consumer could not be closed");

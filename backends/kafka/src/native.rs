@@ -118,6 +118,31 @@ impl NativeMember {
         told(code, KafkaError::MetadataFetch)
     }
 
+    /// Wants to be a member no more.
+    pub(crate) fn unsubscribe(&self) {
+        // SAFETY: the client is alive. It fails only where there is no group.
+        #[allow(unsafe_code)]
+        unsafe {
+            sys::rd_kafka_unsubscribe(self.native_ptr());
+        }
+    }
+
+    /// Whether it is, or wants to be, a member of its group.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        let mut list = ptr::null_mut();
+        // SAFETY: the client is alive and `list` a place to write to; the list is ours to free.
+        #[allow(unsafe_code)]
+        unsafe {
+            let code = sys::rd_kafka_subscription(self.native_ptr(), &mut list);
+            if list.is_null() {
+                return false;
+            }
+            let any = code == Code::RD_KAFKA_RESP_ERR_NO_ERROR && (*list).cnt > 0;
+            sys::rd_kafka_topic_partition_list_destroy(list);
+            any
+        }
+    }
+
     /// Takes partitions up, in the way of the group's protocol.
     pub(crate) fn take_up(&self, list: &TopicPartitionList) -> KafkaResult<()> {
         self.events().answered();

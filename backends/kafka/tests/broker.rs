@@ -391,6 +391,44 @@ async fn a_group_may_use_an_eager_strategy() {
     }
 }
 
+/// The group is not to miss them only after their session: one that is asked for something just then,
+/// and one that owns nothing yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn members_that_go_amid_a_rebalance_leave_at_once() {
+    let Some(hub) = hub().await else { return };
+    let topic = topic(&hub, 4).await;
+    for round in 0..12 {
+        let options = ConsumerOptions::new().group(format!("{topic}-{round}"));
+        let opened = hub.consumer(&topic, options.clone()).await;
+        let mut first = opened.expect("the first");
+        let joining = hub.consumer(&topic, options.clone());
+        // A little of the rebalance that the second one brings, each time a little more of it.
+        let polling = async {
+            let some = Duration::from_millis(120 * round);
+            let receiving = async { while first.receive(10).await.is_ok() {} };
+            timeout(some, receiving).await.ok();
+            if round % 2 == 0 {
+                first.close().await.expect("closed");
+            }
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(joining, polling);
+        drop(second.expect("the second"));
+        // Members that have not left keep their partitions for 45 s.
+        let owning = async {
+            let opened = hub.consumer(&topic, options).await;
+            let mut third = opened.expect("the third");
+            while third.assignment().len() < 4 {
+                third.receive(10).await.expect("changes");
+            }
+            third.close().await.expect("closed");
+        };
+        let owned = timeout(Duration::from_secs(25), owning).await;
+        assert!(owned.is_ok(), "round {round}: the group was not left");
+    }
+    hub.close().await.expect("closed");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_unknown_topic_property_is_invalid() {
     let Some(hub) = hub().await else { return };
