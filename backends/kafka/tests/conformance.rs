@@ -1,6 +1,6 @@
 //! Kafka against the whole contract, on a real broker of its own.
 
-use anyhub_conformance::{Harness, Settings, run};
+use anyhub_conformance::{Harness, Settings, Stalling, run};
 use anyhub_core::{Hub, Retention, TopicConfig};
 use anyhub_kafka::{KafkaConfig, KafkaHub};
 use anyhub_local::Kafka;
@@ -20,6 +20,24 @@ const SESSION: Duration = Duration::from_secs(6);
 
 /// Kafka 4 takes no smaller segments, and retention removes nothing less.
 const SEGMENT: u64 = 1 << 20;
+
+fn hub(bootstrap: String) -> Result<Arc<dyn Hub>, String> {
+    let session = SESSION.as_millis().to_string();
+    let config = KafkaConfig::new(bootstrap).property("session.timeout.ms", session);
+    let hub = KafkaHub::new(config).map_err(|error| error.to_string())?;
+    Ok(Arc::new(hub))
+}
+
+/// It hears no request to stop.
+struct Frozen(Kafka);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.kill(0) {
+            eprintln!("conformance: the frozen broker: {error}");
+        }
+    }
+}
 
 #[async_trait]
 impl Harness for Broker {
@@ -46,10 +64,7 @@ impl Harness for Broker {
         });
         let bootstrap: Result<String, String> =
             bootstrap.await.map_err(|error| error.to_string())?;
-        let config = KafkaConfig::new(bootstrap?)
-            .property("session.timeout.ms", SESSION.as_millis().to_string());
-        let hub = KafkaHub::new(config).map_err(|error| error.to_string())?;
-        Ok(Arc::new(hub))
+        hub(bootstrap?)
     }
 
     fn settings(&self) -> Settings {
@@ -72,9 +87,16 @@ impl Harness for Broker {
         )
     }
 
-    fn stalling(&self, topic: TopicConfig) -> TopicConfig {
-        // More copies than there are brokers: an event of acks=all is tried again and again.
-        topic.property("min.insync.replicas", "2")
+    async fn stalling(&self, _: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String> {
+        // A broker that stands still would hold up every other trial, so it is another one.
+        let starting = spawn_blocking(|| Kafka::builder().start());
+        let kafka = starting.await.map_err(|error| error.to_string())?;
+        let kafka = kafka.map_err(|error| error.to_string())?;
+        let hub = hub(kafka.bootstrap())?;
+        Ok(Stalling::by_server(hub, topic, move || {
+            let paused = kafka.pause(0);
+            (Frozen(kafka), paused)
+        }))
     }
 
     async fn stop(&self) {

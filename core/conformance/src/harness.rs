@@ -1,6 +1,6 @@
 use anyhub_core::{Hub, Retention, TopicConfig};
 use async_trait::async_trait;
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 /// What a backend hands over to get every trial: a hub, or the reason why there is none here.
 #[async_trait]
@@ -28,12 +28,49 @@ pub trait Harness: Send + Sync + 'static {
         Some(topic.retention(Retention::new().bytes(bytes)))
     }
 
-    /// The topic as one where a producer soon has to wait: it takes few events, or none, and refuses
-    /// none of them for good.
-    fn stalling(&self, topic: TopicConfig) -> TopicConfig;
+    /// How a producer of this topic is held up: by the topic, which takes few events, or by the server,
+    /// which stops to answer. `hub` is the one that [`start`](Self::start) gave.
+    async fn stalling(&self, hub: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String>;
 
     /// Called after the last trial.
     async fn stop(&self) {}
+}
+
+/// A topic whose producers are held up, refused nothing for good.
+pub struct Stalling {
+    pub(crate) hub: Arc<dyn Hub>,
+    pub(crate) topic: TopicConfig,
+    pub(crate) hold: Box<dyn FnOnce() -> Held + Send>,
+}
+
+/// What has to live for as long as a server is held up.
+pub(crate) type Held = Box<dyn Any + Send>;
+
+impl Stalling {
+    /// The topic takes so few events that a producer without a reader soon has to wait.
+    pub fn by_topic(hub: Arc<dyn Hub>, topic: TopicConfig) -> Self {
+        Self::by_server(hub, topic, || ())
+    }
+
+    /// The server of `hub`, which nobody else uses, answers nothing more after `hold`, until what that
+    /// gives is dropped.
+    pub fn by_server<H: Send + 'static>(
+        hub: Arc<dyn Hub>,
+        topic: TopicConfig,
+        hold: impl FnOnce() -> H + Send + 'static,
+    ) -> Self {
+        Self {
+            hub,
+            topic,
+            hold: Box::new(|| Box::new(hold())),
+        }
+    }
+}
+
+impl fmt::Debug for Stalling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stalling").field(&self.topic.name).finish()
+    }
 }
 
 /// How long a hub needs for things, and how much is asked of it.

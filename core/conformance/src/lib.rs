@@ -57,6 +57,6 @@ mod trials;
 
 pub(crate) use context::Context;
 pub use failure::{Failure, Outcome};
-pub use harness::{Harness, Settings};
+pub use harness::{Harness, Settings, Stalling};
 pub use runner::{run, seed};
 pub use trials::{Trial, trials};

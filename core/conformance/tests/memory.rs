@@ -1,6 +1,6 @@
 //! The memory hub against the whole contract.
 
-use anyhub_conformance::{Harness, run};
+use anyhub_conformance::{Harness, Stalling, run};
 use anyhub_core::{Hub, TopicConfig, memory::MemoryHub};
 use async_trait::async_trait;
 use std::{process::ExitCode, sync::Arc};
@@ -21,8 +21,9 @@ impl Harness for Memory {
         Ok(Arc::new(MemoryHub::new()))
     }
 
-    fn stalling(&self, topic: TopicConfig) -> TopicConfig {
-        topic.property("capacity_bytes", "16384")
+    async fn stalling(&self, hub: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String> {
+        let topic = topic.property("capacity_bytes", "16384");
+        Ok(Stalling::by_topic(hub, topic))
     }
 }
 

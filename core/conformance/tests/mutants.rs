@@ -2,7 +2,7 @@
 //! hub without the fault passes the same trial with the same seeds.
 
 use anyhub_conformance::{
-    Harness, Settings, Trial,
+    Harness, Settings, Stalling, Trial,
     mutants::{Mutant, mutants},
     seed, trials,
 };
@@ -77,8 +77,9 @@ impl Harness for Subject {
         Some(topic.retention(retention))
     }
 
-    fn stalling(&self, topic: TopicConfig) -> TopicConfig {
-        topic.property("capacity_bytes", "16384")
+    async fn stalling(&self, hub: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String> {
+        let topic = topic.property("capacity_bytes", "16384");
+        Ok(Stalling::by_topic(hub, topic))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The memory hub behind a layer that declares the portable contract alone, and refuses the rest.
 
-use anyhub_conformance::{Harness, mutants::portable, run};
+use anyhub_conformance::{Harness, Stalling, mutants::portable, run};
 use anyhub_core::{Hub, Retention, TopicConfig, memory::MemoryHub};
 use async_trait::async_trait;
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -25,8 +25,9 @@ impl Harness for Portable {
         Some(topic.retention(Retention::new().time(Duration::from_secs(1))))
     }
 
-    fn stalling(&self, topic: TopicConfig) -> TopicConfig {
-        topic.property("capacity_bytes", "16384")
+    async fn stalling(&self, hub: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String> {
+        let topic = topic.property("capacity_bytes", "16384");
+        Ok(Stalling::by_topic(hub, topic))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     Context, Failure, Outcome,
     cancel::{cancelled_after, poll_once},
     failure::{ensure, ensure_eq},
+    harness::Held,
     reading::{named, names, publish, read_back},
 };
 use anyhub_core::{
@@ -225,16 +226,28 @@ async fn full_buffer(ctx: Context) -> Outcome {
     Ok(())
 }
 
-/// A producer of a topic that soon lets nothing more in, with what is admitted and unresolved.
-pub(super) async fn stalled(
-    ctx: &Context,
-    options: ProducerOptions,
-) -> Outcome<(Arc<dyn Producer>, Vec<Pending>)> {
-    let config = ctx.harness().stalling(TopicConfig::new(ctx.name()));
-    let topic = ctx.create(config).await?;
+/// A producer that is held up.
+pub(super) struct Stalled {
+    pub(super) producer: Arc<dyn Producer>,
+    /// What is admitted and unresolved.
+    pub(super) open: Vec<Pending>,
+    _held: Held,
+}
+
+/// A producer of a topic that soon lets nothing more in.
+pub(super) async fn stalled(ctx: &Context, options: ProducerOptions) -> Outcome<Stalled> {
+    let topic = TopicConfig::new(ctx.name());
+    let stalling = ctx.harness().stalling(ctx.hub().clone(), topic);
+    let stalling = ctx.within("a hub to be held up", stalling).await?;
+    let stalling = stalling.map_err(Failure::new)?;
+    let (hub, topic) = (&stalling.hub, &stalling.topic);
+    ctx.within("the topic to be created", hub.admin().create_topic(topic))
+        .await??;
     let most = options.buffer_events;
     let deadline = options.deadline;
-    let producer = ctx.producer_with(&topic, options).await?;
+    let opened = hub.producer(&topic.name, options);
+    let producer = ctx.within("the producer to open", opened).await??;
+    let _held = (stalling.hold)();
     let mut open: Vec<Pending> = Vec::new();
     for nth in 0..100_000 {
         let event = named("k", format!("{nth:0>100}"));
@@ -243,7 +256,14 @@ pub(super) async fn stalled(
             Ok(Ok(pending)) => open.push(pending),
             Ok(Err(error)) if error.kind() != ErrorKind::Timeout => return Err(error.into()),
             // On a slow machine its own deadline may have come first.
-            _ => return Ok((producer.clone(), open)),
+            _ => {
+                drop(submit);
+                return Ok(Stalled {
+                    producer,
+                    open,
+                    _held,
+                });
+            }
         }
         let mut still = Vec::new();
         for mut pending in open {

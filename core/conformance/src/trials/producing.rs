@@ -2,7 +2,7 @@
 
 use super::{
     Trial,
-    admission::{ConcatResults, stalled},
+    admission::{ConcatResults, Stalled, stalled},
     events::refusal,
     trial,
 };
@@ -150,7 +150,8 @@ async fn deadline(ctx: Context) -> Outcome {
 
     let deadline = ctx.tick() * 40;
     let options = ProducerOptions::new().buffer_events(20).deadline(deadline);
-    let (producer, open) = stalled(&ctx, options).await?;
+    let Stalled { producer, open, .. } = &mut stalled(&ctx, options).await?;
+    let open = std::mem::take(open);
     let started = Instant::now();
     let submitted = ctx.within(
         "a submit without room",
