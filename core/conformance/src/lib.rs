@@ -6,8 +6,8 @@
 //! capabilities that the hub declares: what it declares is tried, what it does not must be refused.
 //!
 //! ```no_run
-//! use anyhub_conformance::{Harness, run};
-//! use anyhub_core::{Hub, memory::MemoryHub};
+//! use anyhub_conformance::{Harness, Stalling, run};
+//! use anyhub_core::{Hub, TopicConfig, memory::MemoryHub};
 //! use async_trait::async_trait;
 //! use std::{process::ExitCode, sync::Arc};
 //!
@@ -25,6 +25,11 @@
 //!
 //!     async fn start(&self) -> Result<Arc<dyn Hub>, String> {
 //!         Ok(Arc::new(MemoryHub::new()))
+//!     }
+//!
+//!     async fn stalling(&self, hub: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String> {
+//!         let topic = topic.property("capacity_bytes", "16384");
+//!         Ok(Stalling::by_topic(hub, topic))
 //!     }
 //! }
 //!
