@@ -106,9 +106,10 @@ impl Groups {
         Ok(())
     }
 
-    /// Removes the row of a partition that is finished and that the hub has trimmed away, so that
-    /// rows do not add up for ever; answers whether it did. It does not while the partition is not
-    /// finished, or while another waits for it.
+    /// Removes the row of a partition that the hub has trimmed away, so that rows do not add up for
+    /// ever; answers whether it did. Only one that is finished, or that was never begun and still
+    /// waits for a parent, and only if no other waits for it. What was begun is for its owner to
+    /// [`finish`](crate::Leases::finish).
     pub async fn forget(&self, scope: &Scope, partition: &str) -> Result<bool> {
         let rows = self.store.list(scope).await?;
         let leases = || {
@@ -121,8 +122,9 @@ impl Groups {
         if leases().any(|(lease, _)| lease.parents.iter().any(awaited)) {
             return Ok(false);
         }
+        let idle = |lease: &Lease| lease.checkpoint.finished || !lease.parents.is_empty();
         let row = leases().find(|(lease, _)| *lease.partition == *partition);
-        match row.filter(|(lease, _)| lease.checkpoint.finished) {
+        match row.filter(|(lease, _)| idle(lease)) {
             Some((lease, version)) => {
                 let key = Key::Lease(lease.partition.clone());
                 self.store.remove(scope, &key, Some(version)).await

@@ -2,6 +2,7 @@
 
 use crate::{
     app::number,
+    hub::Hub,
     store::Made,
     world::{SECOND, World},
 };
@@ -143,17 +144,23 @@ impl World {
         }
     }
 
-    /// Whether a partition must have an owner.
+    /// Whether a partition must have an owner: it is begun, or waits for nothing, by its row or by
+    /// what the hub has left of its parents.
     fn due(&self, shard: usize) -> bool {
-        let lease = self.store.lease(shard);
-        let begun = |&parent: &usize| {
-            let lease = self.store.lease(parent);
-            self.hub.is_gone(parent) && lease.is_none()
-                || lease.is_some_and(|lease| lease.checkpoint.finished)
+        let finished = |index: usize| {
+            let lease = self.store.lease(index);
+            lease.is_some_and(|lease| lease.checkpoint.finished)
         };
-        let finished = lease.is_some_and(|lease| lease.checkpoint.finished);
-        let gone = self.hub.is_gone(shard) && lease.is_none();
-        !finished && !gone && self.hub.shards[shard].parents.iter().all(begun)
+        if finished(shard) {
+            return false;
+        }
+        let lease = self.store.lease(shard);
+        let open = lease.is_some_and(|lease| {
+            let mut parents = lease.parents.iter();
+            parents.all(|parent| finished(Hub::index(parent)))
+        });
+        let begun = |&parent: &usize| finished(parent) || self.hub.is_gone(parent);
+        open || !self.hub.is_gone(shard) && self.hub.shards[shard].parents.iter().all(begun)
     }
 
     /// For how long a partition may be without an owner: what was still on its way to the store, a
