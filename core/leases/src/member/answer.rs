@@ -98,7 +98,11 @@ impl Member {
                 Row::Lease(lease) => {
                     // A store lists in the same order each time, or nearly.
                     let known = self.slots.get(next);
-                    let same = |slot: &&Slot| slot.view.is_some() && slot.partition == lease.partition;
+                    let same = |slot: &&Slot| {
+                        slot.view.as_ref().is_some_and(|view| {
+                            Arc::ptr_eq(&view.lease, &lease) || slot.partition == lease.partition
+                        })
+                    };
                     let index = match known.filter(same) {
                         Some(_) => next,
                         None => self.slot(&lease.partition) as usize,
@@ -167,6 +171,11 @@ impl Member {
 
     /// Takes note of a row as it stands, or that it is gone.
     fn observe(&mut self, now: Duration, index: usize, row: Option<(Arc<Lease>, Version)>) {
+        if let (Some(view), Some((_, version))) = (&self.slots[index].view, &row)
+            && view.version == *version
+        {
+            return;
+        }
         let once = self.flawed(Flaw::WatchesOnce);
         let fenced = !self.flawed(Flaw::NoFencing);
         let slot = &mut self.slots[index];
@@ -198,6 +207,7 @@ impl Member {
         let order = self.order;
         let slot = &mut self.slots[index];
         let Some(hold) = slot.hold.take() else { return };
+        self.held.retain(|&held| held as usize != index);
         slot.retry_at = Duration::ZERO;
         slot.fails = 0;
         let lease = slot.view.as_ref().map(|view| &view.lease);
@@ -301,6 +311,7 @@ impl Member {
             hold.closing = Closing::Release;
         }
         slot.hold = Some(hold);
+        self.held.push(index as u32);
         self.renewed(now, index, flight.start);
     }
 
@@ -321,6 +332,7 @@ impl Member {
         }
         if flight.lease.owner.is_none() {
             slot.hold = None;
+            self.held.retain(|&held| held as usize != index);
             if flight.lease.checkpoint.finished {
                 // Its children may be taken.
                 self.scan.due = now;

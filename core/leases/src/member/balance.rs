@@ -26,8 +26,7 @@ impl Member {
                 let other = self.rng.random_range(at..self.picks.len());
                 self.picks.swap(at, other);
             }
-            let slot = &mut self.slots[self.picks[at] as usize];
-            slot.todo = Some(Doing::Take);
+            self.todo.push((self.picks[at], Doing::Take));
         }
         if self.picks.is_empty() && !self.flawed(Flaw::NeverAsks) {
             while count.asking == 0 || count.held == 0 && count.asking < share {
@@ -167,7 +166,7 @@ impl Member {
             }
         }
         let Some(index) = chosen else { return false };
-        self.slots[index].todo = Some(Doing::Ask);
+        self.todo.push((index as u32, Doing::Ask));
         if let Some(peer) = self.live_peer(&name) {
             self.peers[peer].load -= 1;
         }
@@ -181,7 +180,7 @@ impl Member {
         view.lease.owner.as_ref() == Some(owner)
             && !view.lease.checkpoint.finished
             && slot.flight.is_none()
-            && slot.todo.is_none()
+            && self.todo.iter().all(|it| it.0 as usize != index)
             && asked.is_none_or(|asker| !self.is_live(asker, now))
     }
 

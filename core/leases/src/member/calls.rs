@@ -90,15 +90,11 @@ impl Member {
     ) -> Result<u64, Stale> {
         let index = self.held(grant)?;
         let ticket = self.ticket();
-        let children: Vec<_> = children.into_iter().collect();
-        let names = children.iter().map(|child| child.partition.clone());
-        let closing = Closing::Finish(names.collect());
-        let missing = children
-            .into_iter()
-            .filter(|child| !self.has_row(&child.partition));
-        let missing: Vec<_> = missing.collect();
+        let children = children.into_iter();
+        let missing: Vec<_> = children.filter(|child| !self.has_row(&child.partition)).collect();
+        let names = missing.iter().map(|child| child.partition.clone()).collect();
+        self.close(index, Closing::Finish(names), ticket);
         self.add(missing, unix_seconds);
-        self.close(index, closing, ticket);
         Ok(ticket)
     }
 
@@ -111,15 +107,15 @@ impl Member {
         self.leaving = Leaving::Releasing;
         self.own.due = Duration::ZERO;
         self.adds.clear();
+        self.todo.clear();
         for index in 0..self.slots.len() {
-            self.slots[index].todo = None;
             let slot = &self.slots[index];
             let Some(hold) = &slot.hold else { continue };
             match &hold.closing {
                 Closing::No => {}
                 // Its children will not be made known any more: the next owner comes to its end
                 // again.
-                Closing::Finish(children) if !children.iter().all(|child| self.has_row(child)) => {
+                Closing::Finish(missing) if !missing.is_empty() => {
                     let (partition, ticket) = (slot.partition.clone(), hold.closing_ticket);
                     self.events.push_back(Event::Settled {
                         partition,

@@ -18,7 +18,7 @@ use crate::{Checkpoint, Key, Options, Row, Stored, Version, Written};
 use rand::SeedableRng;
 use rand_pcg::Pcg32;
 use rustc_hash::FxHashMap;
-use slot::Slot;
+use slot::{Doing, Slot};
 use std::{cmp::Ordering, collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 /// One member of a group, as a pure state machine: [`poll`](Self::poll) says what to ask of the
@@ -36,6 +36,9 @@ pub struct Member {
     slots: Vec<Slot>,
     index: FxHashMap<Arc<str>, u32>,
     free: Vec<u32>,
+    /// The slots that are held, and those with something to do, so that a poll passes over the rest.
+    held: Vec<u32>,
+    todo: Vec<(u32, Doing)>,
     /// Other members that have a row, by name.
     peers: Vec<Peer>,
     own: Own,
@@ -278,6 +281,8 @@ impl Member {
             slots: Vec::new(),
             index: FxHashMap::default(),
             free: Vec::new(),
+            held: Vec::new(),
+            todo: Vec::new(),
             peers: Vec::new(),
             own: Own::default(),
             scan: Scan::default(),

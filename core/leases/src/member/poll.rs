@@ -17,8 +17,11 @@ impl Member {
             return wake;
         }
         // Slots first: a member that wakes from a pause renews before it looks around.
-        for index in 0..self.slots.len() {
-            wake = wake.min(self.poll_slot(index, now, out));
+        for at in 0..self.held.len() {
+            wake = wake.min(self.poll_slot(self.held[at] as usize, now, out));
+        }
+        while let Some((index, doing)) = self.todo.pop() {
+            self.send_foreign(index as usize, doing, now, out);
         }
         if !self.adds.is_empty() && self.scan.number > 0 {
             wake = wake.min(self.poll_adds(now, out));
@@ -44,7 +47,7 @@ impl Member {
                 row: row.into(),
                 expected: self.own.version.clone(),
             }
-        } else if self.slots.iter().any(|slot| slot.hold.is_some() || slot.flight.is_some()) {
+        } else if !self.held.is_empty() || self.slots.iter().any(|slot| slot.flight.is_some()) {
             return Duration::MAX;
         } else {
             Operation::Remove {
@@ -93,13 +96,9 @@ impl Member {
 
     fn poll_slot(&mut self, index: usize, now: Duration, out: &mut Vec<Request>) -> Duration {
         self.force(index, now);
+        self.strike_known(index);
         let slot = &self.slots[index];
         if slot.flight.is_some() {
-            return Duration::MAX;
-        }
-        if let Some(doing) = slot.todo {
-            self.slots[index].todo = None;
-            self.send_foreign(index, doing, now, out);
             return Duration::MAX;
         }
         let Some(hold) = &slot.hold else {
@@ -108,8 +107,8 @@ impl Member {
         let closed = match &hold.closing {
             Closing::No => false,
             Closing::Release | Closing::Forced => true,
-            Closing::Finish(children) => {
-                self.flawed(Flaw::FinishesFirst) || children.iter().all(|child| self.has_row(child))
+            Closing::Finish(missing) => {
+                missing.is_empty() || self.flawed(Flaw::FinishesFirst)
             }
         };
         let due = if closed || hold.wanted.is_some() {
@@ -136,6 +135,21 @@ impl Member {
         hold.closing = Closing::Forced;
         hold.closing_ticket = hold.ticket;
         self.events.push_back(Event::Lost(slot.partition.clone()));
+    }
+
+    /// Strikes out the children whose rows are there by now. Seen once is enough: if the row goes
+    /// again, that was meant.
+    fn strike_known(&mut self, index: usize) {
+        let hold = self.slots[index].hold.as_mut();
+        if let Some(Closing::Finish(missing)) = hold.map(|hold| &mut hold.closing)
+            && !missing.is_empty()
+        {
+            let mut missing = std::mem::take(missing);
+            missing.retain(|child| !self.has_row(child));
+            if let Some(hold) = &mut self.slots[index].hold {
+                hold.closing = Closing::Finish(missing);
+            }
+        }
     }
 
     /// A write by the owner: always a renewal, and all that is wanted with it.

@@ -14,7 +14,6 @@ pub(super) struct Slot {
     pub(super) scan: u32,
     /// When a write of it was last answered: a listing from before then is older than the view.
     pub(super) touched_at: Duration,
-    pub(super) todo: Option<Doing>,
     pub(super) flight: Option<Flight>,
     pub(super) hold: Option<Hold>,
     pub(super) fails: u32,
@@ -77,7 +76,7 @@ pub(super) struct Hold {
 pub(super) enum Closing {
     No,
     Release,
-    /// Once the rows of these children are there.
+    /// Once these children have rows too.
     Finish(Vec<Arc<str>>),
     /// It was not drained in time, and its loss is told already.
     Forced,
@@ -91,7 +90,6 @@ impl Slot {
             seen_at: Duration::ZERO,
             scan: 0,
             touched_at: Duration::ZERO,
-            todo: None,
             flight: None,
             hold: None,
             fails: 0,

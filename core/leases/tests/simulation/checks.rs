@@ -33,7 +33,7 @@ impl World {
         }
         if after.finished && !before.finished {
             let mut children = self.hub.shards[*shard].children.iter();
-            if children.any(|&child| self.store.lease(child).is_none()) {
+            if children.any(|&it| self.store.lease(it).is_none() && !self.hub.is_gone(it)) {
                 self.broken(format!("s{shard} was finished before its children were known"));
             }
             self.changed_at = self.now;
@@ -91,13 +91,14 @@ impl World {
         }
     }
 
-    /// What was called durable is, unless a later generation has replaced it.
+    /// What was called durable is, unless a later generation has replaced it, or the row went with
+    /// its partition.
     pub(crate) fn check_durable(&mut self, shard: usize, generation: u64, place: u64) {
         let lease = self.store.lease(shard);
-        let kept = lease.is_some_and(|lease| {
-            let at = (lease.checkpoint.generation, position(lease));
-            at >= (generation, place)
-        });
+        let kept = match lease {
+            Some(lease) => (lease.checkpoint.generation, position(lease)) >= (generation, place),
+            None => self.hub.is_gone(shard),
+        };
         if !kept {
             self.broken(format!("s{shard}: {place} in generation {generation} was called durable"));
         }

@@ -127,10 +127,13 @@ impl World {
             let shard = &self.hub.shards[index];
             if shard.end.is_some_and(|end| end.1 < old)
                 && !shard.trimmed
-                && self.random.random_range(0..20u32) == 0
+                && self.random.random_range(0..8u32) == 0
             {
                 self.trace(|_| format!("s{index} is trimmed"));
                 self.hub.shards[index].trimmed = true;
+            }
+            if self.hub.shards[index].trimmed {
+                self.store.forget(index);
             }
         }
     }

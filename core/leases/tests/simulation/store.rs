@@ -60,6 +60,22 @@ impl Store {
         }
     }
 
+    /// As `Groups::forget` does with a partition that is trimmed away.
+    pub(crate) fn forget(&mut self, shard: usize) {
+        let rows = || self.leases.iter().flatten().map(|row| &row.0);
+        let id = format!("s{shard}");
+        if rows().any(|row| row.parents.iter().any(|parent| **parent == *id)) {
+            return;
+        }
+        let row = self.leases.get_mut(shard);
+        if let Some(row) = row
+            && let Some((lease, _)) = row
+            && (lease.checkpoint.finished || !lease.parents.is_empty())
+        {
+            *row = None;
+        }
+    }
+
     fn list(&self) -> Vec<Stored> {
         let mut rows = Vec::with_capacity(self.leases.len() + self.members.len());
         for (lease, version) in self.leases.iter().flatten() {

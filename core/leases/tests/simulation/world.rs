@@ -12,7 +12,7 @@ use anyhub_leases::{
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::{
-    cmp::Ordering,
+    cmp::Reverse,
     collections::BinaryHeap,
     fmt,
     time::Duration,
@@ -46,7 +46,10 @@ pub(crate) struct World {
     /// When each partition was last seen to have an owner.
     pub(crate) owned_at: Vec<u64>,
     pub(crate) told: Told,
-    queue: BinaryHeap<Entry>,
+    /// When, which of those at one time, and its place in `happenings`.
+    queue: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    happenings: Vec<Option<Happening>>,
+    free: Vec<u32>,
     sequence: u64,
     requests: Vec<Request>,
     options: Options,
@@ -65,12 +68,6 @@ pub(crate) enum Happening {
     Fault,
     Phase,
     Check,
-}
-
-struct Entry {
-    at: u64,
-    sequence: u64,
-    what: Happening,
 }
 
 /// What a seed was like.
@@ -110,6 +107,8 @@ impl World {
             owned_at: Vec::new(),
             told: Told::default(),
             queue: BinaryHeap::new(),
+            happenings: Vec::new(),
+            free: Vec::new(),
             sequence: 0,
             requests: Vec::new(),
             options,
@@ -130,9 +129,12 @@ impl World {
 
     /// Runs it to its end, or until something is broken.
     pub(crate) fn run(mut self) -> Self {
-        while let Some(Entry { at, what, .. }) = self.queue.pop() {
+        while let Some(Reverse((at, _, place))) = self.queue.pop() {
             self.now = at;
-            self.happen(what);
+            self.free.push(place);
+            if let Some(what) = self.happenings[place as usize].take() {
+                self.happen(what);
+            }
             if self.broken.is_some() || self.phases == 4 {
                 break;
             }
@@ -169,11 +171,12 @@ impl World {
 
     pub(crate) fn at(&mut self, at: u64, what: Happening) {
         self.sequence += 1;
-        self.queue.push(Entry {
-            at,
-            sequence: self.sequence,
-            what,
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.happenings.push(None);
+            (self.happenings.len() - 1) as u32
         });
+        self.happenings[place as usize] = Some(what);
+        self.queue.push(Reverse((at, self.sequence, place)));
     }
 
     pub(crate) fn unix(&self) -> u64 {
@@ -415,27 +418,6 @@ impl World {
             self.check_alone(at, shard);
         }
         self.step(at);
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The heap's greatest is what comes first.
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.sequence).cmp(&(self.at, self.sequence))
     }
 }
 
