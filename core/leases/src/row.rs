@@ -32,7 +32,7 @@ pub struct Lease {
     pub partition: Arc<str>,
     /// The member that owns it.
     pub owner: Option<Arc<str>>,
-    /// Raised at every write by its owner: while it rises, the owner lives.
+    /// Raised at every write by its owner, from anywhere on: while it rises, the owner lives.
     pub counter: u64,
     /// Raised when the owner changes, and only then: the fence, and Event Hubs' epoch. It starts at
     /// the unix time in seconds at which the row was made, so that it also rises when a store is

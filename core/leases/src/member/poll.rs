@@ -212,7 +212,10 @@ impl Member {
                     at += 1;
                     continue;
                 }
-                None => (Doing::Create, Self::row_of(&add.new, add.takes), None),
+                None => {
+                    let counter = self.rng.random();
+                    (Doing::Create, Self::row_of(&add.new, add.takes, counter), None)
+                }
                 Some(view) => {
                     let mut lease = Lease::clone(&view.lease);
                     lease.parents.retain(|parent| add.new.parents.contains(parent));

@@ -143,9 +143,11 @@ impl Member {
         slot.view.as_ref().map(|view| &view.lease)
     }
 
-    /// The row as it would be made for a new partition.
-    pub(super) fn row_of(new: &NewPartition, takes: u64) -> Lease {
+    /// The row as it is made for a new partition. Its counter starts anywhere, so that a row that is
+    /// removed and made again by a late write is not taken for the one that was watched before.
+    pub(super) fn row_of(new: &NewPartition, takes: u64, counter: u32) -> Lease {
         let mut lease = Lease::new(new.partition.clone(), takes);
+        lease.counter = counter.into();
         lease.parents = new.parents.clone();
         lease.checkpoint.position = new.position.clone();
         lease

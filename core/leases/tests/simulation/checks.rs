@@ -95,11 +95,11 @@ impl World {
     /// its partition.
     pub(crate) fn check_durable(&mut self, shard: usize, generation: u64, place: u64) {
         let lease = self.store.lease(shard);
-        let kept = match lease {
-            Some(lease) => (lease.checkpoint.generation, position(lease)) >= (generation, place),
-            None => self.hub.is_gone(shard),
-        };
-        if !kept {
+        let kept = lease.is_some_and(|lease| {
+            let at = (lease.checkpoint.generation, position(lease));
+            at >= (generation, place)
+        });
+        if !kept && !self.store.forgotten.contains(&shard) {
             self.broken(format!("s{shard}: {place} in generation {generation} was called durable"));
         }
     }

@@ -5,13 +5,15 @@ use anyhub_leases::{
     Key, Lease, MemberRow, Row, Stored, Version, Written,
     member::{Answer, Operation},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     /// By the index of the shard.
     leases: Vec<Option<(Arc<Lease>, u64)>>,
     members: Vec<(Arc<MemberRow>, u64)>,
+    /// The shards whose row was removed: a late write may have made it again.
+    pub(crate) forgotten: BTreeSet<usize>,
     writes: u64,
     /// The flaw of not comparing versions.
     blind: bool,
@@ -73,6 +75,7 @@ impl Store {
             && (lease.checkpoint.finished || !lease.parents.is_empty())
         {
             *row = None;
+            self.forgotten.insert(shard);
         }
     }
 
