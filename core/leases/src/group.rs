@@ -67,7 +67,10 @@ impl Groups {
             for row in rows {
                 if first {
                     waiting.insert(row.name.clone(), row.clone());
-                } else if waiting.get(&row.name).is_some_and(|old| old.counter != row.counter) {
+                } else if waiting
+                    .get(&row.name)
+                    .is_some_and(|old| old.counter != row.counter)
+                {
                     waiting.remove(&row.name);
                     live.push(row.name.clone());
                 } else if !waiting.contains_key(&row.name) && !live.contains(&row.name) {
@@ -92,9 +95,15 @@ impl Groups {
     pub async fn delete(&self, scope: &Scope) -> Result<()> {
         let live = self.live_members(scope).await?;
         if let Some(name) = live.first() {
-            let text = format!("the group '{}' has members: {name} and {} more", scope.group(), live.len() - 1);
-            return Err(Error::new(ErrorKind::Invalid, "leases", "delete_group", text)
-                .with_advice("close its consumers first"));
+            let text = format!(
+                "the group '{}' has members: {name} and {} more",
+                scope.group(),
+                live.len() - 1
+            );
+            return Err(
+                Error::new(ErrorKind::Invalid, "leases", "delete_group", text)
+                    .with_advice("close its consumers first"),
+            );
         }
         let rows = self.store.list(scope).await?;
         if rows.is_empty() {
@@ -143,6 +152,10 @@ fn members(rows: &[Stored]) -> Vec<&Arc<MemberRow>> {
 }
 
 fn missing(scope: &Scope, operation: &'static str) -> Error {
-    let text = format!("there is no group '{}' on '{}'", scope.group(), scope.topic());
+    let text = format!(
+        "there is no group '{}' on '{}'",
+        scope.group(),
+        scope.topic()
+    );
     Error::new(ErrorKind::NotFound, "leases", operation, text)
 }

@@ -2,6 +2,7 @@
 
 mod task;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use crate::{
@@ -192,7 +193,9 @@ impl Leases {
     /// before every delivery.
     pub fn may_deliver(&self, grant: &Grant) -> bool {
         let state = self.shared.lock();
-        state.member.may_deliver(grant, self.shared.options.clock.now())
+        state
+            .member
+            .may_deliver(grant, self.shared.options.clock.now())
     }
 
     /// Makes durable that everything up to `position` is done; a position that is not past the
@@ -200,8 +203,10 @@ impl Leases {
     /// answer: it may be written then.
     pub async fn checkpoint(&self, grant: &Grant, position: impl Into<Arc<str>>) -> Result<()> {
         let position = position.into();
-        self.call("checkpoint", grant, |member| member.checkpoint(grant, position))
-            .await
+        self.call("checkpoint", grant, |member| {
+            member.checkpoint(grant, position)
+        })
+        .await
     }
 
     /// Goes to `position` (None: the partition's start), and answers the grant to go on with, once
@@ -234,8 +239,10 @@ impl Leases {
         children: impl IntoIterator<Item = NewPartition>,
     ) -> Result<()> {
         let now = self.shared.options.clock.unix_seconds();
-        self.call("finish", grant, |member| member.finish(grant, children, now))
-            .await
+        self.call("finish", grant, |member| {
+            member.finish(grant, children, now)
+        })
+        .await
     }
 
     /// Makes partitions known that were found later, or says that parents were trimmed away: see
@@ -388,11 +395,17 @@ impl Shared {
 }
 
 fn closed(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Closed, "leases", operation, "the member has left")
+    Error::new(
+        ErrorKind::Closed,
+        "leases",
+        operation,
+        "the member has left",
+    )
 }
 
 fn fenced(operation: &'static str, partition: &str) -> Error {
-    let text = format!("partition '{partition}' is no longer this member's, or a seek has moved it");
+    let text =
+        format!("partition '{partition}' is no longer this member's, or a seek has moved it");
     Error::new(ErrorKind::Fenced, "leases", operation, text)
         .with_advice("what was not checkpointed comes again to its owner")
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
-    Checkpoint, Clock, Groups, Key, Lease, MemoryLeases, Row, SqliteLeases, Stored, Version, Written,
+    Checkpoint, Clock, Groups, Key, Lease, MemoryLeases, Row, SqliteLeases, Stored, Version,
+    Written,
 };
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -42,8 +43,14 @@ struct App {
 }
 
 impl App {
-    async fn join(store: &Arc<dyn LeaseStore>, options: Options, shards: Vec<NewPartition>) -> Self {
-        let leases = Leases::join(store.clone(), scope(), options, shards).await.unwrap();
+    async fn join(
+        store: &Arc<dyn LeaseStore>,
+        options: Options,
+        shards: Vec<NewPartition>,
+    ) -> Self {
+        let leases = Leases::join(store.clone(), scope(), options, shards)
+            .await
+            .unwrap();
         Self {
             leases: Arc::new(leases),
             grants: BTreeMap::new(),
@@ -83,17 +90,26 @@ async fn members_share_and_a_killed_one_is_replaced_from_its_checkpoints() {
     let mut two = App::join(&store, options(), shards(4)).await;
     tokio::join!(one.until_it_has(2), two.until_it_has(2));
     for (index, grant) in two.grants.values().enumerate() {
-        two.leases.checkpoint(grant, index.to_string()).await.unwrap();
+        two.leases
+            .checkpoint(grant, index.to_string())
+            .await
+            .unwrap();
     }
     let killed = two.grants.clone();
     drop(two);
     let start = Instant::now();
     one.until_it_has(4).await;
     // In virtual time, which is no measure of this machine.
-    assert!(start.elapsed() < Duration::from_secs(20), "within twice the lease");
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "within twice the lease"
+    );
     for (index, (partition, grant)) in killed.iter().enumerate() {
         let taken = &one.grants[partition];
-        assert_eq!(taken.checkpoint.position.as_deref(), Some(index.to_string().as_str()));
+        assert_eq!(
+            taken.checkpoint.position.as_deref(),
+            Some(index.to_string().as_str())
+        );
         assert_eq!(taken.takes, grant.takes + 1);
         assert!(one.leases.may_deliver(taken));
     }
@@ -124,14 +140,20 @@ async fn leaving_hands_over_at_once_and_closes() {
     tokio::task::yield_now().await;
     one.leases.leave().await.unwrap();
     one.leases.leave().await.unwrap();
-    assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(
+        waiting.await.unwrap().unwrap_err().kind(),
+        ErrorKind::Closed
+    );
     assert!(!one.leases.may_deliver(&grant));
     let late = one.leases.checkpoint(&grant, "1").await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Closed);
     let start = Instant::now();
     let mut two = App::join(&store, options(), shards(2)).await;
     two.until_it_has(2).await;
-    assert!(start.elapsed() < Duration::from_secs(1), "it waits for no lease");
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "it waits for no lease"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +170,10 @@ async fn a_stale_owner_is_fenced() {
     let (mut taken, version) = stored.filter_map(row).next().unwrap();
     taken.owner = Some("other".into());
     taken.takes += 1;
-    store.write(&scope(), &taken.into(), Some(&version)).await.unwrap();
+    store
+        .write(&scope(), &taken.into(), Some(&version))
+        .await
+        .unwrap();
     let fenced = one.leases.checkpoint(&grant, "9").await.unwrap_err();
     assert_eq!(fenced.kind(), ErrorKind::Fenced);
     one.until_it_has(0).await;
@@ -220,11 +245,13 @@ impl LeaseStore for Odd {
     }
 
     async fn write(&self, scope: &Scope, row: &Row, expected: Option<&Version>) -> Result<Written> {
-        self.answer(self.inner.write(scope, row, expected).await).await
+        self.answer(self.inner.write(scope, row, expected).await)
+            .await
     }
 
     async fn remove(&self, scope: &Scope, key: &Key, expected: Option<&Version>) -> Result<bool> {
-        self.answer(self.inner.remove(scope, key, expected).await).await
+        self.answer(self.inner.remove(scope, key, expected).await)
+            .await
     }
 
     async fn scopes(&self) -> Result<Vec<Scope>> {
@@ -245,7 +272,10 @@ async fn a_store_that_is_mute_for_a_while_costs_no_more_than_the_lease() {
         tokio::spawn(async move { leases.checkpoint(&grant, "5").await })
     };
     sleep(Duration::from_secs(12)).await;
-    assert!(!one.leases.may_deliver(&grant), "it can't know that it still owns it");
+    assert!(
+        !one.leases.may_deliver(&grant),
+        "it can't know that it still owns it"
+    );
     odd.turn(Mood::Well);
     call.await.unwrap().unwrap();
     assert!(one.leases.may_deliver(&grant), "nobody took it");
@@ -256,14 +286,22 @@ async fn a_store_that_is_mute_for_a_while_costs_no_more_than_the_lease() {
 async fn a_call_ends_at_its_deadline_and_may_be_done_all_the_same() {
     let odd = Odd::new(Mood::Well);
     let store: Arc<dyn LeaseStore> = odd.clone();
-    let mut one = App::join(&store, options().deadline(Duration::from_secs(3)), shards(1)).await;
+    let mut one = App::join(
+        &store,
+        options().deadline(Duration::from_secs(3)),
+        shards(1),
+    )
+    .await;
     one.until_it_has(1).await;
     let grant = one.grants.values().next().unwrap();
     odd.turn(Mood::Busy);
     let late = one.leases.checkpoint(grant, "5").await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Timeout);
     assert!(late.is_indeterminate());
-    assert_eq!(one.leases.leave().await.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(
+        one.leases.leave().await.unwrap_err().kind(),
+        ErrorKind::Timeout
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -298,7 +336,10 @@ async fn an_error_that_does_not_pass_is_told_and_one_that_does_is_not() {
     let (mut one, ()) = tokio::join!(joining, well);
     one.until_it_has(1).await;
     odd.turn(Mood::Denied);
-    assert_eq!(one.leases.changed().await.unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(
+        one.leases.changed().await.unwrap_err().kind(),
+        ErrorKind::Denied
+    );
     odd.turn(Mood::Well);
     let grant = one.grants.values().next().unwrap();
     one.leases.checkpoint(grant, "1").await.unwrap();
@@ -342,8 +383,14 @@ async fn two_processes_on_a_sqlite_file_and_one_is_killed() {
 async fn groups_from_outside() {
     let store: Arc<dyn LeaseStore> = Arc::new(MemoryLeases::new());
     let groups = Groups::with_clock(store.clone(), Arc::new(Virtual(Instant::now())));
-    assert_eq!(groups.delete(&scope()).await.unwrap_err().kind(), ErrorKind::NotFound);
-    assert_eq!(groups.describe(&scope()).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        groups.delete(&scope()).await.unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    assert_eq!(
+        groups.describe(&scope()).await.unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
 
     let mut one = App::join(&store, options(), shards(2)).await;
     one.until_it_has(2).await;
@@ -382,10 +429,16 @@ async fn a_partition_is_forgotten_when_it_is_finished_and_no_other_waits_for_it(
     };
     let first = write(&parent, None).await;
     let waiting = write(&child, None).await;
-    assert!(!groups.forget(&scope(), "parent").await.unwrap(), "it is not finished");
+    assert!(
+        !groups.forget(&scope(), "parent").await.unwrap(),
+        "it is not finished"
+    );
     parent.checkpoint.finished = true;
     write(&parent, Some(&first)).await;
-    assert!(!groups.forget(&scope(), "parent").await.unwrap(), "its child waits");
+    assert!(
+        !groups.forget(&scope(), "parent").await.unwrap(),
+        "its child waits"
+    );
     child.parents.clear();
     write(&child, Some(&waiting)).await;
     assert!(groups.forget(&scope(), "parent").await.unwrap());

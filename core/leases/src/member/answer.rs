@@ -138,7 +138,13 @@ impl Member {
         }
     }
 
-    fn observe_peer(&mut self, now: Duration, next: usize, row: &MemberRow, version: Version) -> usize {
+    fn observe_peer(
+        &mut self,
+        now: Duration,
+        next: usize,
+        row: &MemberRow,
+        version: Version,
+    ) -> usize {
         let known = self.peers.get(next);
         let found = match known.filter(|peer| peer.name == row.name) {
             Some(_) => Ok(next),
@@ -211,7 +217,8 @@ impl Member {
         slot.retry_at = Duration::ZERO;
         slot.fails = 0;
         let lease = slot.view.as_ref().map(|view| &view.lease);
-        let released = lease.is_some_and(|lease| lease.takes == hold.takes && lease.owner.is_none());
+        let released =
+            lease.is_some_and(|lease| lease.takes == hold.takes && lease.owner.is_none());
         if hold.closing == Closing::No || matches!(hold.closing, Closing::Finish(_)) && !released {
             self.events.push_back(Event::Lost(slot.partition.clone()));
         }

@@ -82,11 +82,18 @@ impl Member {
             return;
         }
         count.open += 1;
-        if slot.flight.as_ref().is_some_and(|flight| flight.doing == Doing::Take) {
+        if slot
+            .flight
+            .as_ref()
+            .is_some_and(|flight| flight.doing == Doing::Take)
+        {
             count.mine += 1;
             return;
         }
-        let asking = slot.flight.as_ref().is_some_and(|flight| flight.doing == Doing::Ask);
+        let asking = slot
+            .flight
+            .as_ref()
+            .is_some_and(|flight| flight.doing == Doing::Ask);
         let asker = lease.asked_by.as_ref();
         let for_me = asking || asker == Some(&self.name);
         let for_peer = asker.and_then(|asker| self.live_peer(asker));
@@ -101,9 +108,12 @@ impl Member {
         let busy = slot.flight.is_some() && !asking;
         let Some(owner) = &lease.owner else {
             // Given up: the one that asked for it comes first, for a while.
-            let kept = now < slot.seen_at + self.times.lease / 2;
-            match for_peer.filter(|_| kept) {
-                Some(peer) => self.peers[peer].load += 1,
+            let kept_until = slot.seen_at + self.times.lease / 2;
+            match for_peer.filter(|_| now < kept_until) {
+                Some(peer) => {
+                    self.peers[peer].load += 1;
+                    count.next_expiry = count.next_expiry.min(kept_until);
+                }
                 None if !busy => self.pick(now, index, for_me, count),
                 None => {}
             }

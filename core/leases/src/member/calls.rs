@@ -36,7 +36,11 @@ impl Member {
 
     /// Everything up to `position` is done. The ticket is settled once that is durable; a position
     /// that is not past the checkpoint changes nothing (C9).
-    pub fn checkpoint(&mut self, grant: &Grant, position: impl Into<Arc<str>>) -> Result<u64, Stale> {
+    pub fn checkpoint(
+        &mut self,
+        grant: &Grant,
+        position: impl Into<Arc<str>>,
+    ) -> Result<u64, Stale> {
         let index = self.held(grant)?;
         let ticket = self.ticket();
         self.advance(index, position.into(), ticket);
@@ -91,8 +95,13 @@ impl Member {
         let index = self.held(grant)?;
         let ticket = self.ticket();
         let children = children.into_iter();
-        let missing: Vec<_> = children.filter(|child| !self.has_row(&child.partition)).collect();
-        let names = missing.iter().map(|child| child.partition.clone()).collect();
+        let missing: Vec<_> = children
+            .filter(|child| !self.has_row(&child.partition))
+            .collect();
+        let names = missing
+            .iter()
+            .map(|child| child.partition.clone())
+            .collect();
         self.close(index, Closing::Finish(names), ticket);
         self.add(missing, unix_seconds);
         Ok(ticket)

@@ -7,6 +7,7 @@ mod flaw;
 mod poll;
 mod slot;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 #[cfg(not(feature = "flaws"))]

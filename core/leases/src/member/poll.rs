@@ -107,9 +107,7 @@ impl Member {
         let closed = match &hold.closing {
             Closing::No => false,
             Closing::Release | Closing::Forced => true,
-            Closing::Finish(missing) => {
-                missing.is_empty() || self.flawed(Flaw::FinishesFirst)
-            }
+            Closing::Finish(missing) => missing.is_empty() || self.flawed(Flaw::FinishesFirst),
         };
         let due = if closed || hold.wanted.is_some() {
             slot.retry_at
@@ -187,7 +185,8 @@ impl Member {
             lease.asked_by = Some(self.name.clone());
         } else {
             // Our own take whose answer was lost is not a second one.
-            let ours = lease.owner.as_ref() == Some(&self.name) && slot.attempt == Some(lease.takes);
+            let ours =
+                lease.owner.as_ref() == Some(&self.name) && slot.attempt == Some(lease.takes);
             if !ours && !self.flawed(Flaw::TakesNotRaised) {
                 lease.takes += 1;
             }
@@ -214,11 +213,17 @@ impl Member {
                 }
                 None => {
                     let counter = self.rng.random();
-                    (Doing::Create, Self::row_of(&add.new, add.takes, counter), None)
+                    (
+                        Doing::Create,
+                        Self::row_of(&add.new, add.takes, counter),
+                        None,
+                    )
                 }
                 Some(view) => {
                     let mut lease = Lease::clone(&view.lease);
-                    lease.parents.retain(|parent| add.new.parents.contains(parent));
+                    lease
+                        .parents
+                        .retain(|parent| add.new.parents.contains(parent));
                     if lease.parents.len() == view.lease.parents.len() {
                         self.adds.swap_remove(at);
                         continue;
@@ -265,7 +270,12 @@ impl Member {
 
     /// When to try again what has failed `fails` times: doubling, to the patience of a write, of
     /// which a random part of up to a half is taken off.
-    pub(super) fn retry_at(&mut self, now: Duration, fails: u32, after: Option<Duration>) -> Duration {
+    pub(super) fn retry_at(
+        &mut self,
+        now: Duration,
+        fails: u32,
+        after: Option<Duration>,
+    ) -> Duration {
         let doubled = self.times.backoff * (1 << fails.clamp(1, 8) >> 1);
         let wait = self.jitter(doubled.min(self.times.write));
         now + wait.max(after.unwrap_or_default())
@@ -275,6 +285,8 @@ impl Member {
     pub(super) fn jitter(&mut self, span: Duration) -> Duration {
         let half = span / 2;
         let part = self.rng.random::<u32>();
-        half + Duration::from_nanos((half.as_nanos() as u64 / 4096).saturating_mul(u64::from(part >> 20)))
+        half + Duration::from_nanos(
+            (half.as_nanos() as u64 / 4096).saturating_mul(u64::from(part >> 20)),
+        )
     }
 }

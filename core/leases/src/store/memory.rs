@@ -37,12 +37,7 @@ impl LeaseStore for MemoryLeases {
         Ok(rows.map(|(_, stored)| stored.clone()).collect())
     }
 
-    async fn write(
-        &self,
-        scope: &Scope,
-        row: &Row,
-        expected: Option<&Version>,
-    ) -> Result<Written> {
+    async fn write(&self, scope: &Scope, row: &Row, expected: Option<&Version>) -> Result<Written> {
         let inner = &mut *self.lock();
         let key = row.key();
         let current = inner.scopes.get(scope).and_then(|rows| rows.get(&key));

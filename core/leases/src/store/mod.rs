@@ -8,6 +8,7 @@ mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod trials;
 
 pub use memory::MemoryLeases;
@@ -33,12 +34,7 @@ pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
     async fn list(&self, scope: &Scope) -> Result<Vec<Stored>>;
 
     /// Writes the row if it stands at `expected`, or, with None, if it is not there.
-    async fn write(
-        &self,
-        scope: &Scope,
-        row: &Row,
-        expected: Option<&Version>,
-    ) -> Result<Written>;
+    async fn write(&self, scope: &Scope, row: &Row, expected: Option<&Version>) -> Result<Written>;
 
     /// Removes the row if it stands at `expected`, or, with None, however it stands; says whether
     /// it is gone. A store that can't compare while it removes may remove what was written in the

@@ -61,7 +61,10 @@ impl ObjectLeases {
                 .with_advice("leases need conditional puts: use another store, or a SQLite file")
         };
         let create = || PutOptions::from(PutMode::Create);
-        let put = |mode| self.store.put_opts(probe, PutPayload::from_static(b"a"), mode);
+        let put = |mode| {
+            self.store
+                .put_opts(probe, PutPayload::from_static(b"a"), mode)
+        };
         let first = put(create()).await.map_err(|cause| error("open", cause))?;
         match put(create()).await {
             Err(object_store::Error::AlreadyExists { .. }) => {}
@@ -127,7 +130,10 @@ impl ObjectLeases {
     async fn read(&self, listed: ObjectMeta) -> Result<Option<Stored>> {
         let known = self.lock().get(&listed.location).cloned();
         if let (Some(stored), Some(tag)) = (known, listed.e_tag.as_deref())
-            && stored.version.as_tag().is_some_and(|known| known.0 == Some(tag))
+            && stored
+                .version
+                .as_tag()
+                .is_some_and(|known| known.0 == Some(tag))
         {
             return Ok(Some(stored));
         }
@@ -141,7 +147,9 @@ impl ObjectLeases {
 
     async fn folders(&self, path: Path) -> Result<Vec<Path>> {
         let listed = self.store.list_with_delimiter(Some(&path)).await;
-        Ok(listed.map_err(|cause| error("scopes", cause))?.common_prefixes)
+        Ok(listed
+            .map_err(|cause| error("scopes", cause))?
+            .common_prefixes)
     }
 }
 
@@ -159,8 +167,12 @@ impl LeaseStore for ObjectLeases {
     async fn list(&self, scope: &Scope) -> Result<Vec<Stored>> {
         let folder = self.path(&[scope.as_str()])?;
         let listed = self.store.list(Some(&folder));
-        let listed: Vec<_> = listed.try_collect().await.map_err(|cause| error("list", cause))?;
-        let there: std::collections::HashSet<_> = listed.iter().map(|it| it.location.clone()).collect();
+        let listed: Vec<_> = listed
+            .try_collect()
+            .await
+            .map_err(|cause| error("list", cause))?;
+        let there: std::collections::HashSet<_> =
+            listed.iter().map(|it| it.location.clone()).collect();
         self.lock()
             .retain(|place, _| !place.prefix_matches(&folder) || there.contains(place));
         let rows = stream::iter(listed).map(|listed| self.read(listed));
@@ -168,12 +180,7 @@ impl LeaseStore for ObjectLeases {
         Ok(rows.into_iter().flatten().collect())
     }
 
-    async fn write(
-        &self,
-        scope: &Scope,
-        row: &Row,
-        expected: Option<&Version>,
-    ) -> Result<Written> {
+    async fn write(&self, scope: &Scope, row: &Row, expected: Option<&Version>) -> Result<Written> {
         let place = self.place(scope, &row.key())?;
         let body = PutPayload::from(record::encode(row)?);
         let mode = match expected {
@@ -231,8 +238,10 @@ impl LeaseStore for ObjectLeases {
                 for group in self.folders(topic).await? {
                     let parts: Vec<_> = group.parts().collect();
                     let last = parts.len().saturating_sub(3);
-                    let names: Option<Vec<_>> =
-                        parts[last..].iter().map(|part| unescape(part.as_ref())).collect();
+                    let names: Option<Vec<_>> = parts[last..]
+                        .iter()
+                        .map(|part| unescape(part.as_ref()))
+                        .collect();
                     if let Some([hub, topic, group]) = names.as_deref() {
                         scopes.push(Scope::new(hub, topic, group));
                     }

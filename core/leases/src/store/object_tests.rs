@@ -126,14 +126,19 @@ async fn a_store_without_conditional_puts_is_unsupported() {
 async fn local_files_are_unsupported() {
     let folder = tempfile::tempdir().unwrap();
     let files = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
-    let refused = ObjectLeases::open(Arc::new(files), Path::default()).await.unwrap_err();
+    let refused = ObjectLeases::open(Arc::new(files), Path::default())
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
     assert!(refused.to_string().contains("a SQLite file"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_refusal_is_denied() {
-    assert_eq!(poor(Lack::Permission).await.unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(
+        poor(Lack::Permission).await.unwrap_err().kind(),
+        ErrorKind::Denied
+    );
 }
 
 #[tokio::test]
@@ -144,7 +149,9 @@ async fn a_row_is_read_again_only_when_it_has_changed() {
     let scope = Scope::new("kinesis", "tweets", "score");
     let mut versions = Vec::new();
     for partition in ["a", "b", "c"] {
-        let written = one.write(&scope, &Lease::new(partition, 1).into(), None).await;
+        let written = one
+            .write(&scope, &Lease::new(partition, 1).into(), None)
+            .await;
         let Written::At(version) = written.unwrap() else {
             panic!("nothing stood there");
         };
@@ -158,7 +165,9 @@ async fn a_row_is_read_again_only_when_it_has_changed() {
     assert_eq!(gets(), 3);
     let mut changed = Lease::new("b", 2);
     changed.counter = 1;
-    one.write(&scope, &changed.into(), Some(&versions[1])).await.unwrap();
+    one.write(&scope, &changed.into(), Some(&versions[1]))
+        .await
+        .unwrap();
     assert_eq!(two.list(&scope).await.unwrap().len(), 3);
     assert_eq!(gets(), 1);
 }
@@ -166,12 +175,18 @@ async fn a_row_is_read_again_only_when_it_has_changed() {
 #[tokio::test]
 async fn what_is_no_row_is_told() {
     let objects = Arc::new(InMemory::new());
-    let store = ObjectLeases::open(objects.clone(), Path::default()).await.unwrap();
+    let store = ObjectLeases::open(objects.clone(), Path::default())
+        .await
+        .unwrap();
     let scope = Scope::new("kinesis", "tweets", "score");
-    let put = |body: &'static str| objects.put(&store.place(&scope, &Key::Lease("p".into())).unwrap(), body.into());
+    let place = store.place(&scope, &Key::Lease("p".into())).unwrap();
+    let put = |body: &'static str| objects.put(&place, body.into());
     put("nonsense").await.unwrap();
     let broken = store.list(&scope).await.unwrap_err();
     assert_eq!(broken.kind(), ErrorKind::Unexpected);
     put(r#"{"format": 2}"#).await.unwrap();
-    assert_eq!(store.list(&scope).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        store.list(&scope).await.unwrap_err().kind(),
+        ErrorKind::Unsupported
+    );
 }

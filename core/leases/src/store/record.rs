@@ -74,7 +74,13 @@ pub(super) fn encode(row: &Row) -> Result<Vec<u8>> {
         record,
     };
     serde_json::to_vec(&formatted).map_err(|cause| {
-        Error::new(ErrorKind::Unexpected, "leases", "write", "a row has no text").with_source(cause)
+        Error::new(
+            ErrorKind::Unexpected,
+            "leases",
+            "write",
+            "a row has no text",
+        )
+        .with_source(cause)
     })
 }
 
@@ -87,7 +93,9 @@ pub(super) fn decode(text: &[u8], place: &str) -> Result<Row> {
             "list",
             format!("{place} is no row of leases"),
         )
-        .with_advice("it was damaged, or is none of anyhub's: remove it, and its group begins there anew")
+        .with_advice(
+            "it was damaged, or is none of anyhub's: remove it, and its group begins there anew",
+        )
         .with_source(cause)
     };
     let Format { format } = serde_json::from_slice(text).map_err(broken)?;

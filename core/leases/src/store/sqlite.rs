@@ -7,7 +7,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Leases in a SQLite file, for the processes of one machine. Clones share a connection.
@@ -36,16 +36,30 @@ impl SqliteLeases {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        blocking("open", move || Self::connect(&path, flags)).await
+        let connect = move || {
+            let start = Instant::now();
+            loop {
+                // Of several that make the file at once, SQLite refuses some without a wait.
+                match Self::connect(&path, flags) {
+                    Err(busy) if busy.is_retryable() && start.elapsed() < PATIENCE => {
+                        std::thread::sleep(PATIENCE / 50);
+                    }
+                    connected => return connected,
+                }
+            }
+        };
+        blocking("open", connect).await
     }
 
     fn connect(path: &Path, flags: OpenFlags) -> Result<Self> {
         let fail = |cause| error("open", path, cause);
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path.parent();
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder
             && !folder.is_dir()
         {
-            return Err(refuse(ErrorKind::NotFound, path, "is in a folder that is not there"));
+            let what = "is in a folder that is not there";
+            return Err(refuse(ErrorKind::NotFound, path, what));
         }
         let mut connection = Connection::open_with_flags(path, flags).map_err(fail)?;
         connection.busy_timeout(PATIENCE).map_err(fail)?;
@@ -53,19 +67,23 @@ impl SqliteLeases {
             return Err(refuse(ErrorKind::Denied, path, "can only be read")
                 .with_advice("a member writes its leases: make it writable, and its folder too"));
         }
-        let ours = pragma(&connection, "application_id").map_err(fail)?;
-        let schema = pragma(&connection, "user_version").map_err(fail)?;
-        if ours != APPLICATION {
-            let tables = "SELECT count(*) FROM sqlite_schema";
-            let tables: i64 = connection.query_row(tables, [], |row| row.get(0)).map_err(fail)?;
-            if ours != 0 || tables != 0 {
-                return Err(refuse(ErrorKind::Config, path, "is a SQLite file of something else")
+        match identity(&mut connection).map_err(fail)? {
+            Identity {
+                tables: 0,
+                application: 0,
+                ..
+            } => {}
+            Identity { application, .. } if application != APPLICATION => {
+                let what = "is a SQLite file of something else";
+                return Err(refuse(ErrorKind::Config, path, what)
                     .with_advice("name another file; it is made if it is not there"));
             }
-        } else if schema > SCHEMA {
-            let text = format!("has schema {schema}, and this version knows {SCHEMA}");
-            return Err(refuse(ErrorKind::Unsupported, path, &text)
-                .with_advice("a newer version of anyhub made it; use that one"));
+            Identity { schema, .. } if schema > SCHEMA => {
+                let what = format!("has schema {schema}, and this version knows {SCHEMA}");
+                return Err(refuse(ErrorKind::Unsupported, path, &what)
+                    .with_advice("a newer version of anyhub made it; use that one"));
+            }
+            Identity { .. } => {}
         }
         let mode: String = connection
             .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
@@ -75,7 +93,9 @@ impl SqliteLeases {
             return Err(refuse(ErrorKind::Unsupported, path, &text)
                 .with_advice("put it on a local disk; for many machines use an object store"));
         }
-        connection.execute_batch("PRAGMA synchronous = FULL").map_err(fail)?;
+        connection
+            .execute_batch("PRAGMA synchronous = FULL")
+            .map_err(fail)?;
         make(&mut connection).map_err(fail)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
@@ -91,7 +111,10 @@ impl SqliteLeases {
         let this = self.clone();
         blocking(operation, move || {
             // A panic of another call left the connection as it was: its transaction is undone.
-            let mut connection = this.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut connection = this
+                .connection
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             work(&mut connection).map_err(|cause| error(operation, &this.path, cause))
         })
         .await
@@ -119,15 +142,13 @@ impl LeaseStore for SqliteLeases {
             let rows = rows.query_map([scope.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         });
-        rows.await?.into_iter().map(|row| self.decode(row)).collect()
+        rows.await?
+            .into_iter()
+            .map(|row| self.decode(row))
+            .collect()
     }
 
-    async fn write(
-        &self,
-        scope: &Scope,
-        row: &Row,
-        expected: Option<&Version>,
-    ) -> Result<Written> {
+    async fn write(&self, scope: &Scope, row: &Row, expected: Option<&Version>) -> Result<Written> {
         let (scope, body) = (scope.clone(), record::encode(row)?);
         let (kind, id) = columns(&row.key());
         let expected = expected.map(number);
@@ -211,8 +232,21 @@ fn make(connection: &mut Connection) -> rusqlite::Result<()> {
     make.commit()
 }
 
-fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
-    connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
+struct Identity {
+    application: i64,
+    schema: i64,
+    tables: i64,
+}
+
+/// Read at one moment, while another process may make the tables.
+fn identity(connection: &mut Connection) -> rusqlite::Result<Identity> {
+    let read = connection.transaction()?;
+    let number = |text| read.query_row(text, [], |row| row.get(0));
+    Ok(Identity {
+        tables: number("SELECT count(*) FROM sqlite_schema")?,
+        application: number("PRAGMA application_id")?,
+        schema: number("PRAGMA user_version")?,
+    })
 }
 
 fn columns(key: &Key) -> (i64, Arc<str>) {
@@ -231,10 +265,12 @@ async fn blocking<T: Send + 'static>(
     operation: &'static str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| {
-        let text = "the runtime ended the call";
-        Err(Error::new(ErrorKind::Closed, "leases", operation, text).with_source(cause))
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|cause| {
+            let text = "the runtime ended the call";
+            Err(Error::new(ErrorKind::Closed, "leases", operation, text).with_source(cause))
+        })
 }
 
 fn refuse(kind: ErrorKind, path: &Path, what: &str) -> Error {

@@ -79,11 +79,22 @@ async fn only_the_version_read_is_replaced(store: &dyn LeaseStore) {
     };
     let mut late = lease("p");
     late.owner = None;
-    let late = store.write(&scope, &late.into(), Some(&first)).await.unwrap();
-    assert_eq!(late, Written::Conflict(Some(Stored::new(row.clone(), second.clone()))));
-    assert_eq!(store.list(&scope).await.unwrap(), [Stored::new(row, second.clone())]);
+    let late = store
+        .write(&scope, &late.into(), Some(&first))
+        .await
+        .unwrap();
+    assert_eq!(
+        late,
+        Written::Conflict(Some(Stored::new(row.clone(), second.clone())))
+    );
+    assert_eq!(
+        store.list(&scope).await.unwrap(),
+        [Stored::new(row, second.clone())]
+    );
 
-    let absent = store.write(&scope, &lease("absent").into(), Some(&second)).await;
+    let absent = store
+        .write(&scope, &lease("absent").into(), Some(&second))
+        .await;
     assert_eq!(absent.unwrap(), Written::Conflict(None));
 }
 
@@ -96,7 +107,10 @@ async fn a_version_is_not_used_twice(store: &dyn LeaseStore) {
     again.counter = 1;
     let second = create(store, &scope, again).await;
     assert_ne!(first, second);
-    let late = store.write(&scope, &lease("p").into(), Some(&first)).await.unwrap();
+    let late = store
+        .write(&scope, &lease("p").into(), Some(&first))
+        .await
+        .unwrap();
     assert!(matches!(late, Written::Conflict(Some(_))), "{late:?}");
 }
 
@@ -106,13 +120,25 @@ async fn only_the_version_read_is_removed(store: &dyn LeaseStore) {
     let first = create(store, &scope, lease("p")).await;
     let mut next = lease("p");
     next.counter += 1;
-    store.write(&scope, &next.into(), Some(&first)).await.unwrap();
+    store
+        .write(&scope, &next.into(), Some(&first))
+        .await
+        .unwrap();
     assert!(!store.remove(&scope, &key, Some(&first)).await.unwrap());
     assert_eq!(store.list(&scope).await.unwrap().len(), 1);
-    assert!(store.remove(&scope, &key, None).await.unwrap(), "however it stands");
+    assert!(
+        store.remove(&scope, &key, None).await.unwrap(),
+        "however it stands"
+    );
     assert!(store.list(&scope).await.unwrap().is_empty());
-    assert!(store.remove(&scope, &key, None).await.unwrap(), "it is gone");
-    assert!(store.remove(&scope, &key, Some(&first)).await.unwrap(), "it is gone");
+    assert!(
+        store.remove(&scope, &key, None).await.unwrap(),
+        "it is gone"
+    );
+    assert!(
+        store.remove(&scope, &key, Some(&first)).await.unwrap(),
+        "it is gone"
+    );
 }
 
 async fn scopes_are_apart(store: &dyn LeaseStore) {
@@ -138,7 +164,10 @@ async fn scopes_are_apart(store: &dyn LeaseStore) {
     assert!(groups.iter().all(there), "{scopes:?}");
 
     for stored in store.list(&scope("one")).await.unwrap() {
-        store.remove(&scope("one"), &stored.row.key(), None).await.unwrap();
+        store
+            .remove(&scope("one"), &stored.row.key(), None)
+            .await
+            .unwrap();
     }
     assert!(!store.scopes().await.unwrap().contains(&scope("one")));
     assert!(store.list(&scope("nowhere")).await.unwrap().is_empty());
@@ -146,7 +175,9 @@ async fn scopes_are_apart(store: &dyn LeaseStore) {
 
 async fn names_of_any_kind(store: &dyn LeaseStore) {
     let scope = Scope::new("kinesis:eu-west-1", "a/b%2F", "Grüße 😀 ..");
-    let names = ["", ".", "..", "a/b", "a%2Fb", "=2F", "ß", "A", "a", "\u{0}", "*?"];
+    let names = [
+        "", ".", "..", "a/b", "a%2Fb", "=2F", "ß", "A", "a", "\u{0}", "*?",
+    ];
     for name in names {
         create(store, &scope, Lease::new(name, 1)).await;
     }
@@ -174,7 +205,10 @@ async fn of_many_at_once_one_wins(store: Arc<dyn LeaseStore>) {
             tokio::spawn(async move {
                 let mut row = lease("p");
                 row.counter = round * 4 + member;
-                store.write(&scope, &row.into(), Some(&version)).await.unwrap()
+                store
+                    .write(&scope, &row.into(), Some(&version))
+                    .await
+                    .unwrap()
             })
         });
         let mut winners = Vec::new();

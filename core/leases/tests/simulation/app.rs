@@ -13,7 +13,11 @@ use std::sync::Arc;
 impl World {
     /// What happened to the member is told to its application.
     pub(crate) fn tell(&mut self, at: usize) {
-        while let Some(event) = self.nodes[at].member.as_mut().and_then(|member| member.event()) {
+        while let Some(event) = self.nodes[at]
+            .member
+            .as_mut()
+            .and_then(|member| member.event())
+        {
             self.trace(|world| format!("{} {event:?}", world.nodes[at].name));
             match event {
                 Event::Granted(grant) => {
@@ -47,7 +51,11 @@ impl World {
                     self.nodes[at].works.retain(|work| work.shard != shard);
                     self.told.lost += 1;
                 }
-                Event::Settled { partition, ticket, durable } => {
+                Event::Settled {
+                    partition,
+                    ticket,
+                    durable,
+                } => {
                     self.settle(at, Hub::index(&partition), ticket, durable);
                 }
                 Event::Left => {
@@ -116,10 +124,15 @@ impl World {
     }
 
     fn commit(&mut self, at: usize, index: usize) {
-        let (calm, dice) = (self.calm_since.is_some(), self.random.random_range(0..100u32));
+        let (calm, dice) = (
+            self.calm_since.is_some(),
+            self.random.random_range(0..100u32),
+        );
         let unix = self.unix();
         let node = &mut self.nodes[at];
-        let Some(member) = &mut node.member else { return };
+        let Some(member) = &mut node.member else {
+            return;
+        };
         let work = &mut node.works[index];
         let shard = &self.hub.shards[work.shard];
         let generation = work.grant.checkpoint.generation;

@@ -17,16 +17,28 @@ impl World {
         let (before, after) = (&old.checkpoint, &new.checkpoint);
         if before != after {
             if old.owner.as_ref() != Some(writer) || old.takes != new.takes {
-                self.broken(format!("s{shard}: {writer} wrote a checkpoint that is not its own: {old:?}"));
+                self.broken(format!(
+                    "s{shard}: {writer} wrote a checkpoint that is not its own: {old:?}"
+                ));
             }
-            let place = |it: &Lease| (it.checkpoint.generation, it.checkpoint.finished, position(it));
+            let place = |it: &Lease| {
+                (
+                    it.checkpoint.generation,
+                    it.checkpoint.finished,
+                    position(it),
+                )
+            };
             if place(new) < place(old) {
-                self.broken(format!("s{shard}: the checkpoint went back from {before:?} to {after:?}"));
+                self.broken(format!(
+                    "s{shard}: the checkpoint went back from {before:?} to {after:?}"
+                ));
             }
         }
         let taken = new.owner.is_some() && new.owner != old.owner;
         if taken != (new.takes > old.takes) || new.takes < old.takes {
-            self.broken(format!("s{shard}: takes does not tell owners apart: {old:?}, then {new:?}"));
+            self.broken(format!(
+                "s{shard}: takes does not tell owners apart: {old:?}, then {new:?}"
+            ));
         }
         if taken {
             self.check_taken(*shard, old);
@@ -34,7 +46,9 @@ impl World {
         if after.finished && !before.finished {
             let mut children = self.hub.shards[*shard].children.iter();
             if children.any(|&it| self.store.lease(it).is_none() && !self.hub.is_gone(it)) {
-                self.broken(format!("s{shard} was finished before its children were known"));
+                self.broken(format!(
+                    "s{shard} was finished before its children were known"
+                ));
             }
             self.changed_at = self.now;
         }
@@ -44,7 +58,9 @@ impl World {
         for at in 0..self.nodes.len() {
             if self.nodes[at].may_deliver(shard, self.now) {
                 let name = self.nodes[at].name.clone();
-                self.broken(format!("s{shard} was taken while {name} may deliver from it: {old:?}"));
+                self.broken(format!(
+                    "s{shard} was taken while {name} may deliver from it: {old:?}"
+                ));
             }
         }
         for index in 0..self.hub.shards[shard].parents.len() {
@@ -52,7 +68,9 @@ impl World {
             let lease = self.store.lease(parent);
             let finished = lease.is_some_and(|lease| lease.checkpoint.finished);
             if !finished && !self.hub.is_gone(parent) {
-                self.broken(format!("s{shard} was taken before its parent s{parent} was finished"));
+                self.broken(format!(
+                    "s{shard} was taken before its parent s{parent} was finished"
+                ));
             }
         }
     }
@@ -65,7 +83,10 @@ impl World {
         for other in 0..self.nodes.len() {
             if other != at && self.nodes[other].may_deliver(shard, self.now) {
                 let names = (&self.nodes[at].name, &self.nodes[other].name);
-                self.broken(format!("s{shard}: both {} and {} may deliver", names.0, names.1));
+                self.broken(format!(
+                    "s{shard}: both {} and {} may deliver",
+                    names.0, names.1
+                ));
             }
         }
     }
@@ -85,9 +106,15 @@ impl World {
             self.broken(format!("s{shard}: {} {text}", node.name));
             return;
         }
-        let owner = self.store.lease(shard).and_then(|lease| lease.owner.as_ref());
+        let owner = self
+            .store
+            .lease(shard)
+            .and_then(|lease| lease.owner.as_ref());
         if owner != Some(&node.name) {
-            self.broken(format!("s{shard}: {} delivered, and {owner:?} owns it", node.name));
+            self.broken(format!(
+                "s{shard}: {} delivered, and {owner:?} owns it",
+                node.name
+            ));
         }
     }
 
@@ -100,14 +127,20 @@ impl World {
             at >= (generation, place)
         });
         if !kept && !self.store.forgotten.contains(&shard) {
-            self.broken(format!("s{shard}: {place} in generation {generation} was called durable"));
+            self.broken(format!(
+                "s{shard}: {place} in generation {generation} was called durable"
+            ));
         }
     }
 
     /// While things are calm: every partition that may be owned is, and the shares are even.
     pub(crate) fn check_calm(&mut self) {
         let Some(calm) = self.calm_since else { return };
-        let live = self.nodes.iter().filter(|node| node.member.is_some()).count();
+        let live = self
+            .nodes
+            .iter()
+            .filter(|node| node.member.is_some())
+            .count();
         let mut loads = vec![0u32; self.nodes.len()];
         let mut all = true;
         for shard in 0..self.hub.shards.len() {
@@ -115,7 +148,8 @@ impl World {
                 self.owned_at[shard] = self.now;
                 continue;
             }
-            let owner = (0..self.nodes.len()).find(|&at| self.nodes[at].may_deliver(shard, self.now));
+            let owner =
+                (0..self.nodes.len()).find(|&at| self.nodes[at].may_deliver(shard, self.now));
             match owner {
                 Some(at) => {
                     loads[at] += 1;

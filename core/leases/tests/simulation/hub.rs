@@ -47,7 +47,9 @@ impl Hub {
 
     pub(crate) fn open(&self) -> impl Iterator<Item = usize> + '_ {
         let shards = self.shards.iter().enumerate();
-        shards.filter(|(_, shard)| shard.end.is_none()).map(|(index, _)| index)
+        shards
+            .filter(|(_, shard)| shard.end.is_none())
+            .map(|(index, _)| index)
     }
 
     /// Nothing is left to be read there.
@@ -61,7 +63,10 @@ impl Hub {
         indices
             .map(|index| {
                 let shard = &self.shards[index];
-                let waits = shard.parents.iter().filter(|&&parent| !self.is_gone(parent));
+                let waits = shard
+                    .parents
+                    .iter()
+                    .filter(|&&parent| !self.is_gone(parent));
                 let parents = waits.map(|&parent| self.shards[parent].id.clone());
                 NewPartition::new(shard.id.clone()).parents(parents)
             })
@@ -74,7 +79,10 @@ impl Hub {
         children
             .map(|&child| {
                 let shard = &self.shards[child];
-                let waits = shard.parents.iter().filter(|&&it| !self.shards[it].before_start);
+                let waits = shard
+                    .parents
+                    .iter()
+                    .filter(|&&it| !self.shards[it].before_start);
                 let parents = waits.map(|&parent| self.shards[parent].id.clone());
                 NewPartition::new(shard.id.clone()).parents(parents)
             })

@@ -82,4 +82,3 @@ impl Node {
         work.is_some_and(|work| member.may_deliver(&work.grant, self.local(now)))
     }
 }
-

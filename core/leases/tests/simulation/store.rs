@@ -41,13 +41,24 @@ impl Store {
     pub(crate) fn apply(&mut self, operation: Operation) -> (Answer, Option<Made>) {
         match operation {
             Operation::List => (Answer::Listed(self.list()), None),
-            Operation::Write { row: Row::Lease(lease), expected } => self.write(lease, expected),
-            Operation::Write { row: Row::Member(member), expected } => {
-                (self.write_member(member, expected), None)
-            }
-            Operation::Remove { key: Key::Member(name), expected } => {
+            Operation::Write {
+                row: Row::Lease(lease),
+                expected,
+            } => self.write(lease, expected),
+            Operation::Write {
+                row: Row::Member(member),
+                expected,
+            } => (self.write_member(member, expected), None),
+            Operation::Remove {
+                key: Key::Member(name),
+                expected,
+            } => {
                 let at = self.members.binary_search_by(|it| it.0.name.cmp(&name));
-                let stands = |version| expected.as_ref().is_none_or(|it| *it == Version::number(version));
+                let stands = |version| {
+                    expected
+                        .as_ref()
+                        .is_none_or(|it| *it == Version::number(version))
+                };
                 let gone = match at {
                     Ok(at) if stands(self.members[at].1) => {
                         self.members.remove(at);
@@ -82,10 +93,16 @@ impl Store {
     fn list(&self) -> Vec<Stored> {
         let mut rows = Vec::with_capacity(self.leases.len() + self.members.len());
         for (lease, version) in self.leases.iter().flatten() {
-            rows.push(Stored::new(Row::Lease(lease.clone()), Version::number(*version)));
+            rows.push(Stored::new(
+                Row::Lease(lease.clone()),
+                Version::number(*version),
+            ));
         }
         for (member, version) in &self.members {
-            rows.push(Stored::new(Row::Member(member.clone()), Version::number(*version)));
+            rows.push(Stored::new(
+                Row::Member(member.clone()),
+                Version::number(*version),
+            ));
         }
         rows
     }

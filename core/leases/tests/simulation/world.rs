@@ -11,12 +11,7 @@ use anyhub_leases::{
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    fmt,
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, fmt, time::Duration};
 
 /// Time is counted in nanoseconds.
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -60,11 +55,30 @@ pub(crate) struct World {
 }
 
 pub(crate) enum Happening {
-    Wake { node: usize, life: u32 },
-    Work { node: usize, life: u32 },
+    Wake {
+        node: usize,
+        life: u32,
+    },
+    Work {
+        node: usize,
+        life: u32,
+    },
     /// A request arrives at the store; `back` is when its answer arrives, unless it is lost.
-    Arrive { node: usize, life: u32, id: RequestId, operation: Operation, sent: u64, back: Option<u64> },
-    Answer { node: usize, life: u32, id: RequestId, answer: Answer, renewal: Option<(usize, u64)> },
+    Arrive {
+        node: usize,
+        life: u32,
+        id: RequestId,
+        operation: Operation,
+        sent: u64,
+        back: Option<u64>,
+    },
+    Answer {
+        node: usize,
+        life: u32,
+        id: RequestId,
+        answer: Answer,
+        renewal: Option<(usize, u64)>,
+    },
     Fault,
     Phase,
     Check,
@@ -143,7 +157,11 @@ impl World {
         self.told.hours = self.now as f64 / HOUR as f64;
         self.told.fewest_faults = self.told.faults;
         if self.broken.is_none() && (self.now < HOUR || self.told.faults < 20) {
-            self.broken(format!("a seed of {} s and {} faults", self.now / SECOND, self.told.faults));
+            self.broken(format!(
+                "a seed of {} s and {} faults",
+                self.now / SECOND,
+                self.told.faults
+            ));
         }
         self
     }
@@ -243,16 +261,38 @@ impl World {
                     self.at(self.now + pause, Happening::Work { node, life });
                 }
             }
-            Happening::Arrive { node, life, id, operation, sent, back } => {
+            Happening::Arrive {
+                node,
+                life,
+                id,
+                operation,
+                sent,
+                back,
+            } => {
                 self.arrive(node, life, id, operation, sent, back);
             }
-            Happening::Answer { node, life, id, answer, renewal } => {
+            Happening::Answer {
+                node,
+                life,
+                id,
+                answer,
+                renewal,
+            } => {
                 if !self.lives(node, life) {
                     return;
                 }
                 let until = self.nodes[node].paused_until;
                 if until > self.now {
-                    self.at(until, Happening::Answer { node, life, id, answer, renewal });
+                    self.at(
+                        until,
+                        Happening::Answer {
+                            node,
+                            life,
+                            id,
+                            answer,
+                            renewal,
+                        },
+                    );
                     return;
                 }
                 self.answered(node, id, answer, renewal);
@@ -294,7 +334,11 @@ impl World {
             for node in &mut self.nodes {
                 (node.cut_until, node.deaf_until, node.hung_until) = (0, 0, 0);
             }
-            if self.nodes.iter().all(|node| node.member.is_none() || node.leaving) {
+            if self
+                .nodes
+                .iter()
+                .all(|node| node.member.is_none() || node.leaving)
+            {
                 self.start();
             }
             self.at(now, Happening::Check);
@@ -338,7 +382,12 @@ impl World {
 
     fn send(&mut self, at: usize, request: Request) {
         self.told.requests += 1;
-        let Request { id, operation, patience, .. } = request;
+        let Request {
+            id,
+            operation,
+            patience,
+            ..
+        } = request;
         let now = self.now;
         let (slow, lossy) = (now < self.slow_until, now < self.lossy_until);
         let most = if slow { 6 * SECOND } else { SECOND / 50 };
@@ -355,14 +404,37 @@ impl World {
         }
         if arrives {
             let back = answers.then_some(back);
-            self.at(there, Happening::Arrive { node: at, life, id, operation, sent: now, back });
+            self.at(
+                there,
+                Happening::Arrive {
+                    node: at,
+                    life,
+                    id,
+                    operation,
+                    sent: now,
+                    back,
+                },
+            );
         }
         if !answers {
             // Refused soon, or not answered in time.
-            let when = if self.random.random_bool(0.5) { give_up } else { now + SECOND / 100 };
+            let when = if self.random.random_bool(0.5) {
+                give_up
+            } else {
+                now + SECOND / 100
+            };
             let when = if arrives { give_up } else { when };
             let answer = Answer::Failed { retry_after: None };
-            self.at(when, Happening::Answer { node: at, life, id, answer, renewal: None });
+            self.at(
+                when,
+                Happening::Answer {
+                    node: at,
+                    life,
+                    id,
+                    answer,
+                    renewal: None,
+                },
+            );
         }
     }
 
@@ -377,7 +449,10 @@ impl World {
     ) {
         // Even if the sender has crashed meanwhile. Its name is that of its life.
         let writer = match &operation {
-            Operation::Write { row: Row::Lease(lease), .. } => Some(lease.clone()),
+            Operation::Write {
+                row: Row::Lease(lease),
+                ..
+            } => Some(lease.clone()),
             _ => None,
         };
         let (answer, made) = self.store.apply(operation);
@@ -396,11 +471,26 @@ impl World {
             }
         }
         if let Some(back) = back {
-            self.at(back, Happening::Answer { node, life, id, answer, renewal });
+            self.at(
+                back,
+                Happening::Answer {
+                    node,
+                    life,
+                    id,
+                    answer,
+                    renewal,
+                },
+            );
         }
     }
 
-    fn answered(&mut self, at: usize, id: RequestId, answer: Answer, renewal: Option<(usize, u64)>) {
+    fn answered(
+        &mut self,
+        at: usize,
+        id: RequestId,
+        answer: Answer,
+        renewal: Option<(usize, u64)>,
+    ) {
         let now = self.now;
         let node = &mut self.nodes[at];
         let local = node.local(now);
@@ -423,7 +513,13 @@ impl World {
 
 impl Told {
     pub(crate) fn add(&mut self, other: &Self) {
-        let fewest = |told: &Self| if told.seeds == 0 { u64::MAX } else { told.fewest_faults };
+        let fewest = |told: &Self| {
+            if told.seeds == 0 {
+                u64::MAX
+            } else {
+                told.fewest_faults
+            }
+        };
         self.fewest_faults = fewest(self).min(fewest(other));
         self.seeds += other.seeds;
         self.hours += other.hours;
@@ -438,7 +534,17 @@ impl Told {
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, hours, faults, fewest_faults, reshards, requests, deliveries, lost, even } = self;
+        let Self {
+            seeds,
+            hours,
+            faults,
+            fewest_faults,
+            reshards,
+            requests,
+            deliveries,
+            lost,
+            even,
+        } = self;
         write!(
             f,
             "{seeds} seeds, {hours:.0} hours, {faults} faults ({fewest_faults} or more each), \

@@ -1,13 +1,14 @@
 //! Shares, and how partitions change hands.
 
 use super::*;
+use crate::MemberRow;
 
 const EIGHT: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 impl Bench {
     /// Every application drains at once, and gives up what it is asked for.
     fn hand_over(&mut self, time: Duration) {
-        let mut grants = Vec::new();
+        let mut grants = std::mem::take(&mut self.apps);
         let end = self.now + time;
         while self.now < end {
             self.pass(SECOND / 4);
@@ -16,10 +17,14 @@ impl Bench {
                     match event {
                         Event::Granted(grant) => grants.push((at, grant)),
                         Event::Asked(partition) => {
-                            let asked = |it: &(usize, Grant)| it.0 == at && it.1.partition == partition;
+                            let asked =
+                                |it: &(usize, Grant)| it.0 == at && it.1.partition == partition;
                             let held = grants.iter().rposition(asked).unwrap();
                             let (_, grant) = grants.swap_remove(held);
-                            assert!(!self.may_deliver(at, &grant), "asked for, it delivers no more");
+                            assert!(
+                                !self.may_deliver(at, &grant),
+                                "asked for, it delivers no more"
+                            );
                             self.members[at].release(&grant, None).unwrap();
                         }
                         _ => {}
@@ -27,11 +32,15 @@ impl Bench {
                 }
             }
         }
+        self.apps = grants;
     }
 
     fn asked(&self) -> usize {
         let leases = self.leases();
-        leases.iter().filter(|lease| lease.asked_by.is_some()).count()
+        leases
+            .iter()
+            .filter(|lease| lease.asked_by.is_some())
+            .count()
     }
 }
 
@@ -41,14 +50,20 @@ fn one_that_has_none_asks_for_its_share_at_once() {
     bench.join(&EIGHT);
     bench.join(&[]);
     assert_eq!(bench.asked(), 4);
-    assert_eq!(bench.shares(), [8, 0], "nothing is taken from one that lives");
+    assert_eq!(
+        bench.shares(),
+        [8, 0],
+        "nothing is taken from one that lives"
+    );
 }
 
 #[test]
 fn shares_become_even_and_stay_so() {
     let mut bench = Bench::new();
     // The first application is the only one before the others come.
-    bench.members.push(Member::new("m0", &Options::new().lease(LEASE), 0));
+    bench
+        .members
+        .push(Member::new("m0", &Options::new().lease(LEASE), 0));
     bench.events.push(Vec::new());
     bench.members[0].add(EIGHT.map(NewPartition::new), 1_000);
     bench.hand_over(SECOND);
@@ -64,33 +79,41 @@ fn shares_become_even_and_stay_so() {
     let takes: u64 = bench.leases().iter().map(|lease| lease.takes).sum();
     bench.hand_over(5 * LEASE);
     let later: u64 = bench.leases().iter().map(|lease| lease.takes).sum();
-    assert_eq!((bench.asked(), later), (0, takes), "within one, nobody asks");
+    assert_eq!(
+        (bench.asked(), later),
+        (0, takes),
+        "within one, nobody asks"
+    );
 }
 
 #[test]
 fn one_that_has_some_asks_for_one_at_a_time() {
     let mut bench = Bench::new();
-    let one = bench.join(&EIGHT);
-    bench.pass(SECOND);
-    let two = bench.join(&[]);
-    // Seven stay where they are, since the first application drains slowly.
-    let grant = bench.grants(one).into_iter();
-    let asked = bench.leases().into_iter().find(|lease| lease.asked_by.is_some()).unwrap();
-    let grant = grant.into_iter().find(|grant| grant.partition == asked.partition).unwrap();
-    for lease in bench.leases() {
-        if lease.partition != asked.partition {
-            bench.put(Lease { asked_by: None, ..lease });
-        }
+    for partition in EIGHT {
+        let mut lease = Lease::new(partition, 5);
+        lease.owner = Some("other".into());
+        lease.term = 10 * LEASE;
+        bench.put(lease);
     }
-    bench.pass(SECOND);
-    bench.members[one].release(&grant, None).unwrap();
-    bench.pass(SECOND);
-    assert_eq!(bench.shares(), [7, 1]);
-    bench.pass(SECOND * 3);
-    let by_two = bench.leases();
-    let name = bench.members[two].name();
-    let by_two = by_two.iter().filter(|lease| lease.asked_by.as_ref() == Some(name));
-    assert_eq!(by_two.count(), 1);
+    let row = Row::from(MemberRow::new("other", 9, 10 * LEASE));
+    bench.apply(&Operation::Write {
+        row,
+        expected: None,
+    });
+    // What is free comes first; only then it looks at what another has.
+    bench.put(Lease::new("x", 5));
+    let one = bench.join(&[]);
+    assert_eq!((bench.shares()[one], bench.asked()), (1, 0));
+    bench.pass(3 * LEASE);
+    assert_eq!((bench.shares()[one], bench.asked()), (1, 1));
+    let asked = bench.leases().into_iter().find(|it| it.asked_by.is_some());
+    let given = Lease {
+        owner: None,
+        ..asked.unwrap()
+    };
+    bench.put(given);
+    bench.pass(LEASE);
+    assert_eq!((bench.shares()[one], bench.asked()), (2, 1));
 }
 
 #[test]
@@ -133,7 +156,10 @@ fn what_was_given_up_for_one_is_left_to_it_for_a_while() {
     bench.pass(LEASE / 3);
     assert!(bench.row("p").owner.is_none());
     bench.pass(LEASE / 2);
-    assert_eq!(bench.row("p").owner.as_ref(), Some(bench.members[one].name()));
+    assert_eq!(
+        bench.row("p").owner.as_ref(),
+        Some(bench.members[one].name())
+    );
 }
 
 #[test]
@@ -147,7 +173,10 @@ fn one_that_does_not_drain_in_time_gives_it_up_as_it_stands() {
         [Event::Asked(partition)] => partition.clone(),
         other => panic!("{other:?}"),
     };
-    let grant = grants.iter().find(|grant| grant.partition == asked).unwrap();
+    let grant = grants
+        .iter()
+        .find(|grant| grant.partition == asked)
+        .unwrap();
     bench.members[one].checkpoint(grant, "5").unwrap();
     bench.pass(20 * SECOND);
     assert_eq!(bench.shares(), [2, 0], "it is renewed while it drains");
@@ -183,6 +212,10 @@ fn members_without_a_partition_count() {
     let waiting = bench.shares()[three];
     assert_eq!(waiting, 0);
     assert_eq!(bench.asked(), 1, "a third has no share to ask for");
-    let members = bench.rows().iter().filter(|row| matches!(row, Row::Member(_))).count();
+    let members = bench
+        .rows()
+        .iter()
+        .filter(|row| matches!(row, Row::Member(_)))
+        .count();
     assert_eq!(members, 3);
 }

@@ -25,7 +25,10 @@ fn a_checkpoint_is_durable_when_it_is_settled() {
         bench.answer(at, request.id, answer);
     }
     assert_eq!(bench.events(one), [durable(ticket)]);
-    assert_eq!(bench.row("p").checkpoint, Checkpoint::new(0, Some("10".into())));
+    assert_eq!(
+        bench.row("p").checkpoint,
+        Checkpoint::new(0, Some("10".into()))
+    );
 }
 
 #[test]
@@ -63,9 +66,15 @@ fn calls_during_a_write_are_one_write_afterwards() {
         bench.answer(at, request.id, answer);
     }
     bench.settle();
-    assert_eq!(bench.events(one), [durable(tickets[0]), durable(tickets[2])]);
+    assert_eq!(
+        bench.events(one),
+        [durable(tickets[0]), durable(tickets[2])]
+    );
     let row = bench.row("p");
-    assert_eq!((row.counter, row.checkpoint.position.as_deref()), (counter + 2, Some("3")));
+    assert_eq!(
+        (row.counter, row.checkpoint.position.as_deref()),
+        (counter + 2, Some("3"))
+    );
 }
 
 #[test]
@@ -76,7 +85,9 @@ fn a_checkpoint_is_a_renewal() {
     let counter = bench.row("p").counter;
     for second in 1..=20u64 {
         bench.pass(SECOND);
-        bench.members[one].checkpoint(&grant, second.to_string()).unwrap();
+        bench.members[one]
+            .checkpoint(&grant, second.to_string())
+            .unwrap();
         bench.settle();
     }
     assert_eq!(bench.row("p").counter, counter + 20);
@@ -90,15 +101,24 @@ fn a_seek_opens_a_generation_and_stales_what_came_before() {
     let grant = bench.grants(one).remove(0);
     bench.members[one].checkpoint(&grant, "10").unwrap();
     let (ticket, next) = bench.members[one].seek(&grant, Some("4".into())).unwrap();
-    assert!(!bench.may_deliver(one, &grant), "nothing of before the seek");
+    assert!(
+        !bench.may_deliver(one, &grant),
+        "nothing of before the seek"
+    );
     assert!(bench.may_deliver(one, &next));
     assert_eq!(bench.members[one].checkpoint(&grant, "11"), Err(Stale));
     bench.settle();
     assert_eq!(bench.events(one).pop(), Some(durable(ticket)));
-    assert_eq!(bench.row("p").checkpoint, Checkpoint::new(1, Some("4".into())));
+    assert_eq!(
+        bench.row("p").checkpoint,
+        Checkpoint::new(1, Some("4".into()))
+    );
     bench.members[one].checkpoint(&next, "5").unwrap();
     bench.settle();
-    assert_eq!(bench.row("p").checkpoint, Checkpoint::new(1, Some("5".into())));
+    assert_eq!(
+        bench.row("p").checkpoint,
+        Checkpoint::new(1, Some("5".into()))
+    );
 }
 
 #[test]
@@ -106,7 +126,9 @@ fn a_release_carries_the_last_checkpoint_and_voids_the_grant() {
     let mut bench = Bench::new();
     let one = bench.join(&["p"]);
     let grant = bench.grants(one).remove(0);
-    let ticket = bench.members[one].release(&grant, Some("10".into())).unwrap();
+    let ticket = bench.members[one]
+        .release(&grant, Some("10".into()))
+        .unwrap();
     assert!(!bench.may_deliver(one, &grant));
     assert_eq!(bench.members[one].checkpoint(&grant, "11"), Err(Stale));
     bench.settle();
@@ -126,7 +148,9 @@ fn a_release_whose_answer_was_lost_is_durable() {
     let one = bench.join(&["p"]);
     let grant = bench.grants(one).remove(0);
     bench.held.push(one);
-    let ticket = bench.members[one].release(&grant, Some("10".into())).unwrap();
+    let ticket = bench.members[one]
+        .release(&grant, Some("10".into()))
+        .unwrap();
     bench.settle();
     bench.lose(one, true);
     bench.held.clear();
@@ -150,7 +174,10 @@ fn a_late_write_of_an_earlier_try_changes_nothing() {
     bench.pass(SECOND);
     for (_, request) in late {
         let answer = bench.apply(&request.operation);
-        assert!(matches!(answer, Answer::Written(Written::Conflict(_))), "{answer:?}");
+        assert!(
+            matches!(answer, Answer::Written(Written::Conflict(_))),
+            "{answer:?}"
+        );
     }
     assert_eq!(bench.row("p").checkpoint.position.as_deref(), Some("20"));
 }

@@ -19,7 +19,10 @@ fn the_children_of_a_split_wait_for_its_end() {
     // Known early, by a listing of the hub.
     bench.members[one].add(halves.clone(), 1_000);
     bench.pass(LEASE);
-    assert_eq!(children(&bench), [("c1".into(), false), ("c2".into(), false)]);
+    assert_eq!(
+        children(&bench),
+        [("c1".into(), false), ("c2".into(), false)]
+    );
     bench.members[one].checkpoint(&grant, "99").unwrap();
     bench.members[one].finish(&grant, halves, 1_000).unwrap();
     assert!(!bench.may_deliver(one, &grant));
@@ -29,7 +32,10 @@ fn the_children_of_a_split_wait_for_its_end() {
     assert!(row.checkpoint.finished && row.owner.is_none());
     assert_eq!(row.checkpoint.position.as_deref(), Some("99"));
     bench.pass(3 * LEASE);
-    assert!(bench.row("p").owner.is_none(), "what is finished is not taken again");
+    assert!(
+        bench.row("p").owner.is_none(),
+        "what is finished is not taken again"
+    );
 }
 
 #[test]
@@ -38,10 +44,14 @@ fn the_child_of_a_merge_waits_for_both() {
     let one = bench.join(&["p1", "p2"]);
     let grants = bench.grants(one);
     let child = || [NewPartition::new("c").parents(["p1", "p2"])];
-    bench.members[one].finish(&grants[0], child(), 1_000).unwrap();
+    bench.members[one]
+        .finish(&grants[0], child(), 1_000)
+        .unwrap();
     bench.pass(2 * LEASE);
     assert_eq!(children(&bench), [("c".into(), false)]);
-    bench.members[one].finish(&grants[1], child(), 1_000).unwrap();
+    bench.members[one]
+        .finish(&grants[1], child(), 1_000)
+        .unwrap();
     bench.settle();
     assert_eq!(children(&bench), [("c".into(), true)]);
 }

@@ -22,6 +22,8 @@ pub(super) struct Bench {
     pub(super) held: Vec<usize>,
     pub(super) requests: Vec<(usize, Request)>,
     events: Vec<Vec<Event>>,
+    /// What applications that hand over when they are asked hold.
+    pub(super) apps: Vec<(usize, Grant)>,
 }
 
 impl Bench {
@@ -33,6 +35,7 @@ impl Bench {
             held: Vec::new(),
             requests: Vec::new(),
             events: Vec::new(),
+            apps: Vec::new(),
         }
     }
 
@@ -173,7 +176,12 @@ impl Bench {
         let leases = self.leases();
         let names = self.members.iter().map(|member| member.name());
         names
-            .map(|name| leases.iter().filter(|lease| lease.owner.as_ref() == Some(name)).count())
+            .map(|name| {
+                leases
+                    .iter()
+                    .filter(|lease| lease.owner.as_ref() == Some(name))
+                    .count()
+            })
             .collect()
     }
 
@@ -183,7 +191,9 @@ impl Bench {
         let put = async {
             let rows = self.store.list(&scope).await.unwrap();
             let row = Row::from(lease);
-            let old = rows.into_iter().find(|stored| stored.row.key() == row.key());
+            let old = rows
+                .into_iter()
+                .find(|stored| stored.row.key() == row.key());
             let expected = old.as_ref().map(|stored| &stored.version);
             self.store.write(&scope, &row, expected).await.unwrap()
         };

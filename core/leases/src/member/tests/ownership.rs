@@ -18,7 +18,10 @@ fn a_lone_member_takes_everything() {
     let grants = bench.grants(one);
     assert_eq!(grants.len(), 3);
     assert!(grants.iter().all(|grant| bench.may_deliver(one, grant)));
-    assert!(grants.iter().all(|grant| grant.takes == 1_001), "seeded by the unix time, raised once");
+    assert!(
+        grants.iter().all(|grant| grant.takes == 1_001),
+        "seeded by the unix time, raised once"
+    );
 }
 
 #[test]
@@ -78,7 +81,10 @@ fn an_owner_counts_from_the_start_of_its_renewal() {
     bench.pass(6 * SECOND);
     assert!(bench.may_deliver(one, &grant), "11 s after the take");
     bench.pass(SECOND * 3 / 2);
-    assert!(!bench.may_deliver(one, &grant), "nine tenths of a lease after the renewal began");
+    assert!(
+        !bench.may_deliver(one, &grant),
+        "nine tenths of a lease after the renewal began"
+    );
 }
 
 #[test]
@@ -123,7 +129,10 @@ fn a_row_that_is_gone_is_lost() {
     let one = bench.join(&["p"]);
     bench.grants(one);
     let key = Key::Lease("p".into());
-    let operation = Operation::Remove { key, expected: None };
+    let operation = Operation::Remove {
+        key,
+        expected: None,
+    };
     bench.apply(&operation);
     bench.pass(LEASE / 3);
     assert_eq!(bench.events(one), [Event::Lost("p".into())]);
@@ -139,7 +148,15 @@ fn a_take_whose_answer_was_lost_is_found_again_and_not_counted_twice() {
     bench.held.push(0);
     let one = bench.join(&[]);
     while bench.row("p").owner.is_none() {
-        let take = |request: &Request| matches!(request.operation, Operation::Write { row: Row::Lease(_), .. });
+        let take = |request: &Request| {
+            matches!(
+                request.operation,
+                Operation::Write {
+                    row: Row::Lease(_),
+                    ..
+                }
+            )
+        };
         if bench.requests.iter().any(|(_, request)| take(request)) {
             bench.lose(one, true);
         } else {
@@ -218,7 +235,10 @@ fn the_row_of_a_dead_member_is_swept() {
     let mut bench = Bench::new();
     bench.join(&["p"]);
     let row = Row::from(MemberRow::new("dead", 9, LEASE));
-    bench.apply(&Operation::Write { row: row.clone(), expected: None });
+    bench.apply(&Operation::Write {
+        row: row.clone(),
+        expected: None,
+    });
     bench.pass(2 * LEASE);
     assert!(bench.rows().contains(&row));
     bench.pass(2 * LEASE);
@@ -230,7 +250,10 @@ fn a_member_whose_row_was_swept_makes_it_again() {
     let mut bench = Bench::new();
     let one = bench.join(&["p"]);
     let key = Key::Member(bench.members[one].name().clone());
-    bench.apply(&Operation::Remove { key: key.clone(), expected: None });
+    bench.apply(&Operation::Remove {
+        key: key.clone(),
+        expected: None,
+    });
     bench.pass(LEASE / 3);
     assert!(bench.rows().iter().any(|row| row.key() == key));
 }
@@ -245,7 +268,10 @@ fn failures_are_retried_slower_and_slower_but_as_soon_as_was_asked_for() {
     while gaps.len() < 8 {
         bench.now += SECOND / 100;
         bench.settle();
-        let listing = bench.requests.iter().any(|(_, request)| request.operation == Operation::List);
+        let listing = bench
+            .requests
+            .iter()
+            .any(|(_, request)| request.operation == Operation::List);
         bench.lose(one, false);
         if listing {
             gaps.push(bench.now - last);
