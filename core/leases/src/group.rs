@@ -85,7 +85,8 @@ impl Groups {
                 live.sort();
                 return Ok(live);
             };
-            sleep((term / 12).max(Duration::from_millis(5))).await;
+            let pause = (term / 12).clamp(Duration::from_millis(5), Duration::from_secs(1));
+            sleep(pause).await;
         }
     }
 

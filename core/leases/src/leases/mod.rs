@@ -63,9 +63,9 @@ pub struct Leases {
     task: AbortHandle,
 }
 
-/// A change of what a member owns.
+/// A change of what a member owns. Each must be acted on, so a new kind would be a new major
+/// version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Change {
     /// The partition is this member's: read on from the grant's checkpoint.
     Granted(Grant),

@@ -35,36 +35,43 @@ impl Member {
         let Some((_, start)) = own.flight.take_if(|it| it.0 == sequence) else {
             return;
         };
-        own.fails = 0;
         match answer {
             Answer::Written(Written::At(version)) => {
                 own.version = Some(version);
-                own.counter += 1;
+                own.counter = own.counter.wrapping_add(1);
+                own.fails = 0;
                 let wait = self.jitter_renewal();
-                self.own.due = start + wait;
+                self.own.due = start.saturating_add(wait);
             }
             // Our own write whose answer was lost, or a removal by one who took us for dead.
             Answer::Written(Written::Conflict(stored)) => {
-                own.version = stored.as_ref().map(|stored| stored.version.clone());
+                let version = stored.as_ref().map(|stored| stored.version.clone());
+                let in_a_circle = own.version == version;
+                own.version = version;
                 if let Some(Row::Member(row)) = stored.map(|stored| stored.row) {
                     own.counter = own.counter.max(row.counter);
                 }
                 own.due = now;
+                if in_a_circle {
+                    self.own_failed(now, None);
+                }
             }
             Answer::Removed(_) => {
                 self.leaving = Leaving::Left;
                 self.events.push_back(Event::Left);
             }
-            Answer::Failed { retry_after } => {
-                own.fails += 1;
-                let fails = own.fails;
-                self.own.due = self.retry_at(now, fails, retry_after);
-            }
+            Answer::Failed { retry_after } => self.own_failed(now, retry_after),
             Answer::Listed(_) => {}
         }
         if self.leaving == Leaving::Releasing && self.own.fails == 0 {
             self.own.due = now;
         }
+    }
+
+    fn own_failed(&mut self, now: Duration, retry_after: Option<Duration>) {
+        self.own.fails += 1;
+        let fails = self.own.fails;
+        self.own.due = self.retry_at(now, fails, retry_after);
     }
 
     fn answer_scan(&mut self, now: Duration, sequence: u32, answer: Answer) {
@@ -355,8 +362,8 @@ impl Member {
         let times = self.times;
         if let Some(hold) = &mut self.slots[index].hold {
             let effective = if full { times.lease } else { times.effective };
-            hold.until = if late { now } else { start } + effective;
-            hold.renew_at = start + wait;
+            hold.until = if late { now } else { start }.saturating_add(effective);
+            hold.renew_at = start.saturating_add(wait);
         }
     }
 
@@ -383,7 +390,7 @@ impl Member {
         {
             return;
         }
-        let until = now + self.times.handover;
+        let until = now.saturating_add(self.times.handover);
         let slot = &mut self.slots[index];
         if let Some(hold) = &mut slot.hold {
             hold.asked = Some(until);

@@ -57,7 +57,7 @@ impl Member {
             next_expiry: Duration::MAX,
         };
         for peer in &mut self.peers {
-            let until = peer.seen_at + peer.term;
+            let until = peer.until();
             peer.live = now < until;
             peer.load = 0;
             if peer.live {
@@ -108,7 +108,7 @@ impl Member {
         let busy = slot.flight.is_some() && !asking;
         let Some(owner) = &lease.owner else {
             // Given up: the one that asked for it comes first, for a while.
-            let kept_until = slot.seen_at + self.times.lease / 2;
+            let kept_until = slot.seen_at.saturating_add(self.times.lease / 2);
             match for_peer.filter(|_| now < kept_until) {
                 Some(peer) => {
                     self.peers[peer].load += 1;
@@ -120,7 +120,7 @@ impl Member {
             return;
         };
         let expired = if self.flawed(Flaw::TakesEarly) {
-            now >= slot.seen_at + lease.term / 2
+            now >= slot.seen_at.saturating_add(lease.term / 2)
         } else {
             slot.expired(lease, now)
         };
@@ -130,7 +130,9 @@ impl Member {
             self.pick(now, index, ours, count);
             return;
         }
-        count.next_expiry = count.next_expiry.min(slot.seen_at + lease.term);
+        count.next_expiry = count
+            .next_expiry
+            .min(slot.seen_at.saturating_add(lease.term));
         if for_me {
             count.mine += 1;
             count.asking += 1;
@@ -201,7 +203,7 @@ impl Member {
 
     pub(super) fn is_live(&self, name: &Arc<str>, now: Duration) -> bool {
         let found = self.peers.binary_search_by(|peer| peer.name.cmp(name));
-        found.is_ok_and(|index| now < self.peers[index].seen_at + self.peers[index].term)
+        found.is_ok_and(|index| now < self.peers[index].until())
     }
 }
 

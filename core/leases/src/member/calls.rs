@@ -23,9 +23,16 @@ impl Member {
     /// Makes partitions known to the group: rows that are missing are made, and parents struck out
     /// as [`NewPartition::parents`] says. `unix_seconds` seeds the take counters of new rows.
     pub fn add(&mut self, partitions: impl IntoIterator<Item = NewPartition>, unix_seconds: u64) {
+        if self.leaving != Leaving::No {
+            return;
+        }
         for new in partitions {
             let slot = self.slot(&new.partition);
-            self.adds.retain(|add| add.slot != slot);
+            // A parent that anyone called gone is gone.
+            if let Some(add) = self.adds.iter_mut().find(|add| add.slot == slot) {
+                add.new.parents.retain(|it| new.parents.contains(it));
+                continue;
+            }
             self.adds.push(Add {
                 slot,
                 new,
@@ -59,7 +66,7 @@ impl Member {
         let ticket = self.ticket();
         let keep = self.flawed(Flaw::SeekKeepsGeneration);
         let hold = self.slots[index].hold.as_mut().ok_or(Stale)?;
-        hold.generation += u64::from(!keep);
+        hold.generation = hold.generation.saturating_add(u64::from(!keep));
         let checkpoint = Checkpoint::new(hold.generation, position);
         hold.wanted = Some(checkpoint.clone());
         hold.ticket = ticket;

@@ -228,6 +228,13 @@ struct Peer {
     load: u32,
 }
 
+impl Peer {
+    /// Until when it is taken to live, unless it is heard of again.
+    fn until(&self) -> Duration {
+        self.seen_at.saturating_add(self.term)
+    }
+}
+
 /// This member's own row.
 #[derive(Debug, Default)]
 struct Own {

@@ -42,7 +42,11 @@ impl Member {
             return self.own.due;
         }
         let operation = if self.leaving == Leaving::No {
-            let row = MemberRow::new(self.name.clone(), self.own.counter + 1, self.times.lease);
+            let row = MemberRow::new(
+                self.name.clone(),
+                self.own.counter.wrapping_add(1),
+                self.times.lease,
+            );
             Operation::Write {
                 row: row.into(),
                 expected: self.own.version.clone(),
@@ -79,7 +83,8 @@ impl Member {
         if self.sweep.is_some() {
             return;
         }
-        let dead = |peer: &super::Peer| now >= peer.seen_at + 3 * peer.term;
+        let dead =
+            |peer: &super::Peer| now >= peer.seen_at.saturating_add(peer.term.saturating_mul(3));
         let Some(peer) = self.peers.iter_mut().find(|peer| dead(peer)) else {
             return;
         };
@@ -157,7 +162,7 @@ impl Member {
             return;
         };
         let mut lease = Lease::clone(&view.lease);
-        lease.counter += 1;
+        lease.counter = lease.counter.wrapping_add(1);
         lease.term = self.times.lease;
         if let Some(wanted) = &hold.wanted {
             lease.checkpoint = wanted.clone();
@@ -188,10 +193,10 @@ impl Member {
             let ours =
                 lease.owner.as_ref() == Some(&self.name) && slot.attempt == Some(lease.takes);
             if !ours && !self.flawed(Flaw::TakesNotRaised) {
-                lease.takes += 1;
+                lease.takes = lease.takes.saturating_add(1);
             }
             lease.owner = Some(self.name.clone());
-            lease.counter += 1;
+            lease.counter = lease.counter.wrapping_add(1);
             lease.term = self.times.lease;
             lease.parents = Vec::new();
             lease.asked_by = None;
@@ -278,7 +283,7 @@ impl Member {
     ) -> Duration {
         let doubled = self.times.backoff * (1 << fails.clamp(1, 8) >> 1);
         let wait = self.jitter(doubled.min(self.times.write));
-        now + wait.max(after.unwrap_or_default())
+        now.saturating_add(wait.max(after.unwrap_or_default()))
     }
 
     /// Between a half of `span` and the whole.

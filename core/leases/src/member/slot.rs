@@ -100,7 +100,7 @@ impl Slot {
 
     /// Whether the owner has given no sign for as long as it said that it would.
     pub(super) fn expired(&self, lease: &Lease, now: Duration) -> bool {
-        now >= self.seen_at + lease.term
+        now >= self.seen_at.saturating_add(lease.term)
     }
 }
 

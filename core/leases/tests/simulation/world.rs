@@ -102,7 +102,7 @@ pub(crate) struct Told {
 impl World {
     pub(crate) fn new(seed: u64, planted: Option<Planted>, tracing: bool) -> Self {
         let mut random = Pcg64Mcg::seed_from_u64(seed);
-        let lease = [5, 10, 10, 20][random.random_range(0..4)] * SECOND;
+        let lease = [5, 10, 20, 30][random.random_range(0..4)] * SECOND;
         let options = Options::new()
             .lease(Duration::from_nanos(lease))
             .handover(Duration::from_nanos(2 * lease));

@@ -111,3 +111,17 @@ fn a_child_begins_where_it_was_told_to() {
     let grant = bench.grants(one).remove(0);
     assert_eq!(grant.checkpoint.position.as_deref(), Some("42"));
 }
+
+#[test]
+fn a_parent_that_anyone_called_gone_is_gone() {
+    let mut bench = Bench::new();
+    bench.held.push(0);
+    let one = bench.join(&[]);
+    let child = |parents: &[&str]| NewPartition::new("c").parents(parents.iter().copied());
+    bench.members[one].add([child(&["old"])], 1_000);
+    bench.members[one].add([child(&["old", "older"])], 1_000);
+    bench.held.clear();
+    bench.lose(one, false);
+    bench.pass(LEASE / 3);
+    assert_eq!(bench.row("c").parents, ["old".into()]);
+}
