@@ -17,7 +17,9 @@ pub struct Options {
     pub deadline: Duration,
     /// What the member's name begins with; a random part makes it unique. `member`.
     pub name: String,
-    /// Which of two positions of one partition comes first. [`natural_order`].
+    /// Which of two positions of one partition comes first. A beginning that is no place in the
+    /// log, such as a time, must come before all that are, or no checkpoint is past it.
+    /// [`natural_order`].
     pub order: fn(&str, &str) -> Ordering,
     /// The clock. [`SystemClock`].
     pub clock: Arc<dyn Clock>,

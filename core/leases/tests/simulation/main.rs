@@ -13,6 +13,8 @@ mod faults;
 mod hub;
 mod node;
 mod store;
+mod told;
+mod wire;
 mod world;
 
 use anyhub_leases::member::Flaw;
@@ -26,6 +28,7 @@ use std::{
     thread,
     time::Instant,
 };
+use told::Told;
 use world::{Planted, World};
 
 const SEEDS: u64 = 2_000;
@@ -98,13 +101,13 @@ fn seeds() -> Result<(), Failed> {
     let seeds = number("ANYHUB_SEEDS")?.unwrap_or(SEEDS);
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let failed = Mutex::new(None);
-    let total = Mutex::new(world::Told::default());
+    let total = Mutex::new(Told::default());
     let start = Instant::now();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
-                let mut told = world::Told::default();
+                let mut told = Told::default();
                 while !stop.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds {

@@ -4,14 +4,15 @@ use crate::{
     hub::Hub,
     node::{Node, Skewed},
     store::Store,
+    told::Told,
 };
 use anyhub_leases::{
-    Member, Options, Row, Written,
+    Member, Options,
     member::{Answer, Flaw, Operation, Request, RequestId},
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use std::{cmp::Reverse, collections::BinaryHeap, fmt, time::Duration};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 /// Time is counted in nanoseconds.
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -82,21 +83,6 @@ pub(crate) enum Happening {
     Fault,
     Phase,
     Check,
-}
-
-/// What a seed was like.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Told {
-    pub(crate) seeds: u64,
-    pub(crate) hours: f64,
-    pub(crate) faults: u64,
-    pub(crate) fewest_faults: u64,
-    pub(crate) reshards: u64,
-    pub(crate) requests: u64,
-    pub(crate) deliveries: u64,
-    pub(crate) lost: u64,
-    /// How often the shares were compared.
-    pub(crate) even: u64,
 }
 
 impl World {
@@ -378,178 +364,5 @@ impl World {
             let life = node.life;
             self.at(wake, Happening::Wake { node: at, life });
         }
-    }
-
-    fn send(&mut self, at: usize, request: Request) {
-        self.told.requests += 1;
-        let Request {
-            id,
-            operation,
-            patience,
-            ..
-        } = request;
-        let now = self.now;
-        let (slow, lossy) = (now < self.slow_until, now < self.lossy_until);
-        let most = if slow { 6 * SECOND } else { SECOND / 50 };
-        let there = now + self.random.random_range(SECOND / 2_000..most);
-        let back = there + self.random.random_range(SECOND / 2_000..most);
-        let node = &self.nodes[at];
-        let life = node.life;
-        let give_up = now + patience.as_nanos() as u64;
-        let mut arrives = now >= node.cut_until && now >= self.down_until;
-        let mut answers = arrives && now >= node.deaf_until && back < give_up;
-        if lossy {
-            arrives &= self.random.random_range(0..4u32) > 0;
-            answers &= arrives && self.random.random_range(0..4u32) > 0;
-        }
-        if arrives {
-            let back = answers.then_some(back);
-            self.at(
-                there,
-                Happening::Arrive {
-                    node: at,
-                    life,
-                    id,
-                    operation,
-                    sent: now,
-                    back,
-                },
-            );
-        }
-        if !answers {
-            // Refused soon, or not answered in time.
-            let when = if self.random.random_bool(0.5) {
-                give_up
-            } else {
-                now + SECOND / 100
-            };
-            let when = if arrives { give_up } else { when };
-            let answer = Answer::Failed { retry_after: None };
-            self.at(
-                when,
-                Happening::Answer {
-                    node: at,
-                    life,
-                    id,
-                    answer,
-                    renewal: None,
-                },
-            );
-        }
-    }
-
-    fn arrive(
-        &mut self,
-        node: usize,
-        life: u32,
-        id: RequestId,
-        operation: Operation,
-        sent: u64,
-        back: Option<u64>,
-    ) {
-        // Even if the sender has crashed meanwhile. Its name is that of its life.
-        let writer = match &operation {
-            Operation::Write {
-                row: Row::Lease(lease),
-                ..
-            } => Some(lease.clone()),
-            _ => None,
-        };
-        let (answer, made) = self.store.apply(operation);
-        let mut renewal = None;
-        if let (Some(made), Some(lease)) = (&made, writer) {
-            let same = self.nodes[node].life == life;
-            let name = if same {
-                self.nodes[node].name.clone()
-            } else {
-                format!("n{node}.{life}").into()
-            };
-            self.trace(|_| format!("{name} wrote {lease:?}"));
-            self.check_write(&name, made);
-            if made.new.owner.as_ref() == Some(&name) {
-                renewal = Some((made.shard, sent));
-            }
-        }
-        if let Some(back) = back {
-            self.at(
-                back,
-                Happening::Answer {
-                    node,
-                    life,
-                    id,
-                    answer,
-                    renewal,
-                },
-            );
-        }
-    }
-
-    fn answered(
-        &mut self,
-        at: usize,
-        id: RequestId,
-        answer: Answer,
-        renewal: Option<(usize, u64)>,
-    ) {
-        let now = self.now;
-        let node = &mut self.nodes[at];
-        let local = node.local(now);
-        if let (Some((shard, sent)), Answer::Written(Written::At(_))) = (renewal, &answer) {
-            if node.renewed.len() <= shard {
-                node.renewed.resize(shard + 1, 0);
-            }
-            node.renewed[shard] = sent;
-        }
-        if let Some(member) = &mut node.member {
-            member.answer(local, id, answer);
-        }
-        self.tell(at);
-        if let Some((shard, _)) = renewal {
-            self.check_alone(at, shard);
-        }
-        self.step(at);
-    }
-}
-
-impl Told {
-    pub(crate) fn add(&mut self, other: &Self) {
-        let fewest = |told: &Self| {
-            if told.seeds == 0 {
-                u64::MAX
-            } else {
-                told.fewest_faults
-            }
-        };
-        self.fewest_faults = fewest(self).min(fewest(other));
-        self.seeds += other.seeds;
-        self.hours += other.hours;
-        self.faults += other.faults;
-        self.reshards += other.reshards;
-        self.requests += other.requests;
-        self.deliveries += other.deliveries;
-        self.lost += other.lost;
-        self.even += other.even;
-    }
-}
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            seeds,
-            hours,
-            faults,
-            fewest_faults,
-            reshards,
-            requests,
-            deliveries,
-            lost,
-            even,
-        } = self;
-        write!(
-            f,
-            "{seeds} seeds, {hours:.0} hours, {faults} faults ({fewest_faults} or more each), \
-             {reshards} reshards, {requests} requests, {deliveries} deliveries, {lost} losses, \
-             shares compared {even} times"
-        )
     }
 }
