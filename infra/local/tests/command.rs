@@ -297,11 +297,11 @@ fn kinesis_answers_where_it_says_until_it_is_told_to_stop() {
         .stdout(Stdio::piped())
         .spawn();
     let mut child = described.unwrap();
-    line.clear();
+    let mut json = String::new();
     BufReader::new(child.stdout.as_mut().unwrap())
-        .read_line(&mut line)
+        .read_line(&mut json)
         .unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap();
+    let said: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(said["endpoint"], format!("http://{address}"));
     assert_eq!(
         (&said["server"], &said["limits"]),
