@@ -69,7 +69,7 @@ fn ask(endpoint: &str, operation: &str, body: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
-    said
+    said.replace(": ", ":")
 }
 
 #[test]
