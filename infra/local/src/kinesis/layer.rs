@@ -324,7 +324,12 @@ impl Layer {
             }
             _ => {
                 let _no_put = self.order.read().await;
-                self.forward(call.with(&request)).await
+                let answer = self.forward(call.with(&request)).await;
+                if store.options.create_stream_ms > 0 {
+                    // What the answer calls ACTIVE has to be.
+                    reshard::finish(store, &stream).await;
+                }
+                answer
             }
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! ferrokinesis 0.7 closes every shard and opens new ones that name no parents, so that nobody could read them in order.
 
+use std::time::Duration;
+
 use ferrokinesis::actions::{Operation, dispatch};
 use ferrokinesis::error::KinesisErrorResponse;
 use ferrokinesis::store::Store;
@@ -56,13 +58,27 @@ pub(super) async fn update_shard_count(
     }))
 }
 
-/// Waits until a stream is neither CREATING nor UPDATING nor DELETING.
+/// Waits until a stream is neither CREATING nor UPDATING nor DELETING, and nothing of the change is left to be done.
 pub(super) async fn settle(store: &Store, stream: &str) -> Result<(), KinesisErrorResponse> {
     // The change runs in a task of ferrokinesis's own, which tells nobody when it is done.
     while store.get_stream(stream).await?.stream_status != StreamStatus::Active {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    finish(store, stream).await;
     Ok(())
+}
+
+/// Waits until a change is complete. A stream is ACTIVE a moment before its new shards count what is put into them, and until
+/// they do, all records get the same number and overwrite each other.
+pub(super) async fn finish(store: &Store, stream: &str) {
+    // Changes hold a lock until they are complete. A split that is always refused, as no shard can be split at its beginning,
+    // takes it too, and changes nothing.
+    let refused = json!({
+        "StreamName": stream,
+        "ShardToSplit": "shardId-000000000000",
+        "NewStartingHashKey": "0",
+    });
+    let _ = dispatch(store, Operation::SplitShard, refused).await;
 }
 
 /// At most twice as many, at least half (API reference, UpdateShardCount, 2026-11).

@@ -18,6 +18,9 @@ use super::layer::{Layer, Outcome};
 
 /// How long a client may take to receive what is under way when the server stops.
 const STOP: Duration = Duration::from_secs(1);
+/// More than there is work for: ferrokinesis's subscriptions hold locks across waits, and a thread that blocks on one must not
+/// be the last that could go on with who holds it.
+const WORKERS: usize = 8;
 /// HTTP/2 windows that a whole PutRecords fits into.
 const WINDOW: u32 = 8 * 1024 * 1024;
 
@@ -32,7 +35,7 @@ impl Server {
     pub(super) fn start(listener: TcpListener, layer: Arc<Layer>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let runtime = runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(WORKERS)
             .thread_name("anyhub-kinesis")
             .enable_all()
             .build()?;

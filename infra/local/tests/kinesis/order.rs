@@ -5,131 +5,163 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhub_local::Kinesis;
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::types::{ChildShard, ScalingType};
 
 use super::client::{Shards, client, numbered};
 
 const WRITERS: usize = 6;
-const BATCHES: usize = 40;
-const BATCH: usize = 25;
+const BATCHES: usize = 120;
+const BATCH: usize = 10;
+const PUTS: usize = WRITERS * BATCHES;
+/// Changes of the shard count, each of up to four splits and merges.
+const RESHARDS: usize = 30;
 
-/// Reads a shard to its end, and then its children; a number for each record, in the order in which they came.
-async fn read_all(client: &Client, stream: &Shards, total: usize) -> Vec<String> {
-    let mut shards: Vec<(String, Option<String>)> = Vec::new();
-    for shard in stream.list().await {
-        if shard.parent_shard_id.is_none() {
-            let iterator = stream.iterator(shard.shard_id()).await;
-            shards.push((shard.shard_id, Some(iterator)));
+/// Reads all shards, parents before children, until nothing can come any more.
+struct Reader<'a> {
+    client: &'a Client,
+    stream: &'a Shards,
+    shards: Vec<(String, Option<String>)>,
+    children: Vec<ChildShard>,
+    read: Vec<usize>,
+}
+
+impl<'a> Reader<'a> {
+    async fn new(client: &'a Client, stream: &'a Shards) -> Self {
+        let mut reader = Reader {
+            client,
+            stream,
+            shards: Vec::new(),
+            children: Vec::new(),
+            read: Vec::new(),
+        };
+        for shard in stream.list().await {
+            reader.begin(shard.shard_id).await;
+        }
+        reader
+    }
+
+    async fn begin(&mut self, shard: String) {
+        if self.shards.iter().all(|(known, _)| *known != shard) {
+            let iterator = self.stream.iterator(&shard).await;
+            self.shards.push((shard, Some(iterator)));
         }
     }
-    let (mut read, mut children) = (Vec::new(), Vec::new());
-    while read.len() < total {
-        for (shard, iterator) in &mut shards {
+
+    /// A GetRecords for each shard; true if it has brought anything.
+    async fn round(&mut self) -> bool {
+        let before = self.read.len();
+        for (shard, iterator) in &mut self.shards {
             let Some(next) = iterator.take() else {
                 continue;
             };
-            let answer = client
-                .get_records()
-                .shard_iterator(next)
-                .send()
-                .await
-                .unwrap();
+            let answer = self.client.get_records().shard_iterator(next).send().await;
+            let answer = answer.unwrap();
             let mut last = None;
             for record in answer.records() {
-                let sequence: Option<String> = Some(record.sequence_number.clone());
+                let sequence = Some(record.sequence_number.clone());
                 assert!(last < sequence, "{shard}: {last:?} before {sequence:?}");
                 last = sequence;
-                read.push(String::from_utf8(record.data.as_ref().to_vec()).unwrap());
+                let data = String::from_utf8(record.data.as_ref().to_vec()).unwrap();
+                self.read.push(data.parse().unwrap());
             }
             if answer.next_shard_iterator.is_none() {
-                assert!(
-                    !answer.child_shards().is_empty(),
-                    "{shard} has ended without children"
-                );
-                children.extend(answer.child_shards().iter().cloned());
+                assert!(!answer.child_shards().is_empty(), "{shard} is childless");
+                self.children.extend_from_slice(answer.child_shards());
             }
             *iterator = answer.next_shard_iterator;
         }
         // A merged shard follows both of its parents.
+        let shards = &self.shards;
         let ended = |parent: &String| {
             shards
                 .iter()
                 .any(|(shard, next)| shard == parent && next.is_none())
         };
-        let ready: Vec<_> = children
-            .extract_if(.., |child| child.parent_shards().iter().all(ended))
-            .collect();
+        let ready = |child: &mut ChildShard| child.parent_shards().iter().all(ended);
+        let ready: Vec<_> = self.children.extract_if(.., ready).collect();
+        let found = !ready.is_empty();
         for child in ready {
-            if shards.iter().all(|(shard, _)| *shard != child.shard_id) {
-                let iterator = stream.iterator(&child.shard_id).await;
-                shards.push((child.shard_id, Some(iterator)));
-            }
+            self.begin(child.shard_id).await;
         }
+        found || self.read.len() > before
     }
-    read
+
+    /// True if all shards that still give something are open ones.
+    async fn is_at_the_tips(&self) -> bool {
+        let open = self.stream.open().await;
+        let read = self.shards.iter().filter(|(_, next)| next.is_some());
+        let mut read: Vec<_> = read.map(|(shard, _)| shard.as_str()).collect();
+        let mut open: Vec<_> = open.iter().map(|shard| shard.shard_id()).collect();
+        read.sort_unstable();
+        open.sort_unstable();
+        read == open
+    }
 }
 
-/// ferrokinesis by itself numbers a record before it stores it: side by side, a reader passes some of them for ever.
+async fn write(client: Client, writer: usize, done: Arc<AtomicUsize>) {
+    for batch in 0..BATCHES {
+        let first = (writer * BATCHES + batch) * BATCH;
+        let records = numbered(&format!("key-{writer}"), first..first + BATCH);
+        let put = client
+            .put_records()
+            .stream_name("s")
+            .set_records(Some(records));
+        assert_eq!(put.send().await.unwrap().failed_record_count(), Some(0));
+        done.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+async fn reshard(client: Client, done: Arc<AtomicUsize>) {
+    let counts = [2, 4, 3, 2, 1].into_iter().cycle().take(RESHARDS);
+    for (nth, count) in counts.enumerate() {
+        while done.load(Ordering::SeqCst) < nth * PUTS / RESHARDS {
+            tokio::task::yield_now().await;
+        }
+        let update = client
+            .update_shard_count()
+            .stream_name("s")
+            .target_shard_count(count);
+        update
+            .scaling_type(ScalingType::UniformScaling)
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+/// ferrokinesis by itself numbers a record before it stores it, and opens shards before it counts in them: side by side, a
+/// reader passes some records for ever, and some are written over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_miss_nothing_while_many_put_and_shards_split() {
-    let kinesis = Arc::new(Kinesis::builder().start().unwrap());
+    let kinesis = Kinesis::builder().start().unwrap();
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 1).await;
+    let mut reader = Reader::new(&client, &stream).await;
     let done = Arc::new(AtomicUsize::new(0));
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| {
-            let (client, done) = (client.clone(), Arc::clone(&done));
-            tokio::spawn(async move {
-                for batch in 0..BATCHES {
-                    let first = (writer * BATCHES + batch) * BATCH;
-                    let records = numbered(&format!("key-{writer}"), first..first + BATCH);
-                    let put = client
-                        .put_records()
-                        .stream_name("s")
-                        .set_records(Some(records));
-                    assert_eq!(put.send().await.unwrap().failed_record_count(), Some(0));
-                    done.fetch_add(1, Ordering::SeqCst);
-                }
-            })
-        })
+    let mut tasks: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(client.clone(), writer, Arc::clone(&done))))
         .collect();
-    let resharding = {
-        let client = client.clone();
-        tokio::spawn(async move {
-            for (nth, count) in [2, 4, 3, 2, 1].into_iter().enumerate() {
-                while done.load(Ordering::SeqCst) < (nth + 1) * WRITERS * BATCHES / 6 {
-                    tokio::task::yield_now().await;
-                }
-                let update = client
-                    .update_shard_count()
-                    .stream_name("s")
-                    .target_shard_count(count);
-                update
-                    .scaling_type(aws_sdk_kinesis::types::ScalingType::UniformScaling)
-                    .send()
-                    .await
-                    .unwrap();
-            }
-        })
-    };
-    let total = WRITERS * BATCHES * BATCH;
-    let mut read = read_all(&client, &stream, total).await;
-    for writer in writers {
-        writer.await.unwrap();
+    tasks.push(tokio::spawn(reshard(client.clone(), Arc::clone(&done))));
+    loop {
+        let over = tasks.iter().all(|task| task.is_finished());
+        let news = reader.round().await;
+        if over && !news && reader.is_at_the_tips().await {
+            break;
+        }
     }
-    resharding.await.unwrap();
+    for task in tasks {
+        task.await.unwrap();
+    }
 
     // Each writer has one key: its numbers come in order, across all reshards.
-    let numbers: Vec<usize> = read.iter().map(|n| n.parse().unwrap()).collect();
+    let mut read = reader.read;
     for writer in 0..WRITERS {
-        let own = numbers
-            .iter()
-            .copied()
-            .filter(|n| n / (BATCHES * BATCH) == writer);
+        let own = read.iter().filter(|n| *n / (BATCHES * BATCH) == writer);
         assert!(own.is_sorted(), "writer {writer}");
     }
-    read.sort();
-    read.dedup();
-    assert_eq!(read.len(), total);
-    assert_eq!(kinesis.counts().records_put, total as u64);
+    read.sort_unstable();
+    let all: Vec<_> = (0..PUTS * BATCH).collect();
+    assert!(read == all, "{} of {} records", read.len(), all.len());
+    assert_eq!(kinesis.counts().records_put, all.len() as u64);
     assert_eq!(stream.open().await.len(), 1);
 }

@@ -17,7 +17,7 @@ use super::client::{Shards, client, numbered};
 
 const SHARD: &str = "shardId-000000000000";
 
-async fn register(client: &Client) -> String {
+async fn register(client: &Client, name: &str) -> String {
     let summary = client
         .describe_stream_summary()
         .stream_name("s")
@@ -28,7 +28,7 @@ async fn register(client: &Client) -> String {
     let consumer = client
         .register_stream_consumer()
         .stream_arn(arn)
-        .consumer_name("c")
+        .consumer_name(name)
         .send()
         .await
         .unwrap();
@@ -55,7 +55,7 @@ async fn the_sdk_is_given_what_is_put_later() {
         .unwrap();
     let client = client(&kinesis);
     let _stream = Shards::create(&client, "s", 1).await;
-    let arn = register(&client).await;
+    let arn = register(&client, "c").await;
     let latest = StartingPosition::builder()
         .r#type(ShardIteratorType::Latest)
         .build()
@@ -89,12 +89,78 @@ async fn the_sdk_is_given_what_is_put_later() {
     assert_eq!(kinesis.counts().requests("SubscribeToShard"), 1);
 }
 
+/// ferrokinesis's subscriptions hold locks across waits: with too few threads they and the puts stop each other for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_beside_each_other_and_puts_get_everything() {
+    const SHARDS: i32 = 4;
+    const BATCHES: usize = 100;
+    let kinesis = Kinesis::builder().start().unwrap();
+    let client = client(&kinesis);
+    let stream = Shards::create(&client, "s", SHARDS).await;
+    let mut readers = Vec::new();
+    for name in ["a", "b"] {
+        let arn = register(&client, name).await;
+        let mut subscriptions = Vec::new();
+        for shard in stream.list().await {
+            let start = StartingPosition::builder().r#type(ShardIteratorType::TrimHorizon);
+            let subscribe = client
+                .subscribe_to_shard()
+                .consumer_arn(&arn)
+                .shard_id(shard.shard_id);
+            let subscribe = subscribe.starting_position(start.build().unwrap());
+            subscriptions.push(subscribe.send().await.unwrap().event_stream);
+        }
+        readers.push(tokio::spawn(async move {
+            let mut got = Vec::new();
+            let mut next = 0;
+            while got.len() < BATCHES * 50 {
+                let event = subscriptions[next % 4].recv().await.unwrap().unwrap();
+                if let SubscribeToShardEventStream::SubscribeToShardEvent(event) = event {
+                    let text =
+                        |data: &[u8]| String::from_utf8_lossy(data).parse::<usize>().unwrap();
+                    got.extend(
+                        event
+                            .records
+                            .iter()
+                            .map(|record| text(record.data.as_ref())),
+                    );
+                }
+                next += 1;
+            }
+            got.sort_unstable();
+            got
+        }));
+    }
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                for batch in (writer..BATCHES).step_by(4) {
+                    let records = numbered(&format!("key-{batch}"), batch * 50..batch * 50 + 50);
+                    let put = client
+                        .put_records()
+                        .stream_name("s")
+                        .set_records(Some(records));
+                    put.send().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let all: Vec<_> = (0..BATCHES * 50).collect();
+    for reader in readers {
+        assert!(reader.await.unwrap() == all);
+    }
+}
+
 #[tokio::test]
 async fn events_stream_over_h2c() {
     let kinesis = Kinesis::builder().start().unwrap();
     let client = client(&kinesis);
     let _stream = Shards::create(&client, "s", 1).await;
-    let arn = register(&client).await;
+    let arn = register(&client, "c").await;
     client
         .put_records()
         .stream_name("s")
