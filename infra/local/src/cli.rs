@@ -202,7 +202,9 @@ fn doctor() -> ExitCode {
     for need in &needs {
         answer(&line(need));
     }
-    answer("ok       Kinesis: in this program");
+    if cfg!(feature = "kinesis") {
+        answer("ok       Kinesis: in this program");
+    }
     // Nobody has to have a second opinion.
     for need in localstack::requirements() {
         answer(&line(&Requirement::optional(need)));

@@ -1,5 +1,5 @@
 //! [LocalStack](https://pypi.org/project/localstack-core/) 4.14 with its Kinesis: a server that shares no code with
-//! [`Kinesis`](crate::Kinesis), as a second opinion. It writes about 450 records a second: fit to check what is right, not how
+//! our own local Kinesis, as a second opinion. It writes about 450 records a second: fit to check what is right, not how
 //! fast.
 
 mod builder;

@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -235,14 +234,18 @@ fn mistakes_are_told_in_a_line() {
             &["up", "kinesis", "--with", "localstack", "--limits"],
             "not for LocalStack",
         ),
-        (
-            &["up", "kinesis", "--brokers", "1"],
-            "--brokers is not for kinesis",
-        ),
-        (
-            &["up", "kinesis", "--set", "a=b"],
-            "--set is not for kinesis",
-        ),
+    ] {
+        let said = refused(arguments);
+        assert!(said.contains(hint), "{arguments:?}: {said}");
+    }
+}
+
+#[cfg(feature = "kinesis")]
+#[test]
+fn mistakes_about_kinesis_are_told_in_a_line() {
+    for (arguments, hint) in [
+        (&["up", "kinesis", "--brokers", "1"][..], "not for kinesis"),
+        (&["up", "kinesis", "--set", "a=b"], "not for kinesis"),
         (&["up", "kinesis", "--logs", "x"], "writes none"),
         (&["up", "kinesis", "--port", "0"], "65535"),
         (&["up", "kinesis", "--port", "x"], "1 to 65535"),
@@ -252,6 +255,7 @@ fn mistakes_are_told_in_a_line() {
     }
 }
 
+#[cfg(feature = "kinesis")]
 #[test]
 fn kinesis_answers_where_it_says_until_it_is_told_to_stop() {
     let mut child = command()
@@ -268,6 +272,8 @@ fn kinesis_answers_where_it_says_until_it_is_told_to_stop() {
         .trim()
         .strip_prefix("kinesis://us-east-1?endpoint=http://")
         .unwrap_or_else(|| panic!("{line}"));
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
     let mut stream = TcpStream::connect(address).unwrap();
     let ask = "POST / HTTP/1.0\r\nX-Amz-Target: Kinesis_20131202.ListStreams\r\nX-Amz-Date: 20260101T000000Z\r\n\
                Content-Type: application/x-amz-json-1.1\r\nContent-Length: 2\r\n\

@@ -1,7 +1,9 @@
 //! `anyhub-local up`: runs a hub until it is told to stop.
 
 mod kafka;
+#[cfg(feature = "kinesis")]
 mod kinesis;
+mod localstack;
 mod stop;
 
 use std::process::ExitCode;
@@ -21,8 +23,13 @@ pub(super) fn run(options: &Up) -> Result<ExitCode, Failure> {
     let stop = stop::stop_signals()?;
     match (options.hub.as_str(), &options.with) {
         ("kafka", _) => kafka::run(options, start, &stop),
+        (_, Some(_)) => localstack::run(options, start, &stop),
+        #[cfg(feature = "kinesis")]
         (_, None) => kinesis::run(options, start, &stop),
-        (_, Some(_)) => kinesis::run_localstack(options, start, &stop),
+        #[cfg(not(feature = "kinesis"))]
+        (_, None) => Err(Failure::usage(
+            "this build has no Kinesis of its own: build it with --features kinesis, or say --with localstack".into(),
+        )),
     }
 }
 
@@ -52,6 +59,15 @@ fn refuse(given: &[(&str, bool)], hub: &str) -> Result<(), Failure> {
         Some((option, _)) => Err(Failure::usage(format!("--{option} is not for {hub}"))),
         None => Ok(()),
     }
+}
+
+/// What only Kafka's brokers have.
+fn of_kafka(options: &Up) -> [(&'static str, bool); 3] {
+    [
+        ("brokers", options.brokers.is_some()),
+        ("data", options.data.is_some()),
+        ("set", !options.set.is_empty()),
+    ]
 }
 
 fn port(options: &Up) -> Result<Option<u16>, Failure> {

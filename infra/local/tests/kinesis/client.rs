@@ -80,7 +80,7 @@ impl Shards {
             let range = shard.sequence_number_range.as_ref().unwrap();
             range.ending_sequence_number.is_none()
         });
-        shards.sort_by_key(|shard| start(shard));
+        shards.sort_by_key(start);
         shards
     }
 

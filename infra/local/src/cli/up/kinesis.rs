@@ -1,17 +1,17 @@
-//! `anyhub-local up kinesis`, ours or LocalStack's.
+//! `anyhub-local up kinesis`.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhub_local::{Kinesis, LocalStack};
+use anyhub_local::Kinesis;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{port, refuse, stay};
+use super::{of_kafka, port, refuse, stay};
 use crate::cli::{Failure, Up, step};
 
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
-    refuse(&kafkas(options), "kinesis")?;
+    refuse(&of_kafka(options), "kinesis")?;
     refuse(
         &[("logs", options.logs.is_some())],
         "kinesis: it writes none",
@@ -38,52 +38,4 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     kinesis.stop();
     step(start, "stopped");
     Ok(ExitCode::SUCCESS)
-}
-
-pub(super) fn run_localstack(
-    options: &Up,
-    start: Instant,
-    stop: &Stop,
-) -> Result<ExitCode, Failure> {
-    refuse(&kafkas(options), "kinesis")?;
-    refuse(&[("limits", options.limits)], "LocalStack")?;
-    let mut builder =
-        LocalStack::builder().on_progress(move |phase| step(start, &phase.to_string()));
-    if let Some(port) = port(options)? {
-        builder = builder.port(port);
-    }
-    if let Some(folder) = &options.logs {
-        builder = builder.log_dir(folder);
-    }
-    let localstack = builder.start()?;
-    let line = json!({
-        "hub": "kinesis",
-        "server": "localstack",
-        "version": localstack.version(),
-        "url": localstack.url(),
-        "endpoint": localstack.endpoint(),
-        "pid": localstack.pid(),
-        "data": localstack.data_dir(),
-        "log": localstack.log(),
-    });
-    let reached_by = if options.json {
-        line.to_string()
-    } else {
-        localstack.url()
-    };
-    stay(start, stop, "LocalStack answers", &reached_by, || {
-        localstack.failure()
-    })?;
-    localstack.stop();
-    step(start, "stopped");
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What only Kafka's brokers have.
-fn kafkas(options: &Up) -> [(&'static str, bool); 3] {
-    [
-        ("brokers", options.brokers.is_some()),
-        ("data", options.data.is_some()),
-        ("set", !options.set.is_empty()),
-    ]
 }
