@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhub_local::Kinesis;
 use aws_sdk_kinesis::Client;
@@ -10,8 +11,9 @@ use aws_sdk_kinesis::types::{ChildShard, ScalingType};
 use super::client::{Shards, client, numbered};
 
 const WRITERS: usize = 6;
-const BATCHES: usize = 120;
-const BATCH: usize = 10;
+const BATCHES: usize = 20;
+/// So many that ferrokinesis gives way to other tasks in the midst of storing a batch.
+const BATCH: usize = 400;
 const PUTS: usize = WRITERS * BATCHES;
 /// Changes of the shard count, each of up to four splits and merges.
 const RESHARDS: usize = 30;
@@ -142,13 +144,19 @@ async fn readers_miss_nothing_while_many_put_and_shards_split() {
         .map(|writer| tokio::spawn(write(client.clone(), writer, Arc::clone(&done))))
         .collect();
     tasks.push(tokio::spawn(reshard(client.clone(), Arc::clone(&done))));
-    loop {
-        let over = tasks.iter().all(|task| task.is_finished());
-        let news = reader.round().await;
-        if over && !news && reader.is_at_the_tips().await {
-            break;
+    let read = async {
+        loop {
+            let over = tasks.iter().all(|task| task.is_finished());
+            let news = reader.round().await;
+            if over && !news && reader.is_at_the_tips().await {
+                break;
+            }
         }
-    }
+    };
+    // It takes a second or two.
+    tokio::time::timeout(Duration::from_secs(120), read)
+        .await
+        .expect("the server has stopped to answer");
     for task in tasks {
         task.await.unwrap();
     }
