@@ -3,7 +3,7 @@
 //! | Hub | What runs | What it needs |
 //! |---|---|---|
 //! | [`Kafka`] | Apache Kafka itself, one to five brokers | Java 17 or newer; Maven, once, to fetch the jars |
-//! | [`Kinesis`] | ferrokinesis in this process, behind a layer with limits, faults and counts | the feature `kinesis`, on by default |
+//! | `Kinesis` | ferrokinesis in this process, behind a layer with limits, faults and counts | the feature `kinesis`, on by default |
 //! | [`LocalStack`] | LocalStack, a second and independent Kinesis | Python 3.13, Node.js with npm; pip, once |
 //!
 //! Servers listen on 127.0.0.1 only, on free ports, and keep their data in memory or in a folder of their own. They end with

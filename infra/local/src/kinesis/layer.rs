@@ -1,8 +1,10 @@
 //! What stands between the clients and ferrokinesis: counts, faults, read limits, and an order of puts that readers can rely on.
 //!
 //! ferrokinesis 0.7 gives a record its sequence number before it stores the record, and takes no lock over both. So with puts
-//! side by side a reader may pass a record that isn't stored yet, and never see it; and a shard may close over one. Here puts
-//! run one at a time, reads beside each other but not beside a put, and a reshard alone.
+//! side by side a reader may pass a record that isn't stored yet, and never see it; a shard may close over one; and as a read
+//! keeps a lock across a wait, on which a put blocks its thread, the server may stop for good. Here puts run one at a time, reads
+//! beside each other but not beside a put, and a reshard alone. Subscriptions go on beside puts: these come in order, which is
+//! all they need, and there are threads enough for a blocked one.
 
 use std::str::FromStr;
 use std::sync::Arc;
