@@ -199,6 +199,7 @@ impl ExactSizeIterator for SubRecords {}
 impl FusedIterator for SubRecords {}
 
 /// A message Record. Of a field that is there twice the last one counts, as protobuf has it.
+#[inline]
 fn entry(data: &[u8], range: Range<usize>) -> Result<Entry, Unsound> {
     let (mut key, mut hash, mut payload) = (None, None, None);
     let mut at = range.start;

@@ -20,6 +20,7 @@ pub(super) enum Value {
 
 /// Reads the next field of the message that ends at `end`, from `*at` on, which it moves; None at
 /// the end. Groups are refused: nothing of ours has them, and they would nest.
+#[inline]
 pub(super) fn field(
     bytes: &[u8],
     at: &mut usize,
@@ -84,6 +85,7 @@ const FIXED64: u64 = 1;
 const BYTES: u64 = 2;
 const FIXED32: u64 = 5;
 
+#[inline]
 fn take(at: &mut usize, end: usize, len: u64) -> Result<Range<usize>, Unsound> {
     let start = *at;
     let len = usize::try_from(len).map_err(|_| Unsound)?;
@@ -96,12 +98,19 @@ fn take(at: &mut usize, end: usize, len: u64) -> Result<Range<usize>, Unsound> {
 
 /// A varint may have superfluous bytes, which some writers use to leave room for a length, but
 /// not more than ten, and not more than 64 bits.
+#[inline]
 fn varint(bytes: &[u8], at: &mut usize, end: usize) -> Result<u64, Unsound> {
     let bytes = bytes.get(*at..end).ok_or(Unsound)?;
     if let [byte @ 0..0x80, ..] = bytes {
         *at += 1;
         return Ok(u64::from(*byte));
     }
+    let (value, len) = long_varint(bytes)?;
+    *at += len;
+    Ok(value)
+}
+
+fn long_varint(bytes: &[u8]) -> Result<(u64, usize), Unsound> {
     let mut value = 0;
     for (nth, byte) in bytes.iter().take(10).enumerate() {
         let bits = u64::from(byte & 0x7f);
@@ -110,8 +119,7 @@ fn varint(bytes: &[u8], at: &mut usize, end: usize) -> Result<u64, Unsound> {
         }
         value |= bits << (7 * nth);
         if *byte < 0x80 {
-            *at += nth + 1;
-            return Ok(value);
+            return Ok((value, nth + 1));
         }
     }
     Err(Unsound)
