@@ -10,7 +10,7 @@ ONLY ?=
 HUBS ?= memory,kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint unit mutants conformance contract simulate overhead failover micro loom miri package examples new-hub setup
+.PHONY: help bench test lint unit mutants conformance interop contract simulate overhead failover micro loom miri package examples new-hub setup
 
 help: ## this list
 	@echo "anyhub: one Producer/Consumer trait over four event hubs, and a benchmark that compares them"
@@ -43,6 +43,9 @@ conformance: setup ## the contract on every hub: make conformance ONLY=C3
 	@infra/prepare.sh debug
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test memory --test portable -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --test broker --test stopped --test conformance -- $(ONLY)
+
+interop: setup ## our KPL records read by KCL and by PyPI's library, theirs by us, 10,000 events each way
+	@infra/interop.sh
 
 contract: setup ## clause by hub by result, as a table
 	@infra/contract.sh
