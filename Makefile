@@ -2,12 +2,15 @@
 SHELL := /bin/bash
 CARGO := cargo
 LOCKED := --locked
+# How many seeds of the lease simulation, or which one.
+SEEDS ?= 100000
+SEED ?=
 # One trial or test by name: make conformance ONLY=C3
 ONLY ?=
 HUBS ?= memory,kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint unit mutants conformance contract overhead failover micro loom miri package examples new-hub setup
+.PHONY: help bench test lint unit mutants conformance interop contract simulate overhead failover micro loom miri package examples new-hub setup
 
 help: ## this list
 	@echo "anyhub: one Producer/Consumer trait over four event hubs, and a benchmark that compares them"
@@ -41,8 +44,14 @@ conformance: setup ## the contract on every hub: make conformance ONLY=C3
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test memory --test portable -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --test broker --test stopped --test conformance -- $(ONLY)
 
+interop: setup ## our KPL records read by KCL and by PyPI's library, theirs by us, 10,000 events each way
+	@infra/interop.sh
+
 contract: setup ## clause by hub by result, as a table
 	@infra/contract.sh
+
+simulate: setup ## leases under faults in virtual time: make simulate SEEDS=100000, or SEED=7 to replay one
+	ANYHUB_SEEDS=$(SEEDS) ANYHUB_SEED=$(SEED) $(CARGO) test $(LOCKED) --release -p anyhub-leases --test simulation -- every_seed
 
 overhead: setup ## the trait against raw rdkafka on one broker, in turns (about 25 minutes)
 	@infra/prepare.sh release

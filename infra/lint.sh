@@ -25,8 +25,10 @@ refuse() { # crate, pattern, why, further arguments of cargo tree
     [ -z "$found" ] || fail "$1 depends on $(echo $found): $3"
 }
 refuse anyhub-core "^anyhub|$SDKS" "core knows no backend and no SDK"
-refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|kafka)$" "the suite sees hubs only through the traits"
+refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|kafka|kinesis)$" "the suite sees hubs only through the traits"
+refuse anyhub-leases "^anyhub-(local|bench|conformance|kafka|kinesis)$|$SDKS" "the leases know core alone"
 refuse anyhub-kafka "^anyhub-(local|bench|conformance)$" "a backend depends on core alone"
+refuse anyhub-kinesis "^anyhub-(local|bench|conformance)$" "a backend depends on core alone"
 refuse anyhub "^anyhub-(local|bench|conformance)$" "what people depend on brings no servers and no harness"
 refuse anyhub-local "^anyhub|$SDKS" "the local hubs depend on no other crate of the workspace"
 refuse anyhub-bench "$SDKS" "the harness sees hubs only through the traits" --depth 1
@@ -38,7 +40,7 @@ fi
 # As a user's project would: no lock file of ours, one feature at a time. Versions are looked up
 # afresh, so this asks the network; done once for each state of the manifests.
 stamp=${CARGO_TARGET_DIR:-target}/lint-features
-state=$(cat Cargo.toml core/Cargo.toml backends/Cargo.toml backends/*/Cargo.toml Cargo.lock | cksum)
+state=$(cat Cargo.toml core/Cargo.toml core/*/Cargo.toml backends/Cargo.toml backends/*/Cargo.toml Cargo.lock | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then
     step "features: the manifests have not changed since each was built alone"
 else

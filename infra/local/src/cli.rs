@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhub_local::{Error, Kafka, Requirement, State, kafka};
+use anyhub_local::{Error, Kafka, LocalStack, Requirement, State, kafka, localstack};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
@@ -15,7 +15,10 @@ use clap::{Args, Parser, Subcommand};
 const USAGE: u8 = 2;
 
 /// The hubs that can be started.
-const HUBS: [&str; 1] = ["kafka"];
+const HUBS: [&str; 2] = ["kafka", "kinesis"];
+
+/// The servers that stand in for one of ours: `--with`.
+const SERVERS: [&str; 1] = ["localstack"];
 
 /// Starts real event hubs on this machine, without containers
 #[derive(Debug, Parser)]
@@ -33,8 +36,11 @@ enum Subcommands {
     Up(Up),
     /// Fetch what a hub needs and check what was fetched before, without starting it
     Prepare {
-        /// The hub: kafka
+        /// The hub: kafka or kinesis
         hub: String,
+        /// Fetch another server for it: localstack, for kinesis
+        #[arg(long, value_name = "SERVER")]
+        with: Option<String>,
     },
     /// Say what the hubs need, what of it is there, and how to get the rest
     Doctor,
@@ -43,35 +49,38 @@ enum Subcommands {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  anyhub-local up kafka\n  \
     anyhub-local up kafka --brokers 3 --port 9092 --data ./kafka-data\n  \
-    anyhub-local up kafka --set message.max.bytes=2000000\n\n\
-    The URL is printed on stdout as soon as every broker answers. Ctrl-C or SIGTERM stops the hub;\n\
+    anyhub-local up kafka --set message.max.bytes=2000000\n  \
+    anyhub-local up kinesis --limits\n  \
+    anyhub-local up kinesis --with localstack\n\n\
+    The URL is printed on stdout as soon as the server answers. Ctrl-C or SIGTERM stops the hub;\n\
     it also goes if this command is killed.")]
 struct Up {
-    /// The hub: kafka
+    /// The hub: kafka or kinesis
     hub: String,
-    /// How many brokers, 1 to 5
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "1",
-        allow_hyphen_values = true
-    )]
-    brokers: String,
-    /// The port of the first broker, on 127.0.0.1; the others take the next ones [default: free ones]
+    /// The port on 127.0.0.1; of several brokers the first one's, the others take the next ones [default: free ones]
     #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     port: Option<String>,
-    /// Keep the data in this folder, for later starts too [default: a temporary one, removed in the end]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
     /// Keep the logs in this folder [default: logs in the data folder]
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
-    /// Set a property of the brokers; may be given several times
-    #[arg(long, value_name = "NAME=VALUE")]
-    set: Vec<String>,
-    /// Print one line of JSON with the URL, the brokers and their folders instead
+    /// Print one line of JSON with the URL and what else there is to know instead
     #[arg(long)]
     json: bool,
+    /// kafka: how many brokers, 1 to 5 [default: 1]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    brokers: Option<String>,
+    /// kafka: keep the data in this folder, for later starts too [default: a temporary one, removed in the end]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// kafka: set a property of the brokers; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// kinesis: a shard takes and gives no more than in AWS
+    #[arg(long)]
+    limits: bool,
+    /// kinesis: another server instead of our own: localstack
+    #[arg(long, value_name = "SERVER")]
+    with: Option<String>,
 }
 
 /// A failure, with the exit code that it has.
@@ -111,8 +120,12 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let done = match cli.command {
-        Subcommands::Up(options) => check_hub(&options.hub).and_then(|()| up::run(&options)),
-        Subcommands::Prepare { hub } => check_hub(&hub).and_then(|()| prepare()),
+        Subcommands::Up(options) => check("local hub", &HUBS, &options.hub)
+            .and_then(|()| check_server(&options.hub, options.with.as_deref()))
+            .and_then(|()| up::run(&options)),
+        Subcommands::Prepare { hub, with } => check("local hub", &HUBS, &hub)
+            .and_then(|()| check_server(&hub, with.as_deref()))
+            .and_then(|()| prepare(&hub, with.is_some())),
         Subcommands::Doctor => Ok(doctor()),
     };
     done.unwrap_or_else(|failure| {
@@ -141,26 +154,46 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-fn check_hub(name: &str) -> Result<(), Failure> {
-    if HUBS.contains(&name) {
+fn check_server(hub: &str, name: Option<&str>) -> Result<(), Failure> {
+    match name {
+        Some(_) if hub != "kinesis" => Err(Failure::usage(format!(
+            "--with is for kinesis: {hub} has one server"
+        ))),
+        Some(name) => check("server", &SERVERS, name),
+        None => Ok(()),
+    }
+}
+
+fn check(what: &str, names: &[&str], name: &str) -> Result<(), Failure> {
+    if names.contains(&name) {
         return Ok(());
     }
-    let nearest = HUBS
+    let nearest = names
         .iter()
         .map(|hub| (strsim::jaro_winkler(name, hub), hub))
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let meant = nearest.map_or(String::new(), |(_, hub)| format!(" (did you mean {hub}?)"));
     Err(Failure::usage(format!(
-        "there is no local hub {name:?}{meant}: choose from {}",
-        HUBS.join(", ")
+        "there is no {what} {name:?}{meant}: choose from {}",
+        names.join(", ")
     )))
 }
 
-fn prepare() -> Result<ExitCode, Failure> {
+fn prepare(hub: &str, localstack: bool) -> Result<ExitCode, Failure> {
     let start = Instant::now();
-    Kafka::prepare(|phase| step(start, &phase.to_string()))?;
-    step(start, "Kafka is ready to start");
+    let ready = match hub {
+        "kafka" => {
+            Kafka::prepare(|phase| step(start, &phase.to_string()))?;
+            "Kafka is ready to start"
+        }
+        _ if localstack => {
+            LocalStack::prepare(|phase| step(start, &phase.to_string()))?;
+            "LocalStack is ready to start"
+        }
+        _ => "Kinesis needs nothing, it is in this program",
+    };
+    step(start, ready);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -168,6 +201,13 @@ fn doctor() -> ExitCode {
     let needs = kafka::requirements();
     for need in &needs {
         answer(&line(need));
+    }
+    if cfg!(feature = "kinesis") {
+        answer("ok       Kinesis: in this program");
+    }
+    // Nobody has to have a second opinion.
+    for need in localstack::requirements() {
+        answer(&line(&Requirement::optional(need)));
     }
     let met = needs.iter().all(Requirement::is_met);
     ExitCode::from(u8::from(!met))

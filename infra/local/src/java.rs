@@ -76,7 +76,7 @@ fn what() -> String {
 }
 
 /// A program of that name in the folders of `PATH`.
-pub(crate) fn on_path(name: &str) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn on_path(name: &str) -> impl Iterator<Item = PathBuf> + use<> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .map(|folder| folder.join(name))

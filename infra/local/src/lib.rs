@@ -3,9 +3,11 @@
 //! | Hub | What runs | What it needs |
 //! |---|---|---|
 //! | [`Kafka`] | Apache Kafka itself, one to five brokers | Java 17 or newer; Maven, once, to fetch the jars |
+//! | `Kinesis` | ferrokinesis in this process, behind a layer with limits, faults and counts | the feature `kinesis`, on by default |
+//! | [`LocalStack`] | LocalStack, a second and independent Kinesis | Python 3.13, Node.js with npm; pip, once |
 //!
-//! Servers listen on 127.0.0.1 only, on free ports, and keep their data in a folder of their own. They end with the process
-//! that started them, however that ends, a kill -9 included. Everything here blocks.
+//! Servers listen on 127.0.0.1 only, on free ports, and keep their data in memory or in a folder of their own. They end with
+//! the process that started them, however that ends, a kill -9 included. Everything here blocks.
 
 #[cfg(not(unix))]
 compile_error!("anyhub-local starts its servers on Linux and macOS only");
@@ -15,13 +17,20 @@ mod error;
 mod folder;
 mod java;
 pub mod kafka;
+#[cfg(feature = "kinesis")]
+pub mod kinesis;
+pub mod localstack;
 mod log;
 mod maven;
 mod ports;
 mod process;
+mod python;
 mod requirement;
 
 pub use cache::cache_dir;
 pub use error::Error;
 pub use kafka::Kafka;
+#[cfg(feature = "kinesis")]
+pub use kinesis::Kinesis;
+pub use localstack::LocalStack;
 pub use requirement::{Requirement, State};

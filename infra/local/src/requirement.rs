@@ -32,6 +32,15 @@ pub enum State {
 }
 
 impl Requirement {
+    /// The same, but nothing has to be done about it.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Requirement {
+            needed: false,
+            ..self
+        }
+    }
+
     /// True if nothing has to be done about it.
     pub fn is_met(&self) -> bool {
         !self.needed || matches!(self.state, State::Found { .. })

@@ -217,10 +217,104 @@ fn mistakes_are_told_in_a_line() {
         (&["up", "kafka", "--set", "listeners=x"], "can't be set"),
         (&["up", "kafka", "--broker", "3"], "--brokers"),
         (&["upp", "kafka"], "'up'"),
+        (&["up", "kafka", "--limits"], "not for kafka"),
+        (
+            &["up", "kafka", "--with", "localstack"],
+            "--with is for kinesis",
+        ),
+        (
+            &["prepare", "kafka", "--with", "localstack"],
+            "--with is for kinesis",
+        ),
+        (
+            &["up", "kinesis", "--with", "localstak"],
+            "did you mean localstack?",
+        ),
+        (
+            &["up", "kinesis", "--with", "localstack", "--limits"],
+            "not for LocalStack",
+        ),
     ] {
         let said = refused(arguments);
         assert!(said.contains(hint), "{arguments:?}: {said}");
     }
+}
+
+#[cfg(feature = "kinesis")]
+#[test]
+fn mistakes_about_kinesis_are_told_in_a_line() {
+    for (arguments, hint) in [
+        (&["up", "kinesis", "--brokers", "1"][..], "not for kinesis"),
+        (&["up", "kinesis", "--set", "a=b"], "not for kinesis"),
+        (&["up", "kinesis", "--logs", "x"], "writes none"),
+        (&["up", "kinesis", "--port", "0"], "65535"),
+        (&["up", "kinesis", "--port", "x"], "1 to 65535"),
+    ] {
+        let said = refused(arguments);
+        assert!(said.contains(hint), "{arguments:?}: {said}");
+    }
+}
+
+#[cfg(feature = "kinesis")]
+#[test]
+fn kinesis_answers_where_it_says_until_it_is_told_to_stop() {
+    let mut child = command()
+        .args(["up", "kinesis", "--limits"])
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let address = line
+        .trim()
+        .strip_prefix("kinesis://us-east-1?endpoint=http://")
+        .unwrap_or_else(|| panic!("{line}"));
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    let mut stream = TcpStream::connect(address).unwrap();
+    let ask = "POST / HTTP/1.0\r\nX-Amz-Target: Kinesis_20131202.ListStreams\r\nX-Amz-Date: 20260101T000000Z\r\n\
+               Content-Type: application/x-amz-json-1.1\r\nContent-Length: 2\r\n\
+               Authorization: A Credential=a, SignedHeaders=b, Signature=c\r\n\r\n{}";
+    stream.write_all(ask.as_bytes()).unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    assert!(
+        said.contains("200 OK") && said.contains("\"StreamNames\":[]"),
+        "{said}"
+    );
+
+    let port = address.rsplit(':').next().unwrap();
+    let taken = command()
+        .args(["up", "kinesis", "--port", port])
+        .output()
+        .unwrap();
+    assert_eq!(taken.status.code(), Some(1));
+    assert!(text(&taken.stderr).contains("is in use"));
+    signal(&format!("-{}", child.id()), "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(TcpStream::connect(address).is_err());
+
+    let described = command()
+        .args(["up", "kinesis", "--json", "--port", port])
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut child = described.unwrap();
+    let mut json = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut json)
+        .unwrap();
+    let said: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(said["endpoint"], format!("http://{address}"));
+    assert_eq!(
+        (&said["server"], &said["limits"]),
+        (&Value::from("ferrokinesis"), &Value::from(false))
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

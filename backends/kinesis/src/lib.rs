@@ -1,0 +1,4 @@
+//! Amazon Kinesis for anyhub, on the AWS SDK.
+
+#[doc(hidden)]
+pub mod aggregate;

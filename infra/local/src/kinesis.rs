@@ -1,0 +1,117 @@
+//! A local Amazon Kinesis, in this process: [ferrokinesis](https://crates.io/crates/ferrokinesis) behind a layer that enforces
+//! the limits it doesn't have, makes things go wrong on request, and counts.
+//!
+//! It speaks plain HTTP/1.1 and h2c, JSON and CBOR. Any credentials do, but there have to be some. What differs from AWS:
+//!
+//! | What | Here |
+//! |---|---|
+//! | Sizes | 5 MiB a PutRecords (AWS: 10 MiB), 1 MiB a record (AWS: up to 10 MiB where a stream is set so) |
+//! | Times of arrival | whole seconds, rounded down; a start at a time begins with that second |
+//! | Puts | one at a time, for the order that readers rely on; in AWS PutRecords promises no order at all |
+//! | SplitShard, MergeShards, UpdateShardCount | done when they are answered; no UPDATING; no limit of changes a day |
+//! | ListShards | ShardFilter is ignored; a page but the first can't be asked for by NextToken, but all fit into the first |
+//! | SubscribeToShard | a second one for the same consumer and shard goes beside the first; always 0 ms behind; looks for new records every 200 ms |
+//! | RegisterStreamConsumer | ACTIVE after 0.5 s |
+//! | CBOR | carried, as the AWS SDK for Java sends it by default; refused where limits or failing records are on, and without MillisBehindLatest and ChildShards |
+//! | Signatures | looked at, not checked; expired tokens and wrong regions go through |
+
+mod answer;
+mod builder;
+mod counts;
+mod faults;
+mod layer;
+mod limits;
+mod parity;
+mod partial;
+mod reshard;
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use builder::KinesisBuilder;
+pub use counts::Counts;
+pub use faults::{Faults, Rate};
+
+use crate::Error;
+use layer::Layer;
+use server::Server;
+
+/// The version of ferrokinesis; Cargo.toml asks for no other.
+const VERSION: &str = "0.7.0";
+/// The region that streams are in.
+const REGION: &str = "us-east-1";
+
+/// A running local Kinesis. It has threads of its own, so that it can be started in sync and in async code; its methods don't
+/// block for longer than some milliseconds. Everything is in memory, and goes with it.
+///
+/// ```
+/// use anyhub_local::kinesis::{Faults, Kinesis, Rate};
+///
+/// let kinesis = Kinesis::builder().limits(true).start()?;
+/// println!("{}", kinesis.url()); // kinesis://us-east-1?endpoint=http://127.0.0.1:20001
+/// kinesis.set_faults(Faults::none().lost_answers(Rate::next(3)))?;
+/// assert_eq!(kinesis.counts().records_put, 0);
+/// # Ok::<(), anyhub_local::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Kinesis {
+    address: SocketAddr,
+    seed: u64,
+    layer: Arc<Layer>,
+    /// None once stopped.
+    server: Mutex<Option<Server>>,
+}
+
+impl Kinesis {
+    /// Without limits and faults, unless told otherwise.
+    pub fn builder() -> KinesisBuilder {
+        KinesisBuilder::new()
+    }
+
+    /// The version of ferrokinesis, for instance `0.7.0`.
+    pub fn version(&self) -> &'static str {
+        VERSION
+    }
+
+    /// The endpoint for an SDK: `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The URL without a stream: `kinesis://us-east-1?endpoint=http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("kinesis://{REGION}?endpoint={}", self.endpoint())
+    }
+
+    /// The seed of the faults, to be printed where a test fails.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The faults as they are now; a count is what is left of it.
+    pub fn faults(&self) -> Faults {
+        self.layer.dice.faults()
+    }
+
+    /// Changes what goes wrong, for the requests that come from now on.
+    ///
+    /// # Errors
+    /// Invalid for a share outside of 0.0 to 1.0, or an operation that Kinesis doesn't have; the faults stay as they were.
+    pub fn set_faults(&self, faults: Faults) -> Result<(), Error> {
+        faults.check()?;
+        self.layer.dice.set(faults);
+        Ok(())
+    }
+
+    /// What has come in since the start, and what was done about it.
+    pub fn counts(&self) -> Counts {
+        self.layer.counters.read()
+    }
+
+    /// Stops the server, cuts its connections and waits until it is gone, at most a second. A second call does nothing.
+    pub fn stop(&self) {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(server.take());
+    }
+}

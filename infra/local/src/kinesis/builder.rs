@@ -1,0 +1,159 @@
+//! How a local Kinesis is to be, and its start.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ferrokinesis::store::{Store, StoreOptions};
+
+use super::faults::{Dice, Faults};
+use super::layer::Layer;
+use super::server::Server;
+use super::{Kinesis, REGION};
+use crate::{Error, ports};
+
+/// Ports tried before it is given up: between picking one and listening another process may take it.
+const TRIES: usize = 3;
+
+/// How a local Kinesis is to be. See [`Kinesis::builder`].
+#[derive(Clone, Debug)]
+pub struct KinesisBuilder {
+    limits: bool,
+    shard_limit: u32,
+    faults: Faults,
+    seed: u64,
+    port: Option<u16>,
+    transition: Duration,
+    subscription: Duration,
+}
+
+impl KinesisBuilder {
+    pub(super) fn new() -> Self {
+        KinesisBuilder {
+            limits: false,
+            shard_limit: 1_000,
+            faults: Faults::none(),
+            seed: 1,
+            port: None,
+            transition: Duration::ZERO,
+            subscription: Duration::from_secs(300),
+        }
+    }
+
+    /// Whether a shard takes and gives no more than Kinesis lets it: writes of 1 MiB and 1,000 records a second, five
+    /// GetRecords and 2 MiB read a second, nothing for 5 s after 10 MiB at once. Off by default.
+    #[must_use]
+    pub fn limits(mut self, on: bool) -> Self {
+        self.limits = on;
+        self
+    }
+
+    /// How many open shards all streams may have together; 1,000 by default.
+    #[must_use]
+    pub fn shard_limit(mut self, count: u32) -> Self {
+        self.shard_limit = count;
+        self
+    }
+
+    /// What goes wrong from the start on; nothing by default. [`Kinesis::set_faults`] changes it later.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// The seed of the faults; 1 by default.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The port on 127.0.0.1; a free one is picked by default.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// How long a stream stays CREATING and DELETING; by default it is ACTIVE, and gone, at once. Splits, merges and changes
+    /// of the shard count are always done when they are answered.
+    #[must_use]
+    pub fn transition(mut self, time: Duration) -> Self {
+        self.transition = time;
+        self
+    }
+
+    /// How long a SubscribeToShard streams before it ends and has to be called again; 5 minutes by default, as in AWS.
+    #[must_use]
+    pub fn subscription(mut self, time: Duration) -> Self {
+        self.subscription = time;
+        self
+    }
+
+    /// Starts the server and returns when it answers.
+    ///
+    /// # Errors
+    /// Invalid for a share outside of 0.0 to 1.0, an operation that Kinesis doesn't have, or port 0; PortInUse; Io if no port
+    /// or thread can be had.
+    pub fn start(self) -> Result<Kinesis, Error> {
+        self.faults.check()?;
+        let listener = self.listen()?;
+        let address = listener.local_addr().map_err(failed)?;
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let store = Store::new(StoreOptions {
+            create_stream_ms: millis(self.transition),
+            delete_stream_ms: millis(self.transition),
+            update_stream_ms: 0,
+            shard_limit: self.shard_limit,
+            subscribe_to_shard_session_ms: millis(self.subscription),
+            enforce_limits: self.limits,
+            aws_region: REGION.to_owned(),
+            ..StoreOptions::default()
+        });
+        let layer = Arc::new(Layer::new(
+            store,
+            self.limits,
+            Dice::new(self.faults, self.seed),
+        ));
+        let server = Server::start(listener, Arc::clone(&layer)).map_err(failed)?;
+        Ok(Kinesis {
+            address,
+            seed: self.seed,
+            layer,
+            server: Mutex::new(Some(server)),
+        })
+    }
+
+    /// From here on the kernel takes connections in; they are served as soon as the threads run.
+    fn listen(&self) -> Result<TcpListener, Error> {
+        if let Some(port) = self.port {
+            if port == 0 {
+                return Err(Error::Invalid(
+                    "port 0 can't be asked for: choose one from 1024 to 65535".into(),
+                ));
+            }
+            return TcpListener::bind(ports::loopback(port)).map_err(|_| Error::PortInUse { port });
+        }
+        let mut tries = 1;
+        loop {
+            let port = ports::pick(1, &[])
+                .map_err(failed)?
+                .first()
+                .copied()
+                .unwrap_or_default();
+            match TcpListener::bind(ports::loopback(port)) {
+                Err(e) if e.kind() != std::io::ErrorKind::AddrInUse || tries == TRIES => {
+                    return Err(failed(e));
+                }
+                Err(_) => tries += 1,
+                Ok(listener) => return Ok(listener),
+            }
+        }
+    }
+}
+
+fn failed(source: std::io::Error) -> Error {
+    Error::io("starting a server on", Path::new("127.0.0.1"), source)
+}

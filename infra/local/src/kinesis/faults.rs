@@ -1,0 +1,299 @@
+//! What can be made to go wrong, how often, and whether it strikes now.
+
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferrokinesis::actions::Operation;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use strsim::jaro_winkler;
+
+use crate::Error;
+
+/// How often a fault strikes: by share, by count, or both.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    share: f64,
+    left: Option<u64>,
+}
+
+impl Rate {
+    /// Never.
+    pub const NEVER: Rate = Rate {
+        share: 0.0,
+        left: None,
+    };
+
+    /// Each time with this likelihood, 0.0 to 1.0, independently of the other times.
+    pub fn share(share: f64) -> Self {
+        Rate { share, left: None }
+    }
+
+    /// The next `count` times, then no more.
+    pub fn next(count: u64) -> Self {
+        Rate::share(1.0).at_most(count)
+    }
+
+    /// No more than `count` times.
+    #[must_use]
+    pub fn at_most(mut self, count: u64) -> Self {
+        self.left = Some(count);
+        self
+    }
+
+    fn strikes(&mut self, rng: &mut Pcg64Mcg) -> bool {
+        let open = self.share > 0.0 && self.left != Some(0);
+        let strikes = open && rng.random_bool(self.share);
+        if let Some(left) = self.left.as_mut().filter(|_| strikes) {
+            *left -= 1;
+        }
+        strikes
+    }
+
+    fn check(self) -> Result<(), Error> {
+        if (0.0..=1.0).contains(&self.share) {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "a share of {} can't strike: choose from 0.0 to 1.0",
+            self.share
+        )))
+    }
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Rate::NEVER
+    }
+}
+
+/// What goes wrong on purpose; nothing by default. Operations are named as in Amazon's API: `PutRecords`, `GetRecords`.
+///
+/// ```
+/// use anyhub_local::kinesis::{Faults, Rate};
+///
+/// // Half of the records of every PutRecords fail, and 250 answers in all are lost.
+/// let faults = Faults::none()
+///     .failing_records(Rate::share(0.5))
+///     .lost_answers(Rate::share(0.02).at_most(250));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Faults {
+    failing_records: Rate,
+    lost_answers: Rate,
+    expired_iterators: Rate,
+    server_errors: Vec<(String, Rate)>,
+    slow_answers: Vec<(String, Rate, Duration)>,
+}
+
+impl Faults {
+    /// Nothing goes wrong.
+    pub fn none() -> Self {
+        Faults::default()
+    }
+
+    /// Records of a PutRecords that fail inside a 200, half of them with ProvisionedThroughputExceededException, half with
+    /// InternalFailure. They are not written; the others of the request are. The rate counts records, not requests.
+    #[must_use]
+    pub fn failing_records(mut self, rate: Rate) -> Self {
+        self.failing_records = rate;
+        self
+    }
+
+    /// Answers to PutRecord and PutRecords that never come: the records are written, then the connection is cut.
+    #[must_use]
+    pub fn lost_answers(mut self, rate: Rate) -> Self {
+        self.lost_answers = rate;
+        self
+    }
+
+    /// GetRecords that are refused with ExpiredIteratorException.
+    #[must_use]
+    pub fn expired_iterators(mut self, rate: Rate) -> Self {
+        self.expired_iterators = rate;
+        self
+    }
+
+    /// Requests for `operation` that are answered with status 500, InternalFailure, and not carried out.
+    #[must_use]
+    pub fn server_errors(mut self, operation: &str, rate: Rate) -> Self {
+        self.server_errors.push((operation.to_owned(), rate));
+        self
+    }
+
+    /// Answers to `operation` that are held back for `delay`; what was asked for is done before. Those of SubscribeToShard
+    /// begin late, and then stream.
+    #[must_use]
+    pub fn slow_answers(mut self, operation: &str, rate: Rate, delay: Duration) -> Self {
+        self.slow_answers.push((operation.to_owned(), rate, delay));
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let server = self.server_errors.iter().map(|(name, rate)| (name, *rate));
+        let slow = self
+            .slow_answers
+            .iter()
+            .map(|(name, rate, _)| (name, *rate));
+        for (name, rate) in server.chain(slow) {
+            rate.check()?;
+            known(name)?;
+        }
+        self.failing_records.check()?;
+        self.lost_answers.check()?;
+        self.expired_iterators.check()
+    }
+}
+
+fn known(operation: &str) -> Result<(), Error> {
+    if Operation::from_str(operation).is_ok() {
+        return Ok(());
+    }
+    const USUAL: [&str; 4] = ["PutRecords", "PutRecord", "GetRecords", "SubscribeToShard"];
+    let likeness = |name: &&str| jaro_winkler(name, operation);
+    let nearest = USUAL
+        .into_iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .unwrap_or("PutRecords");
+    Err(Error::Invalid(format!(
+        "Kinesis has no operation {operation:?}: name one as its API does, for instance {nearest}"
+    )))
+}
+
+/// Why a record of a PutRecords fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordError {
+    Throttled,
+    Internal,
+}
+
+/// Decides, request after request, what strikes. The same seed and order of requests give the same faults.
+#[derive(Debug)]
+pub(super) struct Dice {
+    /// False while there are no faults at all: then nothing is locked.
+    armed: AtomicBool,
+    state: Mutex<(Faults, Pcg64Mcg)>,
+}
+
+impl Dice {
+    pub(super) fn new(faults: Faults, seed: u64) -> Self {
+        Dice {
+            armed: AtomicBool::new(faults != Faults::none()),
+            state: Mutex::new((faults, Pcg64Mcg::seed_from_u64(seed))),
+        }
+    }
+
+    /// The faults as they are now: a count is what is left of it.
+    pub(super) fn faults(&self) -> Faults {
+        self.state().0.clone()
+    }
+
+    pub(super) fn set(&self, faults: Faults) {
+        let mut state = self.state();
+        self.armed
+            .store(faults != Faults::none(), Ordering::Release);
+        state.0 = faults;
+    }
+
+    pub(super) fn fails_with_500(&self, operation: &str) -> bool {
+        self.throw(|faults, rng| {
+            let mut of = faults.server_errors.iter_mut();
+            of.any(|(name, rate)| name == operation && rate.strikes(rng))
+        })
+    }
+
+    pub(super) fn expires_iterator(&self) -> bool {
+        self.throw(|faults, rng| faults.expired_iterators.strikes(rng))
+    }
+
+    pub(super) fn loses_answer(&self) -> bool {
+        self.throw(|faults, rng| faults.lost_answers.strikes(rng))
+    }
+
+    pub(super) fn slows(&self, operation: &str) -> Option<Duration> {
+        self.throw(|faults, rng| {
+            let of = faults.slow_answers.iter_mut();
+            of.filter(|(name, ..)| name == operation)
+                .find_map(|(_, rate, delay)| rate.strikes(rng).then_some(*delay))
+        })
+    }
+
+    /// True if records may fail: only then a request has to be read.
+    pub(super) fn may_fail_records(&self) -> bool {
+        self.throw(|faults, _| {
+            faults.failing_records.share > 0.0 && faults.failing_records.left != Some(0)
+        })
+    }
+
+    /// For each record of a request why it fails, if it does.
+    pub(super) fn failing_records(&self, records: usize) -> Vec<Option<RecordError>> {
+        let mut state = self.state();
+        let (faults, rng) = &mut *state;
+        let mut fail = || {
+            let strikes = faults.failing_records.strikes(rng);
+            strikes.then(|| match rng.random_bool(0.5) {
+                true => RecordError::Throttled,
+                false => RecordError::Internal,
+            })
+        };
+        (0..records).map(|_| fail()).collect()
+    }
+
+    fn throw<T: Default>(&self, decide: impl FnOnce(&mut Faults, &mut Pcg64Mcg) -> T) -> T {
+        if !self.armed.load(Ordering::Acquire) {
+            return T::default();
+        }
+        let mut state = self.state();
+        let (faults, rng) = &mut *state;
+        decide(faults, rng)
+    }
+
+    fn state(&self) -> MutexGuard<'_, (Faults, Pcg64Mcg)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_rate_strikes_by_share_and_no_more_than_its_count() {
+        let mut rng = Pcg64Mcg::seed_from_u64(7);
+        let mut strikes =
+            |mut rate: Rate, times: usize| (0..times).filter(|_| rate.strikes(&mut rng)).count();
+        assert_eq!(strikes(Rate::NEVER, 1000), 0);
+        assert_eq!(strikes(Rate::share(1.0), 1000), 1000);
+        assert_eq!(strikes(Rate::next(3), 1000), 3);
+        assert_eq!(strikes(Rate::share(0.5).at_most(10), 1000), 10);
+        // Seed 7: within four standard deviations (4 x 15.8) of the half.
+        let half = strikes(Rate::share(0.5), 1000);
+        assert!((437..=563).contains(&half), "{half}");
+    }
+
+    #[test]
+    fn the_same_seed_fails_the_same_records() {
+        let faults = Faults::none().failing_records(Rate::share(0.3));
+        let one = Dice::new(faults.clone(), 42).failing_records(500);
+        let other = Dice::new(faults.clone(), 42).failing_records(500);
+        assert_eq!(one, other);
+        assert_ne!(one, Dice::new(faults, 43).failing_records(500));
+        assert!(one.contains(&Some(RecordError::Throttled)));
+        assert!(one.contains(&Some(RecordError::Internal)));
+        assert!(one.contains(&None));
+    }
+
+    #[test]
+    fn what_cannot_strike_is_refused() {
+        let refused = |faults: Faults| faults.check().unwrap_err().to_string();
+        assert!(refused(Faults::none().failing_records(Rate::share(1.5))).contains("0.0 to 1.0"));
+        assert!(refused(Faults::none().lost_answers(Rate::share(f64::NAN))).contains("0.0 to 1.0"));
+        let said = refused(Faults::none().server_errors("PutRecord2s", Rate::next(1)));
+        assert!(said.contains("PutRecords"), "{said}");
+        let slow = Faults::none().slow_answers("getRecords", Rate::next(1), Duration::ZERO);
+        assert!(refused(slow).contains("GetRecords"));
+    }
+}
