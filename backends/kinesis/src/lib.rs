@@ -1,4 +1,4 @@
-//! Amazon Kinesis for anyhub, on the AWS SDK.
+//! Amazon Kinesis for anyhub: so far the format in which several events travel in one record.
 
 #[doc(hidden)]
 pub mod aggregate;
