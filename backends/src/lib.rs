@@ -8,7 +8,7 @@
 //! # async fn main() -> anyhub::Result<()> {
 //! let url = "memory:/tweets"; // or kafka://localhost:9092/tweets
 //! let (hub, topic) = (anyhub::connect(url)?, anyhub::topic(url)?);
-//! # hub.admin().create_topic(&TopicConfig::new(&topic)).await?;
+//! hub.admin().create_topic(&TopicConfig::new(&topic)).await?; // if it is not there yet
 //! let producer = hub.producer(&topic, ProducerOptions::new()).await?;
 //! producer.send(Event::new("what a day").with_key("user-7")).await?;
 //!

@@ -113,7 +113,9 @@ pub struct RunArgs {
         help_heading = "Hubs"
     )]
     pub hubs: Option<Vec<String>>,
-    /// A hub that exists, its URL taken whole; NAME keys its row and assertions; repeatable
+    /// A hub that exists, its URL taken whole; NAME keys its row and assertions; repeatable. Without a
+    /// topic in the URL one is made and removed again; into one that it names the events are written, to
+    /// stay
     #[arg(long = "hub", value_name = "[NAME=]URL", help_heading = "Hubs")]
     // Read in `command`, not here: clap repeats a value that it refuses, and this may hold a password.
     pub hub: Vec<Secret>,

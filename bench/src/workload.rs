@@ -244,6 +244,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_example_holds_the_defaults() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/workload.toml");
+        assert_eq!(Workload::read(&path).unwrap(), Workload::default());
+    }
+
+    #[test]
     fn an_empty_file_is_the_built_in_workload() {
         assert_eq!(Workload::parse("").unwrap(), Workload::default());
         assert!(Workload::default().check().is_ok());

@@ -106,6 +106,7 @@ fn card(style: Style, hub: &Hub) -> Markup {
                 }
             }
             @if hub.status != Status::Ok { p { (reason(hub)) } }
+            @else if let Some(why) = &hub.why { p { (why) } }
             @else if let Some(d) = hub.delivery.as_ref().filter(|d| d.verdict == Verdict::Fail) { p { (d.why.join("; ")) } }
         }
     }

@@ -325,6 +325,10 @@ fn delivery(report: &Report) -> Option<Table> {
         if d.verdict == Verdict::Fail {
             rows.push(Row::Note(hub.name.clone(), d.why.join("; ")));
         }
+        // Such as that the run was interrupted: what is there is no whole run.
+        if let Some(why) = hub.why.as_ref().filter(|_| hub.status == Status::Ok) {
+            rows.push(Row::Note(hub.name.clone(), why.clone()));
+        }
     }
     any.then(|| Table {
         title: "Delivery",
@@ -406,7 +410,8 @@ fn rows(report: &Report, cells: impl Fn(&Hub) -> Option<Vec<Cell>>) -> Option<Ve
 /// Why a hub has no numbers.
 pub(super) fn reason(hub: &Hub) -> String {
     match (hub.status, &hub.why) {
-        (Status::Ok, _) => "not measured".into(),
+        (Status::Ok, Some(why)) => format!("not measured: {why}"),
+        (Status::Ok, None) => "not measured".into(),
         (status, Some(why)) => format!("{}: {why}", status.as_str()),
         (status, None) => status.as_str().into(),
     }
