@@ -14,6 +14,7 @@ pub mod nearest;
 pub mod pacing;
 pub mod payload;
 pub mod progress;
+mod redact;
 pub mod report;
 pub mod runner;
 pub mod sentiment;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::redact::redact;
 use crate::report::Phase;
 use crate::units;
 
@@ -202,7 +203,7 @@ fn describe(now: &Snapshot, total: u64, elapsed: Duration) -> String {
 /// A line beside the data. `eprintln!` would panic where stderr can't be written, and then there
 /// is nobody to tell.
 pub(crate) fn to_stderr(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", redact(line));
 }
 
 /// A reader of stderr that went away must not end the run.

@@ -244,6 +244,24 @@ fn a_full_disk_behind_stdout_or_stderr_is_a_failure_without_a_panic() {
 }
 
 #[test]
+fn a_url_in_the_wrong_place_shows_no_password() {
+    let url = "kafka://127.0.0.1:1/t?sasl.password=hunter2";
+    for args in [
+        &["run", "--hubs", url][..],
+        &["run", url],
+        &[url],
+        &["report", url],
+        &["run", "--tweets", url],
+        &["run", "--assert", url],
+    ] {
+        let output = bench(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let told = stderr(&output);
+        assert!(!told.contains("hunter2"), "{args:?}: {told}");
+    }
+}
+
+#[test]
 fn an_assertion_that_does_not_hold_names_the_actual_value() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(&short(

@@ -17,7 +17,7 @@ use crate::report::{self, Folder, Phase, Report};
 use crate::runner;
 use crate::tweets::Tweets;
 use crate::units::{bytes, count};
-use crate::verify::Guarantee;
+use crate::verify::{BYTES_PER_EVENT, BYTES_PER_KEY, Guarantee};
 use crate::workload::Workload;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, BadInput> {
@@ -47,6 +47,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, BadInput> {
             .check(&names, &phases(&workload))
             .map_err(BadInput::new)?;
     }
+    check_memory(&workload, report::host().memory_bytes)?;
     let seed = workload.seed.unwrap_or_else(new_seed);
     let tweets = Tweets::choose(workload.tweets.as_deref(), seed)?;
     if args.dry_run {
@@ -82,6 +83,24 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, BadInput> {
         exit => exit,
     })
 }
+
+/// The ledger is allocated before the clock starts: what does not fit is told, and not run into.
+fn check_memory(workload: &Workload, there: u64) -> Result<(), BadInput> {
+    let events = workload.events.max(workload.scheduled());
+    let ledger = events * (BYTES_PER_EVENT + BYTES_OF_SCORE) as u64
+        + u64::from(workload.keys) * BYTES_PER_KEY as u64;
+    if there == 0 || ledger < there / 2 {
+        return Ok(());
+    }
+    Err(BadInput::new(format!(
+        "{events} events take {} to verify, and this machine has {}: give fewer",
+        bytes(ledger),
+        bytes(there)
+    )))
+}
+
+/// What a text's score takes.
+const BYTES_OF_SCORE: usize = 2;
 
 /// The report, whether a hub that had to be there was not, and whether the run was interrupted.
 async fn measure(
@@ -256,8 +275,18 @@ fn quoted(word: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::quoted;
+    use super::{Workload, check_memory, quoted};
+
+    #[test]
+    fn what_does_not_fit_into_memory_is_told() {
+        let mut workload = Workload::default();
+        assert!(check_memory(&workload, 1 << 30).is_ok());
+        workload.events = 60_000_000;
+        let told = check_memory(&workload, 1 << 30).unwrap_err().to_string();
+        assert!(told.contains("give fewer"), "{told}");
+    }
 
     #[test]
     fn what_a_shell_would_read_is_quoted() {

@@ -32,8 +32,9 @@ impl Folder {
             fs::create_dir_all(&path)?;
             // A full disk or a read-only folder shows itself here, not after minutes of measuring.
             let probe = path.join(".anyhub-bench-probe");
-            fs::write(&probe, [0; 4096])?;
-            fs::remove_file(&probe)?;
+            let written = fs::write(&probe, [0; 4096]);
+            let removed = fs::remove_file(&probe);
+            written.and(removed)?;
             remove_earlier(&path)
         };
         prove().map_err(|cause| FolderError {

@@ -39,6 +39,8 @@ pub(super) struct Counters {
     pub(super) acked: AtomicU64,
     /// Failed and indeterminate.
     pub(super) unacked: AtomicU64,
+    /// Of these, certainly not written.
+    pub(super) failed: AtomicU64,
     /// Distinct events received, and their payload bytes.
     pub(super) seen: AtomicU64,
     pub(super) seen_bytes: AtomicU64,

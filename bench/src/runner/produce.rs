@@ -225,7 +225,7 @@ async fn settle_all(phase: Arc<Phase>, producer: u16, mut waiting: mpsc::Receive
 
 fn settle(phase: &Phase, producer: u16, events: &[Sent], outcomes: Vec<Result<Receipt>>) {
     let now = phase.clock.now_ns();
-    let (mut acked, mut unacked) = (0, 0);
+    let (mut acked, mut unacked, mut failed) = (0, 0, 0);
     for (event, outcome) in events.iter().zip(outcomes) {
         let outcome = match outcome {
             Ok(Receipt {
@@ -246,6 +246,7 @@ fn settle(phase: &Phase, producer: u16, events: &[Sent], outcomes: Vec<Result<Re
                 if error.is_indeterminate() {
                     Outcome::Indeterminate
                 } else {
+                    failed += 1;
                     Outcome::Failed
                 }
             }
@@ -260,6 +261,7 @@ fn settle(phase: &Phase, producer: u16, events: &[Sent], outcomes: Vec<Result<Re
     }
     add(&phase.counters.acked, acked);
     add(&phase.counters.unacked, unacked);
+    add(&phase.counters.failed, failed);
     if acked > 0 {
         phase.counters.last_ack_ns.fetch_max(now, Relaxed);
     }

@@ -305,6 +305,12 @@ impl Row {
             idempotent: self.idempotent,
         };
         let mut why = verdict(&self.findings, self.overlaps, promise);
+        let (failed, sent) = (self.findings.failed, self.findings.sent);
+        if self.row.status == Status::Failed && failed > 0 {
+            why.push(format!(
+                "the hub failed on the way: {failed} of {sent} sends were refused or given up"
+            ));
+        }
         if self.warm_up.sent > 0 {
             why.extend(
                 verdict(&self.warm_up, 0, promise)
