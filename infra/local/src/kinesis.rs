@@ -1,4 +1,4 @@
-//! A local Amazon Kinesis, in this process: [ferrokinesis](https://crates.io/crates/ferrokinesis) behind a layer that enforces
+//! A local Amazon Kinesis, in this process: the crate ferrokinesis behind a layer that enforces
 //! the limits it doesn't have, makes things go wrong on request, and counts.
 //!
 //! It speaks plain HTTP/1.1 and h2c, JSON and CBOR. Any credentials do, but there have to be some. What differs from AWS:

@@ -1,4 +1,4 @@
-//! [LocalStack](https://pypi.org/project/localstack-core/) 4.14 with its Kinesis: a server that shares no code with
+//! LocalStack 4.14 with its Kinesis: a server that shares no code with
 //! our own local Kinesis, as a second opinion. It writes about 450 records a second: fit to check what is right, not how
 //! fast.
 

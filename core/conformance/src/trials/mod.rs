@@ -17,6 +17,7 @@ mod refusals;
 mod resize;
 mod retention;
 mod seek;
+mod sharing;
 mod start;
 mod verification;
 
@@ -98,6 +99,7 @@ pub fn trials() -> Vec<Trial> {
         start::TRIALS,
         seek::TRIALS,
         ownership::TRIALS,
+        sharing::TRIALS,
         resize::TRIALS,
         private::TRIALS,
         retention::TRIALS,

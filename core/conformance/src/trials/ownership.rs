@@ -17,10 +17,9 @@ use anyhub_core::{Acks, Consumer, ErrorKind, Partition, PartitionLag, Point, Pos
 use rand::RngExt;
 use std::{
     collections::{HashMap, HashSet},
-    pin::pin,
     sync::Arc,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!("C9_checkpoints_never_go_back", never_back, [13], |can| can
@@ -33,7 +32,6 @@ pub(super) const TRIALS: &[Trial] = &[
         nothing_lost,
         [1, 7, 8, 10, 12]
     ),
-    trial!("C10_a_busy_member_gives_up_its_share", busy_member, [17]),
     trial!(
         "C10_no_event_is_lost_when_members_crash",
         nothing_lost_in_crashes,
@@ -292,48 +290,6 @@ async fn nothing_lost(ctx: Context) -> Outcome {
         churn.balance().await?;
     }
     churn.finish().await
-}
-
-/// A member that always has something to read is no reason to let the next one wait.
-async fn busy_member(ctx: Context) -> Outcome {
-    let events = ctx.settings().events;
-    let topic = ctx.topic(PARTITIONS).await?;
-    let producer = ctx.producer(&topic).await?;
-    let group = ctx.name();
-    let backlog = (0..events)
-        .map(|nth| named(&format!("k{}", nth % 97), nth.to_string()))
-        .collect();
-    publish(&ctx, &*producer, backlog).await?;
-    let mut first = ctx.consumer(&topic, ctx.member(&group)).await?;
-    let acks = first.acks();
-    let mut read = 0;
-    let opening = async {
-        let mut second = ctx.consumer(&topic, ctx.member(&group)).await?;
-        take(&ctx, &mut *second, 1, "the second member's share").await?;
-        Outcome::Ok(second)
-    };
-    let mut opening = pin!(opening);
-    let mut second = loop {
-        ensure!(
-            read < events,
-            "the whole backlog was read before the second member got a share"
-        );
-        tokio::select! {
-            second = &mut opening => break second?,
-            // A little work, so that the backlog lasts; without it every hub would be too fast.
-            batch = async {
-                sleep(ctx.tick() / 10).await;
-                first.receive(10).await
-            } => {
-                let batch = batch?;
-                read += batch.deliveries.len();
-                acks.ack(&batch.tokens());
-            }
-        }
-    };
-    ctx.within("the second member to close", second.close())
-        .await??;
-    Ok(first.close().await?)
 }
 
 async fn nothing_lost_in_crashes(ctx: Context) -> Outcome {
