@@ -12,5 +12,6 @@ pub use crate::{
     lanes::{Lane, LaneId, Lanes, Reader},
     murmur2::murmur2,
     pending::Completer,
+    sequence::Sequence,
     window::{Admission, key_hash},
 };

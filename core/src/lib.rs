@@ -26,6 +26,7 @@ mod pending;
 mod position;
 mod producer;
 mod secret;
+mod sequence;
 mod sync;
 mod url;
 mod usage;
