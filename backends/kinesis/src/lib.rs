@@ -1,4 +1,12 @@
-//! Amazon Kinesis for anyhub: so far the format in which several events travel in one record.
+//! Amazon Kinesis for anyhub.
 
 #[doc(hidden)]
 pub mod aggregate;
+mod client;
+mod config;
+mod error;
+mod fetch;
+mod shards;
+mod usage;
+
+pub use config::{Aggregation, KinesisConfig, LeasesIn};
