@@ -89,7 +89,9 @@ pub(crate) async fn page(
         .limit(limit);
     match request.send().await {
         Ok(answer) => {
-            let bytes = |record: &Record| record.data.as_ref().len() + record.partition_key.len();
+            let bytes = |record: &Record| {
+                record.data.as_ref().len() + record.partition_key().map_or(0, str::len)
+            };
             Ok(Some(Page {
                 bytes: answer.records.iter().map(bytes).sum(),
                 records: answer.records,
