@@ -318,6 +318,13 @@ impl<P: Clone + Ord> Reader<'_, P> {
         let lane = self.inner.lanes.get(lane.0 as usize);
         lane.is_some_and(|lane| lane.window.is_full(self.max_unfinished))
     }
+
+    /// The oldest event of a lane that was read and is not finished: what comes before it can't
+    /// come again.
+    pub fn oldest(&self, lane: LaneId) -> Option<P> {
+        let lane = self.inner.lanes.get(lane.0 as usize)?;
+        lane.window.oldest().map(|(_, at)| at.clone())
+    }
 }
 
 impl<P: Clone + Ord + Send + fmt::Debug + 'static> AckSink for Lanes<P> {

@@ -18,7 +18,7 @@ use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 /// | `max_batch_bytes` | bytes of one PutRecords | 10 MiB |
 /// | `max_record_bytes` | bytes of one record, as the stream's MaxRecordSize allows | 1 MiB |
 /// | `envelope` | `on`: headers travel in front of the payload | `off`: no headers |
-/// | `read_share` | of a shard's 5 reads and 2 MiB a second, for each group: `0.5`; `off` to read without pause | `0.5` |
+/// | `read_share` | what each consumer takes of a shard's 5 reads and 2 MiB a second, so that two groups at `0.5` leave each other room; `off` to read without pause | `1` |
 /// | `fanout` | read by SubscribeToShard as this registered consumer | GetRecords |
 /// | `leases` | where consumer groups are kept: `memory` (of this hub alone), `sqlite:FILE` (of this machine) | none: a group is refused |
 /// | `lease_time` | how long a member that died keeps its shards | `10s` |
@@ -98,7 +98,7 @@ impl Default for KinesisConfig {
             max_batch_bytes: LARGEST_BATCH,
             max_record_bytes: 1 << 20,
             envelope: false,
-            read_share: Some(0.5),
+            read_share: Some(1.0),
             fanout: None,
             leases: None,
             lease_time: Duration::from_secs(10),
