@@ -4,8 +4,10 @@
 pub mod aggregate;
 mod client;
 mod config;
+mod envelope;
 mod error;
 mod fetch;
+mod message;
 mod shards;
 mod usage;
 
