@@ -2,10 +2,13 @@
 
 #[doc(hidden)]
 pub mod aggregate;
+mod checkpoint;
 mod client;
 mod config;
 mod error;
 mod fetch;
+mod leasing;
+mod locate;
 mod shards;
 mod usage;
 
