@@ -2,13 +2,27 @@
 
 #[doc(hidden)]
 pub mod aggregate;
+mod backlog;
+mod checkpoint;
 mod client;
 mod config;
+mod consumer;
+mod decode;
 mod envelope;
 mod error;
 mod fetch;
+mod group;
+mod keeper;
+mod leasing;
+mod locate;
 mod message;
+mod pace;
+mod reader;
 mod shards;
+mod shared;
+mod slot;
+mod start;
 mod usage;
 
 pub use config::{Aggregation, KinesisConfig, LeasesIn};
+pub use consumer::NativeConsumer;
