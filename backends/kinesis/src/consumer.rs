@@ -238,7 +238,10 @@ impl Shared {
                 }
             }
         }
-        let own: Vec<_> = listed.into_iter().filter(|shard| owned(&shard.id)).collect();
+        let own: Vec<_> = listed
+            .into_iter()
+            .filter(|shard| owned(&shard.id))
+            .collect();
         let moves = start::resolve(self, &own, to).await?;
         let _turn = self.commits.lock().await;
         for (shard, resume) in &moves {
@@ -263,7 +266,12 @@ impl Shared {
                 continue;
             }
             if let Some((resume, _)) = self.resume_of(&shard.id) {
-                self.restart(shard, self.grant(&shard.id), Begin::at(&resume, shard), false);
+                self.restart(
+                    shard,
+                    self.grant(&shard.id),
+                    Begin::at(&resume, shard),
+                    false,
+                );
             }
         }
     }
@@ -295,7 +303,10 @@ impl Shared {
         };
         let mut left = Ok(());
         if let Presence::Member { leases, .. } = presence {
-            left = leases.leave().await.map_err(|error| of_leases("close", &error));
+            left = leases
+                .leave()
+                .await
+                .map_err(|error| of_leases("close", &error));
         }
         self.fenced("close")?;
         committed.and(left)

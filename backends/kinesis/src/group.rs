@@ -34,7 +34,12 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 impl Group {
     /// Config where no store was chosen; fails as the store does.
-    pub(crate) async fn open(leasing: &Leasing, topic: &str, name: &str, lease: Duration) -> Result<Self> {
+    pub(crate) async fn open(
+        leasing: &Leasing,
+        topic: &str,
+        name: &str,
+        lease: Duration,
+    ) -> Result<Self> {
         Ok(Self {
             store: leasing.store("consumer").await?,
             scope: leasing.scope(topic, name),
@@ -99,7 +104,10 @@ impl Shared {
             }
         }
         // Closed meanwhile; who closed it could not know of this.
-        leases.leave().await.map_err(|error| of_leases(operation, &error))
+        leases
+            .leave()
+            .await
+            .map_err(|error| of_leases(operation, &error))
     }
 
     /// How long a shard that was asked for waits for the answers to its deliveries.
@@ -115,8 +123,11 @@ impl Shared {
         let deadline = Instant::now() + SETTLE;
         loop {
             let rows = group.rows("consumer").await?;
-            let finished = |shard| rows.get(shard).is_some_and(|row| row.checkpoint.finished);
-            let waits = |row: &Lease| !row.parents.iter().all(finished);
+            let finished = |shard: &Arc<str>| {
+                let row = rows.get(shard);
+                row.is_some_and(|row| row.checkpoint.finished)
+            };
+            let waits = |row: &Lease| row.parents.iter().any(|parent| !finished(parent));
             let mine = self.state().slots.len();
             let name = self.leases().map(|leases| Arc::<str>::from(leases.name()));
             let granted = rows.values().filter(|row| row.owner == name).count();
@@ -127,7 +138,10 @@ impl Shared {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                tracing::debug!(hub = HUB, "some shards have no owner yet; they find one later");
+                tracing::debug!(
+                    hub = HUB,
+                    "some shards have no owner yet; they find one later"
+                );
                 return Ok(());
             }
             // The store tells nobody of its changes.
@@ -218,7 +232,10 @@ async fn attend(shared: Weak<Shared>, leases: Arc<Leases>) {
             Ok(changes) => changes,
             Err(error) if error.kind() == ErrorKind::Closed => return,
             Err(error) => {
-                shared.state().failure.get_or_insert(of_leases("receive", &error));
+                shared
+                    .state()
+                    .failure
+                    .get_or_insert(of_leases("receive", &error));
                 shared.wake.notify_one();
                 continue;
             }

@@ -131,9 +131,10 @@ impl Shared {
         };
         let asked: Vec<_> = {
             let state = &mut *self.state();
-            let answered = state.slots.iter_mut().filter(|slot| {
-                slot.mode == Mode::Asked && !self.lanes.has_deliveries(slot.lane)
-            });
+            let answered = state
+                .slots
+                .iter_mut()
+                .filter(|slot| slot.mode == Mode::Asked && !self.lanes.has_deliveries(slot.lane));
             answered
                 .filter_map(|slot| {
                     slot.mode = Mode::Leaving;

@@ -22,6 +22,9 @@ mod shards;
 mod shared;
 mod slot;
 mod start;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 mod usage;
 
 pub use config::{Aggregation, KinesisConfig, LeasesIn};

@@ -99,7 +99,10 @@ mod tests {
     #[test]
     fn an_idle_shard_is_read_once_a_second() {
         let now = Instant::now();
-        for (share, due) in [(Some(1.0), [250, 500, 1_000, 1_000]), (None, [4, 8, 16, 32])] {
+        for (share, due) in [
+            (Some(1.0), [250, 500, 1_000, 1_000]),
+            (None, [4, 8, 16, 32]),
+        ] {
             let mut pace = Pace::new(share);
             let pauses = [0; 4].map(|_| {
                 pace.read(now, 0, false);

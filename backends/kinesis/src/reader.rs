@@ -160,12 +160,11 @@ impl Reading {
     }
 
     /// The events of these records, and what is missing before them.
-    fn items(
-        &mut self,
-        records: Vec<aws_sdk_kinesis::types::Record>,
-    ) -> Result<Vec<Item>> {
+    fn items(&mut self, records: Vec<aws_sdk_kinesis::types::Record>) -> Result<Vec<Item>> {
         let mut reads: Vec<Read> = Vec::with_capacity(records.len());
-        let first = records.first().map(|record| fetch::place("receive", record));
+        let first = records
+            .first()
+            .map(|record| fetch::place("receive", record));
         let last = records.last().map(|record| fetch::place("receive", record));
         let from = self.begin.from;
         for record in records {

@@ -1,5 +1,7 @@
 //! What a consumer shares with the tasks that read for it, keep its leases and commit.
 
+pub(crate) use crate::slot::SlotId;
+use crate::slot::{Mode, Slot, Task};
 use crate::{
     backlog::{Backlog, Item},
     checkpoint::Resume,
@@ -10,15 +12,13 @@ use crate::{
     shards::Shard,
     usage::Counters,
 };
-pub(crate) use crate::slot::SlotId;
-use crate::slot::{Mode, Slot, Task};
 use anyhub_core::{
     Batch, Change, ConsumerOptions, Delivery, Error, Partition, Position, Result,
     driver::{Admission, LaneId, Lanes, Sequence},
 };
 use anyhub_leases::{Grant, Leases};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt,
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) away_since: Option<Instant>,
     /// Shards that a private reader has read to their end, or begins behind.
     pub(crate) done: HashSet<Arc<str>>,
+    /// Where it begins shards that wait for their parents.
+    pub(crate) begun: HashMap<Arc<str>, Resume>,
     /// Which slot is read first: none goes hungry.
     turn: usize,
     ids: u64,
@@ -101,6 +103,7 @@ impl Shared {
                 },
                 away_since: Some(Instant::now()),
                 done: HashSet::new(),
+                begun: HashMap::new(),
                 turn: 0,
                 ids: 0,
             }),

@@ -15,6 +15,7 @@ use anyhub_leases::{Lease, NewPartition};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::{
     collections::{HashMap, HashSet},
+    future::Future,
     sync::Arc,
     time::SystemTime,
 };
@@ -105,11 +106,13 @@ fn concrete(point: &Point) -> Point {
 
 /// The ends of these shards, as places in the log.
 async fn ends(shared: &Shared, operation: &'static str, shards: &[Shard]) -> Result<Vec<Resume>> {
-    let ends = shards.iter().map(|shard| async move {
-        let end = locate::end(&shared.link, operation, &shared.stream, shard).await?;
-        Ok(Resume::from(end))
-    });
-    stream::iter(ends).buffered(SIDE_BY_SIDE).try_collect().await
+    let link = &shared.link;
+    let ends = side_by_side(
+        shards
+            .iter()
+            .map(|shard| locate::end(link, operation, &shared.stream, shard)),
+    );
+    Ok(ends.await?.into_iter().map(Resume::from).collect())
 }
 
 /// The shards and places that these positions name. NotFound for a shard that is not there,
@@ -120,17 +123,40 @@ async fn kept(
     shards: &[Shard],
     named: &[(Partition, Position)],
 ) -> Result<Vec<(Shard, Resume)>> {
-    let places = named.iter().map(|(partition, position)| async move {
-        let shard = partition.as_name();
-        let shard = shards.iter().find(|listed| Some(&*listed.id) == shard);
-        let (Some(shard), Some(place)) = (shard, position.as_sequence()) else {
-            let message = format!("there is no position {position} of a shard {partition}");
-            return Err(Error::new(ErrorKind::NotFound, HUB, operation, message));
-        };
-        locate::kept(&shared.link, operation, &shared.stream, shard, place).await?;
-        Ok((shard.clone(), Resume::from(place)))
-    });
-    stream::iter(places).buffered(SIDE_BY_SIDE).try_collect().await
+    side_by_side(
+        named
+            .iter()
+            .map(|named| kept_one(shared, operation, shards, named)),
+    )
+    .await
+}
+
+async fn kept_one(
+    shared: &Shared,
+    operation: &'static str,
+    shards: &[Shard],
+    (partition, position): &(Partition, Position),
+) -> Result<(Shard, Resume)> {
+    let shard = partition.as_name();
+    let shard = shards.iter().find(|listed| Some(&*listed.id) == shard);
+    let (Some(shard), Some(place)) = (shard, position.as_sequence()) else {
+        let message = format!("there is no position {position} of a shard {partition}");
+        return Err(Error::new(ErrorKind::NotFound, HUB, operation, message));
+    };
+    locate::kept(&shared.link, operation, &shared.stream, shard, place).await?;
+    Ok((shard.clone(), Resume::from(place)))
+}
+
+/// Asks several things at a time; the answers are in their order.
+async fn side_by_side<T, F: Future<Output = Result<T>>>(
+    asked: impl Iterator<Item = F>,
+) -> Result<Vec<T>> {
+    // A list first: a lazy one would tie the futures to the closure that makes them.
+    let asked: Vec<F> = asked.collect();
+    stream::iter(asked)
+        .buffered(SIDE_BY_SIDE)
+        .try_collect()
+        .await
 }
 
 /// Where a seek to `point` takes each of these shards; where it names positions, those that it names.
@@ -162,14 +188,23 @@ pub(crate) async fn of_private(shared: &Arc<Shared>, listed: &[Shard]) -> Result
         let open: Vec<&Shard> = listed.iter().filter(|shard| shard.open).collect();
         let client = shared.link.patient("consumer").await?;
         let iterators = open.iter().map(|shard| {
-            fetch::iterator(client, "consumer", &shared.stream, &shard.id, Origin::Latest)
+            fetch::iterator(
+                client,
+                "consumer",
+                &shared.stream,
+                &shard.id,
+                Origin::Latest,
+            )
         });
         let iterators: Vec<String> = stream::iter(iterators)
             .buffered(SIDE_BY_SIDE)
             .try_collect()
             .await?;
         let closed = listed.iter().filter(|shard| !shard.open);
-        shared.state().done.extend(closed.map(|shard| shard.id.clone()));
+        shared
+            .state()
+            .done
+            .extend(closed.map(|shard| shard.id.clone()));
         for (shard, iterator) in open.into_iter().zip(iterators) {
             shared.own(shard, None, Begin::latest(iterator));
         }
@@ -177,7 +212,7 @@ pub(crate) async fn of_private(shared: &Arc<Shared>, listed: &[Shard]) -> Result
     }
     let begun = beginning(shared, "consumer", listed).await?;
     let resumes = begun.into_iter().map(|(shard, resume)| (shard.id, resume));
-    *shared.beginning() = resumes.collect();
+    shared.state().begun = resumes.collect();
     private_children(shared, listed);
     Ok(())
 }
@@ -193,7 +228,7 @@ pub(crate) fn private_children(shared: &Arc<Shared>, listed: &[Shard]) {
             !owned && !state.done.contains(&shard.id) && read
         };
         if ready {
-            let resume = shared.beginning().remove(&shard.id);
+            let resume = shared.state().begun.remove(&shard.id);
             let begin = Begin::at(&resume.unwrap_or(Resume::Start), shard);
             shared.own(shard, None, begin);
         }
