@@ -10,6 +10,7 @@ mod consumer;
 mod decode;
 mod envelope;
 mod error;
+mod fanout;
 mod fetch;
 mod group;
 mod keeper;
