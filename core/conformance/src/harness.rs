@@ -21,8 +21,9 @@ pub trait Harness: Send + Sync + 'static {
     }
 
     /// The topic with a retention so small that, of [`Settings::overflow_bytes`] published to one
-    /// partition, the oldest are soon gone; None where the hub can't be told so. By default a
-    /// retention by size at a quarter of that.
+    /// partition, the oldest are soon gone, or all of them are if it is a retention by time (which has to
+    /// leave a reader a few times as long as it needs to open and read); None where the hub can't be told
+    /// so. By default a retention by size at a quarter of that.
     fn forgetful(&self, topic: TopicConfig) -> Option<TopicConfig> {
         let bytes = self.settings().overflow_bytes / 4;
         Some(topic.retention(Retention::new().bytes(bytes)))
