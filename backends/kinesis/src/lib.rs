@@ -1,5 +1,6 @@
 //! Amazon Kinesis for anyhub.
 
+mod admin;
 #[doc(hidden)]
 pub mod aggregate;
 mod backlog;
@@ -22,6 +23,8 @@ mod shards;
 mod shared;
 mod slot;
 mod start;
+mod status;
+mod streams;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -29,3 +32,4 @@ mod usage;
 
 pub use config::{Aggregation, KinesisConfig, LeasesIn};
 pub use consumer::NativeConsumer;
+pub use streams::{StreamMode, Streams};
