@@ -1,5 +1,6 @@
 //! Amazon Kinesis for anyhub.
 
+mod admin;
 #[doc(hidden)]
 pub mod aggregate;
 mod backlog;
@@ -23,6 +24,8 @@ mod shards;
 mod shared;
 mod slot;
 mod start;
+mod status;
+mod streams;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -30,3 +33,4 @@ mod usage;
 
 pub use config::{Aggregation, KinesisConfig, LeasesIn};
 pub use consumer::NativeConsumer;
+pub use streams::{StreamMode, Streams};

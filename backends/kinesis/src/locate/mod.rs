@@ -1,14 +1,16 @@
-//! Finding places in a shard: its first event, the first at a time, its end, and whether an event is
-//! still kept.
+//! Finding places in a shard: its first event, the first at a time, its end, whether an event is still
+//! kept, and how old the next one is.
 //!
 //! Kinesis tells no positions, so all of it is read by GetRecords. A shard gives five of those and
 //! 2 MiB a second, to all readers together: who is told to slow down waits here and goes on.
 
+mod behind;
 mod end;
 mod scan;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use behind::behind;
 pub(crate) use end::end;
 
 use crate::{
@@ -25,22 +27,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Shards asked at a time.
+/// Questions that are asked at a time.
 const SIDE_BY_SIDE: usize = 16;
 
 /// By how much the clocks of this machine and of Kinesis may differ where it would matter.
 const SKEW: Duration = Duration::from_secs(10);
 
-/// Asks something of every shard, several at a time; the answers are in the order of the shards.
-pub(crate) async fn of_each<'a, T, F>(
-    shards: &'a [Shard],
-    ask: impl FnMut(&'a Shard) -> F,
-) -> Result<Vec<T>>
+/// Asks several things at a time; the answers are in their order.
+pub(crate) async fn side_by_side<T, F>(asked: impl Iterator<Item = F>) -> Result<Vec<T>>
 where
     F: Future<Output = Result<T>>,
 {
-    let asked = stream::iter(shards).map(ask);
-    asked.buffered(SIDE_BY_SIDE).try_collect().await
+    // A list first: a lazy one would tie the futures to the closure that makes them.
+    let asked: Vec<F> = asked.collect();
+    let asked = stream::iter(asked).buffered(SIDE_BY_SIDE);
+    asked.try_collect().await
 }
 
 /// The oldest event that is kept; None: nothing is kept now.
