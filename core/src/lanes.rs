@@ -94,12 +94,17 @@ impl<P: Clone + Ord> Lanes<P> {
         LaneId(index as u32)
     }
 
-    /// Gives a lane up after its finished prefix was committed: its tokens are stale.
-    pub fn revoke(&self, lane: LaneId) {
+    /// Gives a lane up: its tokens are stale from now on. Answers what of its finished prefix was not
+    /// committed, which can't grow any more.
+    pub fn revoke(&self, lane: LaneId) -> Option<P> {
+        let mut uncommitted = None;
         if let Some(lane) = self.lock().lanes.get_mut(lane.0 as usize) {
+            let finished = lane.window.finished().filter(|_| lane.owned).cloned();
+            uncommitted = finished.filter(|finished| Some(finished) > lane.committed.as_ref());
             lane.renew(false);
         }
         self.changed.notify_one();
+        uncommitted
     }
 
     /// Gives a lane up that was taken by another owner: its tokens are stale, and if acks were lost
