@@ -399,6 +399,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_up_says_what_was_not_committed() {
+        let lanes = Lanes::new(&ConsumerOptions::new());
+        let lane = lanes.assign(&Partition::number(0));
+        let tokens: Vec<_> = (1..=3).map(|at| deliver(&lanes, lane, at)).collect();
+        lanes.ack(&tokens[..1]);
+        lanes.committed(&lanes.uncommitted());
+        lanes.ack(&tokens[1..2]);
+        assert_eq!(lanes.reader().oldest(lane), Some(3));
+        assert_eq!(lanes.revoke(lane), Some(2));
+        assert_eq!(lanes.revoke(lane), None, "told once");
+        assert_eq!(lanes.ack(&tokens[2..]), 0);
+    }
+
+    #[test]
     fn only_lost_acks_fence() {
         let lanes = Lanes::new(&ConsumerOptions::new());
         let lane = lanes.assign(&Partition::number(0));
