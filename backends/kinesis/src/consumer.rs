@@ -76,7 +76,7 @@ impl KinesisConsumer {
         };
         let shared = Arc::new(Shared::new(link, stream, options, counters, group, fanout));
         let consumer = Self {
-            acks: Acks::new(shared.lanes.clone()),
+            acks: Acks::new(shared.clone()),
             keeper: Task(tokio::spawn(keep(Arc::downgrade(&shared))).abort_handle()),
             native,
             shared,

@@ -4,13 +4,13 @@
 use crate::{
     error::{HUB, of_leases},
     shared::{Presence, Shared},
-    slot::Mode,
+    slot::{Mode, Slot},
 };
 use anyhub_core::{ErrorKind, Result, driver::Lane, driver::Sequence};
 use anyhub_leases::{Grant, Leases};
 use futures_util::future::join_all;
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
@@ -24,8 +24,7 @@ pub(crate) async fn keep(shared: Weak<Shared>) {
         if matches!(strong.state().presence, Presence::Closed) {
             return;
         }
-        let interval = strong.options.commit_interval.max(Duration::from_millis(1));
-        let limit = strong.time_left().unwrap_or(interval).min(interval);
+        let limit = strong.until_next();
         drop(strong);
         sleep_or_due(&shared, limit).await;
         let Some(strong) = shared.upgrade() else {
@@ -53,7 +52,23 @@ async fn sleep_or_due(shared: &Weak<Shared>, limit: Duration) {
     let _ = timeout(limit, due).await;
 }
 
+/// How long the answers to what was delivered of a shard are awaited when another member asks for it;
+/// as on other hubs.
+const DRAIN: Duration = Duration::from_millis(500);
+
 impl Shared {
+    /// When the keeper is next wanted, whatever happens meanwhile.
+    fn until_next(&self) -> Duration {
+        let interval = self.options.commit_interval.max(Duration::from_millis(1));
+        let silent = self.time_left().unwrap_or(self.options.max_processing);
+        let state = self.state();
+        let asked = state.slots.iter().filter_map(|slot| match slot.mode {
+            Mode::Asked(since) => Some(DRAIN.saturating_sub(since.elapsed())),
+            _ => None,
+        });
+        asked.chain([interval, silent]).min().unwrap_or(interval)
+    }
+
     /// How long the application may still go without calling `receive`; None while it does.
     fn time_left(&self) -> Option<Duration> {
         let state = self.state();
@@ -123,31 +138,46 @@ impl Shared {
         result
     }
 
-    /// Shards that another member asked for, once what was delivered of them is answered.
+    /// Shards that another member asked for, once what was delivered of them is answered, or was
+    /// waited for long enough.
     async fn give_up_what_is_asked_for(&self) {
         let Some(leases) = self.leases() else {
             return;
         };
+        if !self.asked.swap(false, Ordering::Relaxed) {
+            return;
+        }
         let asked: Vec<_> = {
             let state = &mut *self.state();
-            let answered = state
-                .slots
-                .iter_mut()
-                .filter(|slot| slot.mode == Mode::Asked && !self.lanes.has_deliveries(slot.lane));
-            answered
-                .filter_map(|slot| {
+            let leaving = state.slots.iter_mut().filter_map(|slot| match slot.mode {
+                Mode::Asked(since) => {
+                    let open = self.lanes.has_deliveries(slot.lane);
+                    let overdue = since.elapsed() >= DRAIN;
+                    (!open || overdue).then_some((slot, open))
+                }
+                _ => None,
+            });
+            leaving
+                .filter_map(|(slot, open)| {
                     slot.mode = Mode::Leaving;
-                    Some((slot.shard.clone(), slot.grant.clone()?))
+                    Some((slot.shard.clone(), slot.grant.clone()?, open))
                 })
                 .collect()
         };
+        let asks = |slot: &Slot| matches!(slot.mode, Mode::Asked(_));
+        if self.state().slots.iter().any(asks) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
         if asked.is_empty() {
             return;
         }
         let _turn = self.commits.lock().await;
-        for (shard, grant) in asked {
+        if let Err(error) = self.commit_now().await {
+            tracing::debug!(%error, "what was acknowledged goes with its lease, or comes again");
+        }
+        for (shard, grant, open) in asked {
             // First the tokens go, then the lease: with the last that was acknowledged.
-            let finished = self.revoke(&shard).map(text);
+            let finished = self.revoke(&shard, open).map(text);
             if let Err(error) = leases.release(&grant, finished).await {
                 tracing::debug!(%shard, %error, "a shard was not released; its lease runs out");
             }

@@ -13,15 +13,18 @@ use crate::{
     usage::Counters,
 };
 use anyhub_core::{
-    Batch, Change, ConsumerOptions, Delivery, Error, Partition, Position, Result,
-    driver::{Admission, Lanes, Sequence},
+    AckToken, Batch, Change, ConsumerOptions, Delivery, Error, Partition, Position, Result,
+    driver::{AckSink, Admission, Lanes, Sequence},
 };
 use anyhub_leases::{Grant, Leases};
 use std::{
     collections::{HashMap, HashSet},
     fmt,
     num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 use tokio::sync::{Mutex as AsyncMutex, Notify};
@@ -44,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) due: Notify,
     /// Wakes the readers.
     room: Notify,
+    /// Some shard may wait for its last answer.
+    pub(crate) asked: AtomicBool,
     state: Mutex<State>,
     /// Shards that were listed before: what is read of them here never changes.
     known: Mutex<HashMap<Arc<str>, Shard>>,
@@ -118,6 +123,7 @@ impl Shared {
             wake: Notify::new(),
             due: Notify::new(),
             room: Notify::new(),
+            asked: AtomicBool::new(false),
             known: Mutex::default(),
         }
     }
@@ -322,6 +328,26 @@ impl Shared {
         Ok(polled)
     }
 
+    /// Shards that wait for the last answer are looked at.
+    fn answered(&self) {
+        if self.asked.load(Ordering::Relaxed) {
+            self.due.notify_one();
+        }
+    }
+
+    /// Another member asks for a shard.
+    pub(crate) fn ask(&self, shard: &str) {
+        let state = &mut *self.state();
+        let mut slots = state.slots.iter_mut();
+        if let Some(slot) = slots.find(|slot| &*slot.shard == shard)
+            && slot.mode == Mode::Reading
+        {
+            slot.mode = Mode::Asked(Instant::now());
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        self.due.notify_one();
+    }
+
     /// A shard was taken, or given up as it stood: its tokens are stale.
     pub(crate) fn lose(&self, shard: &str) {
         let state = &mut *self.state();
@@ -332,12 +358,17 @@ impl Shared {
         }
     }
 
-    /// A shard is given up in good order: what of it is finished and not committed yet.
-    pub(crate) fn revoke(&self, shard: &str) -> Option<Sequence> {
+    /// A shard is given up in good order: what of it is finished and not committed yet. With `open`
+    /// deliveries, acknowledgements that wait behind one are lost to the next owner (C3).
+    pub(crate) fn revoke(&self, shard: &str, open: bool) -> Option<Sequence> {
         let state = &mut *self.state();
         let slot = state.take(shard)?;
         state.tell(Change::Revoked, &slot.partition);
         self.wake.notify_one();
+        if open {
+            self.lanes.lose(slot.lane);
+            return None;
+        }
         self.lanes.revoke(slot.lane)
     }
 
@@ -439,6 +470,20 @@ impl State {
             | (Some(Change::Lost(last)), Change::Lost(new)) => last.append(new),
             _ => self.changes.push(change),
         }
+    }
+}
+
+impl AckSink for Shared {
+    fn ack(&self, tokens: &[AckToken]) -> usize {
+        let valid = self.lanes.ack(tokens);
+        self.answered();
+        valid
+    }
+
+    fn nack(&self, tokens: &[AckToken]) -> usize {
+        let valid = self.lanes.nack(tokens);
+        self.answered();
+        valid
     }
 }
 

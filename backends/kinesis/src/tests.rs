@@ -114,6 +114,8 @@ async fn take(consumer: &mut KinesisConsumer, count: usize, ack: bool) -> Vec<De
     let mut all = Vec::new();
     while all.len() < count {
         let batch = receive(consumer).await;
+        let told = |change: &Change| matches!(change, Change::Overtaken { .. });
+        assert!(!batch.changes.iter().any(told), "{:?}", batch.changes);
         if ack {
             consumer.acks().ack(&batch.tokens());
         }
