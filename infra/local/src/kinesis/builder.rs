@@ -157,12 +157,7 @@ impl KinesisBuilder {
         }
         let mut tries = 1;
         loop {
-            let port = ports::pick(1, &[])
-                .map_err(failed)?
-                .first()
-                .copied()
-                .unwrap_or_default();
-            match TcpListener::bind(ports::loopback(port)) {
+            match TcpListener::bind(ports::loopback(ports::pick_one()?)) {
                 Err(e) if e.kind() != std::io::ErrorKind::AddrInUse || tries == TRIES => {
                     return Err(failed(e));
                 }
