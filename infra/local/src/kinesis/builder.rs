@@ -133,7 +133,7 @@ impl KinesisBuilder {
         let layer = Arc::new(Layer::new(
             store,
             self.limits,
-            Retention { hour: self.hour },
+            Retention::new(self.hour),
             Dice::new(self.faults, self.seed),
         ));
         let server = Server::start(listener, Arc::clone(&layer)).map_err(failed)?;

@@ -49,7 +49,7 @@ pub(super) struct Layer {
     pub(super) dice: Dice,
     pub(super) counters: Counters,
     limits: Option<ReadLimits>,
-    retention: Retention,
+    pub(super) retention: Retention,
     store: Backing,
     order: RwLock<()>,
 }
@@ -155,7 +155,7 @@ impl Layer {
     /// Deletes what is past retention, for ever.
     pub(super) async fn trim(&self) {
         loop {
-            tokio::time::sleep(self.retention.interval()).await;
+            self.retention.due().await;
             let _alone = self.order.write().await;
             self.retention.trim(&self.store.0).await;
         }

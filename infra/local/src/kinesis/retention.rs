@@ -3,6 +3,8 @@
 //! ferrokinesis 0.7 hides records after real hours, and keeps closed shards for ever. Times of arrival and of closing have
 //! whole seconds there, so here everything stays for up to a second too long, and goes never early.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferrokinesis::actions::Operation;
@@ -10,6 +12,7 @@ use ferrokinesis::sequence::{parse_sequence, shard_ix_to_hex};
 use ferrokinesis::store::Store;
 use ferrokinesis::types::{Shard, Stream};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::answer::Whole;
 use super::parity::{Place, now};
@@ -20,20 +23,46 @@ pub(super) const REAL_HOUR: Duration = Duration::from_secs(3_600);
 /// Records looked at together.
 const SOME: usize = 1_000;
 
-/// How long an hour of retention lasts.
-#[derive(Debug, Clone, Copy)]
+/// How long streams keep what is in them.
+#[derive(Debug)]
 pub(super) struct Retention {
-    pub(super) hour: Duration,
+    /// How long an hour of retention lasts.
+    hour: Duration,
+    /// Streams that keep their records for a time of their own.
+    own: Mutex<HashMap<String, Duration>>,
+    changed: Notify,
 }
 
 impl Retention {
-    /// How often to [`trim`](Self::trim).
-    pub(super) fn interval(self) -> Duration {
-        self.hour.max(Duration::from_millis(10))
+    pub(super) fn new(hour: Duration) -> Self {
+        Retention {
+            hour,
+            own: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn keep(&self, stream: &str, time: Duration) {
+        self.own().insert(stream.to_owned(), time);
+        self.changed.notify_one();
+    }
+
+    fn own(&self) -> MutexGuard<'_, HashMap<String, Duration>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is time to [`trim`](Self::trim): every hour, which is a 24th of what is kept at least.
+    pub(super) async fn due(&self) {
+        let shortest = self.own().values().map(|time| *time / 24).min();
+        let interval = shortest.map_or(self.hour, |own| own.min(self.hour));
+        tokio::select! {
+            () = tokio::time::sleep(interval.max(Duration::from_millis(10))) => {}
+            () = self.changed.notified() => {}
+        }
     }
 
     /// Deletes all records that are past retention. Nothing may be put or read meanwhile.
-    pub(super) async fn trim(self, store: &Store) {
+    pub(super) async fn trim(&self, store: &Store) {
         for name in store.list_stream_names().await {
             let Ok(stream) = store.get_stream(&name).await else {
                 continue;
@@ -47,7 +76,7 @@ impl Retention {
 
     /// True if a shard was closed so long ago that none of its records is kept; Kinesis calls that EXPIRED, and no longer
     /// knows the shard (developer guide, "Take care of shard routing, data persistence, and shard state after a reshard", 2026-11).
-    pub(super) async fn is_over(self, store: &Store, place: &Place) -> bool {
+    pub(super) async fn is_over(&self, store: &Store, place: &Place) -> bool {
         match store.get_stream(&place.stream).await {
             Ok(stream) => self
                 .over(&stream)
@@ -57,7 +86,7 @@ impl Retention {
     }
 
     /// Takes such shards out of an answer that lists shards.
-    pub(super) async fn unlist(self, store: &Store, stream: &str, answer: &mut Whole) {
+    pub(super) async fn unlist(&self, store: &Store, stream: &str, answer: &mut Whole) {
         let (Ok(stream), Some(mut value)) = (store.get_stream(stream).await, answer.json()) else {
             return;
         };
@@ -79,7 +108,7 @@ impl Retention {
         }
     }
 
-    fn over(self, stream: &Stream) -> impl Iterator<Item = &Shard> {
+    fn over<'a>(&self, stream: &'a Stream) -> impl Iterator<Item = &'a Shard> + use<'a> {
         let horizon = self.horizon(stream);
         stream.shards.iter().filter(move |shard| {
             let end = shard
@@ -93,8 +122,9 @@ impl Retention {
     }
 
     /// What arrived in a second before this one is past retention; seconds since 1970.
-    fn horizon(self, stream: &Stream) -> f64 {
-        let kept = self.hour * stream.retention_period_hours;
+    fn horizon(&self, stream: &Stream) -> f64 {
+        let own = self.own().get(&stream.stream_name).copied();
+        let kept = own.unwrap_or(self.hour * stream.retention_period_hours);
         now() - kept.as_secs_f64() - 1.0
     }
 }

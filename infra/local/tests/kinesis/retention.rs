@@ -16,7 +16,7 @@ const HOUR: Duration = Duration::from_millis(50);
 /// The most hours that can be told here.
 const LONGEST: i32 = 168;
 
-async fn put(client: &Client, numbers: std::ops::Range<usize>) -> Vec<String> {
+async fn put_numbers(client: &Client, numbers: std::ops::Range<usize>) -> Vec<String> {
     let records = numbered("k", numbers);
     let put = client
         .put_records()
@@ -75,7 +75,7 @@ async fn records_past_retention_are_gone_for_every_reader() {
     let before = SystemTime::now();
     let old = Some(stream.iterator(SHARD).await);
     let started = Instant::now();
-    let gone = put(&client, 0..3).await;
+    let gone = put_numbers(&client, 0..3).await;
     until_gone(&stream).await;
     assert!(
         started.elapsed() >= 24 * HOUR,
@@ -85,7 +85,7 @@ async fn records_past_retention_are_gone_for_every_reader() {
 
     // Seven days of such hours: what is put now stays, and what is gone does not come back.
     retain(&client, LONGEST).await;
-    put(&client, 3..5).await;
+    put_numbers(&client, 3..5).await;
     let due = ["3", "4"];
     assert_eq!(stream.data(SHARD).await, due);
     assert_eq!(read(&client, old).await, due);
@@ -111,11 +111,26 @@ async fn records_past_retention_are_gone_for_every_reader() {
 }
 
 #[tokio::test]
+async fn a_stream_may_keep_less_than_the_others() {
+    let kinesis = Kinesis::builder().start().unwrap();
+    let client = client(&kinesis);
+    let other = Shards::create(&client, "other", 1).await;
+    let records = Some(numbered("k", 0..3));
+    let put = client.put_records().stream_name("other");
+    put.set_records(records).send().await.unwrap();
+    kinesis.keep("s", Duration::from_millis(100));
+    let stream = Shards::create(&client, "s", 1).await;
+    put_numbers(&client, 0..3).await;
+    until_gone(&stream).await;
+    assert_eq!(other.data(SHARD).await, ["0", "1", "2"]);
+}
+
+#[tokio::test]
 async fn a_stream_that_is_made_again_keeps_what_is_new() {
     let kinesis = Kinesis::builder().hour(HOUR).start().unwrap();
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 1).await;
-    put(&client, 0..3).await;
+    put_numbers(&client, 0..3).await;
     until_gone(&stream).await;
     client
         .delete_stream()
@@ -125,7 +140,7 @@ async fn a_stream_that_is_made_again_keeps_what_is_new() {
         .unwrap();
     let stream = Shards::create(&client, "s", 1).await;
     retain(&client, LONGEST).await;
-    put(&client, 3..5).await;
+    put_numbers(&client, 3..5).await;
     assert_eq!(stream.data(SHARD).await, ["3", "4"]);
 }
 
@@ -135,7 +150,7 @@ async fn a_closed_shard_goes_with_its_records() {
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 1).await;
     let consumer = register(&client, "c").await;
-    put(&client, 0..3).await;
+    put_numbers(&client, 0..3).await;
     let iterator = stream.iterator(SHARD).await;
     let update = client
         .update_shard_count()
@@ -186,7 +201,7 @@ async fn a_closed_shard_goes_with_its_records() {
 
     // The others go on as they were.
     retain(&client, LONGEST).await;
-    put(&client, 3..5).await;
+    put_numbers(&client, 3..5).await;
     let mut data = Vec::new();
     for shard in &left {
         data.extend(stream.data(shard.shard_id()).await);
