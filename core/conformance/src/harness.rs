@@ -33,6 +33,12 @@ pub trait Harness: Send + Sync + 'static {
     /// which stops to answer. `hub` is the one that [`start`](Self::start) gave.
     async fn stalling(&self, hub: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String>;
 
+    /// Trials that the server here can't serve, whoever asks, each with why: they have to fail, and one
+    /// that begins to pass fails the run. At most a tenth of all trials. By default none.
+    fn exceptions(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// Called after the last trial.
     async fn stop(&self) {}
 }

@@ -1,0 +1,129 @@
+//! What of one shard was read and is not finished: events that wait for `receive`, and those that
+//! were delivered and may have to come again.
+
+use crate::decode::Read;
+use anyhub_core::driver::Sequence;
+use std::collections::VecDeque;
+
+/// The events of a shard in their order, around what is handed out next.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    items: VecDeque<Item>,
+    /// Which item is handed out next.
+    cursor: usize,
+    /// Bytes of what was handed out, and of what was not.
+    kept: usize,
+    waiting: usize,
+    /// Nothing more will come: the shard was split or merged, and is read to its end.
+    ended: bool,
+}
+
+/// What stands in the log at one place.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    Event(Read),
+    /// Retention was faster: what stood between is gone (C14).
+    Gap {
+        from: Sequence,
+        to: Sequence,
+    },
+}
+
+impl Item {
+    fn at(&self) -> Sequence {
+        match self {
+            Self::Event(read) => read.at,
+            Self::Gap { to, .. } => *to,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Event(read) => read.size(),
+            Self::Gap { .. } => 0,
+        }
+    }
+}
+
+impl Backlog {
+    /// Adds what was read next.
+    pub(crate) fn push(&mut self, item: Item) {
+        self.waiting += item.size();
+        self.items.push_back(item);
+    }
+
+    /// The shard is read to its end.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next item, without handing it out.
+    pub(crate) fn peek(&self) -> Option<&Item> {
+        self.items.get(self.cursor)
+    }
+
+    /// The one that was peeked at is handed out.
+    pub(crate) fn advance(&mut self) {
+        if let Some(item) = self.items.get(self.cursor) {
+            let size = item.size();
+            self.waiting -= size;
+            self.kept += size;
+            self.cursor += 1;
+        }
+    }
+
+    /// Lets go of what can't come again: all that was handed out before `oldest`, or, where nothing
+    /// is unfinished, all that was. And of the oldest of the rest, down to `most` bytes: to come
+    /// again, these have to be read again.
+    pub(crate) fn trim(&mut self, oldest: Option<Sequence>, most: usize) {
+        while self.cursor > 0
+            && let Some(item) = self.items.front()
+            && (self.kept > most || oldest.is_none_or(|oldest| item.at() < oldest))
+        {
+            self.kept -= item.size();
+            self.items.pop_front();
+            self.cursor -= 1;
+        }
+    }
+
+    /// Goes back to `position`; false if that is no longer here, and has to be read again.
+    pub(crate) fn rewind(&mut self, position: Sequence) -> bool {
+        let index = self.items.partition_point(|item| {
+            item.at() < position || item.at() == position && matches!(item, Item::Gap { .. })
+        });
+        if self
+            .items
+            .get(index)
+            .is_none_or(|item| item.at() != position)
+        {
+            return false;
+        }
+        while self.cursor > index {
+            self.cursor -= 1;
+            let size = self.items[self.cursor].size();
+            self.kept -= size;
+            self.waiting += size;
+        }
+        true
+    }
+
+    /// Whether all that the shard had was handed out.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.ended && self.cursor == self.items.len()
+    }
+
+    /// Whether it holds as much as it should: then nothing more is read.
+    pub(crate) fn is_full(&self, events: usize, bytes: usize) -> bool {
+        self.items.len() - self.cursor >= events || self.waiting >= bytes
+    }
+
+    /// How many events wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.items.len() - self.cursor
+    }
+
+    /// What was read last, if it is still here.
+    pub(crate) fn last(&self) -> Option<Sequence> {
+        self.items.back().map(Item::at)
+    }
+}

@@ -1,0 +1,329 @@
+use crate::{
+    checkpoint::Resume,
+    client::{Link, Stream},
+    error::{HUB, closed, invalid, of_leases},
+    fanout,
+    group::Group,
+    keeper::{checkpoint, keep},
+    leasing::Leasing,
+    reader::Begin,
+    shards,
+    shared::{Presence, Shared},
+    slot::Task,
+    start,
+    usage::Counters,
+};
+use anyhub_core::{
+    Acks, Batch, Consumer, ConsumerOptions, Error, ErrorKind, OwnedPartition, Point, Result,
+};
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{task::coop, time::sleep};
+
+/// A consumer whose shards are read ahead of it, each by a task of its own.
+#[derive(Debug)]
+pub(crate) struct KinesisConsumer {
+    shared: Arc<Shared>,
+    acks: Acks,
+    native: NativeConsumer,
+    keeper: Task,
+}
+
+/// The SDK's client, as [`Consumer::native`] hands it out.
+#[derive(Debug, Clone)]
+pub struct NativeConsumer(aws_sdk_kinesis::Client);
+
+impl NativeConsumer {
+    /// The client.
+    pub fn client(&self) -> &aws_sdk_kinesis::Client {
+        &self.0
+    }
+}
+
+/// How soon a lease that was not renewed in time is looked at again.
+const RENEWED: Duration = Duration::from_millis(10);
+
+impl KinesisConsumer {
+    /// What the hub needs to close it.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) async fn open(
+        link: Link,
+        leasing: &Leasing,
+        topic: &str,
+        options: ConsumerOptions,
+        counters: Arc<Counters>,
+    ) -> Result<Self> {
+        check_options(&options)?;
+        let stream = Stream::new(topic);
+        let listed = shards::list(&link, "consumer", &stream).await?;
+        let native = NativeConsumer(link.patient("consumer").await?.clone());
+        let lease = link.config().lease_time;
+        let group = match &options.group {
+            Some(name) => Some(Group::open(leasing, topic, name, lease).await?),
+            None => None,
+        };
+        let fanout = match &link.config().fanout {
+            Some(name) => Some(fanout::register(&link, &stream, name).await?),
+            None => None,
+        };
+        let shared = Arc::new(Shared::new(link, stream, options, counters, group, fanout));
+        let consumer = Self {
+            acks: Acks::new(shared.lanes.clone()),
+            keeper: Task(tokio::spawn(keep(Arc::downgrade(&shared))).abort_handle()),
+            native,
+            shared,
+        };
+        if consumer.shared.group.is_some() {
+            consumer.shared.join("consumer").await?;
+            consumer.shared.settle().await?;
+        } else {
+            start::of_private(&consumer.shared, &listed).await?;
+        }
+        Ok(consumer)
+    }
+}
+
+#[async_trait]
+impl Consumer for KinesisConsumer {
+    async fn receive(&mut self, max: usize) -> Result<Batch> {
+        coop::consume_budget().await;
+        if max == 0 {
+            let error = invalid("receive", "max is 0");
+            return Err(error.with_advice("ask for one delivery or more"));
+        }
+        let shared = self.shared.clone();
+        let _receiving = Receiving::new(&shared);
+        loop {
+            shared.check_open("receive")?;
+            shared.come_back();
+            let polled = shared.poll(max)?;
+            for (shard, position) in polled.reread {
+                shared.read_again(&shard, Resume::At(position)).await?;
+            }
+            if !polled.batch.is_empty() {
+                return Ok(polled.batch);
+            }
+            let due = shared.lanes.next_due();
+            let renewed = polled.held_back.then(|| Instant::now() + RENEWED);
+            let until = due.into_iter().chain(renewed).min();
+            let pause = until.map(|at| at.saturating_duration_since(Instant::now()));
+            tokio::select! {
+                () = shared.wake.notified() => {}
+                () = shared.lanes.changed() => {}
+                () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+            }
+        }
+    }
+
+    fn acks(&self) -> Acks {
+        self.acks.clone()
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        self.shared.check_open("commit")?;
+        let committed = self.shared.commit().await;
+        self.shared.fenced("commit")?;
+        committed
+    }
+
+    async fn seek(&mut self, to: Point) -> Result<()> {
+        self.shared.check_open("seek")?;
+        let shared = self.shared.clone();
+        // A task of its own: dropped half-way, it would leave leases and readers apart.
+        let seeking = tokio::spawn(async move { shared.seek(&to).await });
+        seeking.await.map_err(|_| closed("seek", "hub"))?
+    }
+
+    fn assignment(&self) -> Vec<OwnedPartition> {
+        self.shared.lanes.assignment()
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.keeper.0.abort();
+        self.shared.close().await
+    }
+
+    fn native(&self) -> &(dyn Any + Send + Sync) {
+        &self.native
+    }
+}
+
+impl Drop for KinesisConsumer {
+    /// As if it had crashed: its leases run out.
+    fn drop(&mut self) {
+        let state = &mut *self.shared.state();
+        state.presence = Presence::Closed;
+        self.shared.revoke_all(state);
+    }
+}
+
+/// The application is in `receive`.
+struct Receiving<'a>(&'a Shared);
+
+impl<'a> Receiving<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.state().away_since = None;
+        Self(shared)
+    }
+}
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        self.0.state().away_since = Some(Instant::now());
+    }
+}
+
+impl Shared {
+    /// Joins the group again, if the consumer has left it meanwhile.
+    fn come_back(self: &Arc<Self>) {
+        {
+            let state = &mut *self.state();
+            if !matches!(state.presence, Presence::Away) {
+                return;
+            }
+            state.presence = Presence::Joining;
+        }
+        let shared = self.clone();
+        tokio::spawn(async move {
+            let mut pause = Duration::from_millis(100);
+            loop {
+                match shared.join("receive").await {
+                    Ok(()) => return,
+                    Err(error) if error.is_retryable() => {
+                        tracing::debug!(%error, "the group is joined again");
+                        sleep(pause).await;
+                        pause = (pause * 2).min(Duration::from_secs(5));
+                    }
+                    Err(error) => {
+                        let state = &mut *shared.state();
+                        state.failure.get_or_insert(error);
+                        if matches!(state.presence, Presence::Joining) {
+                            state.presence = Presence::Away;
+                        }
+                        shared.wake.notify_one();
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Reads a shard again from a place that is no longer here.
+    async fn read_again(self: &Arc<Self>, id: &str, resume: Resume) -> Result<()> {
+        if let Some(shard) = self.shard(id).await? {
+            let grant = self.grant(id);
+            self.restart(&shard, grant, Begin::at(&resume, &shard), false);
+        }
+        Ok(())
+    }
+
+    fn grant(&self, id: &str) -> Option<anyhub_leases::Grant> {
+        let state = self.state();
+        let slot = state.slots.iter().find(|slot| &*slot.shard == id)?;
+        slot.grant.clone()
+    }
+
+    async fn seek(self: &Arc<Self>, to: &Point) -> Result<()> {
+        let listed = self.list("seek").await?;
+        let owned = |id: &str| self.state().slots.iter().any(|slot| &*slot.shard == id);
+        if let Point::Positions(named) = to {
+            for (partition, _) in named {
+                let name = partition.as_name().unwrap_or_default();
+                if listed.iter().any(|shard| &*shard.id == name) && !owned(name) {
+                    let message = format!("shard {partition} is not this consumer's");
+                    return Err(invalid("seek", message)
+                        .with_advice("Consumer::assignment() says which are"));
+                }
+            }
+        }
+        let own: Vec<_> = listed
+            .into_iter()
+            .filter(|shard| owned(&shard.id))
+            .collect();
+        let moves = start::resolve(self, &own, to).await?;
+        let _turn = self.commits.lock().await;
+        for (shard, resume) in &moves {
+            let mut grant = self.grant(&shard.id);
+            if let (Some(leases), Some(old)) = (self.leases(), &grant) {
+                let moved = leases.seek(old, resume.text()).await;
+                grant = Some(moved.map_err(|error| of_leases("seek", &error))?);
+            }
+            self.restart(shard, grant, Begin::at(resume, shard), true);
+        }
+        self.recover(&own, &moves);
+        Ok(())
+    }
+
+    /// After a failure: those that a seek has not moved are read on, too.
+    fn recover(self: &Arc<Self>, own: &[shards::Shard], moves: &[(shards::Shard, Resume)]) {
+        if self.state().failure.take().is_none() {
+            return;
+        }
+        for shard in own {
+            if moves.iter().any(|(moved, _)| moved.id == shard.id) {
+                continue;
+            }
+            if let Some(resume) = self.read_to(&shard.id) {
+                self.restart(
+                    shard,
+                    self.grant(&shard.id),
+                    Begin::at(&resume, shard),
+                    false,
+                );
+            }
+        }
+    }
+
+    /// Acks were lost to another owner.
+    pub(crate) fn fenced(&self, operation: &'static str) -> Result<()> {
+        if self.group.is_none() || !self.lanes.take_fenced() {
+            return Ok(());
+        }
+        let message = "acknowledged events were lost to another owner of their shards";
+        Err(Error::new(ErrorKind::Fenced, HUB, operation, message)
+            .with_advice("they come again there; call receive more often than max_processing"))
+    }
+
+    /// Commits, leaves the group and lets go. Again: does nothing.
+    pub(crate) async fn close(&self) -> Result<()> {
+        if matches!(self.state().presence, Presence::Closed) {
+            return Ok(());
+        }
+        let _turn = self.commits.lock().await;
+        let committed = self.commit_now().await;
+        let (presence, finished) = {
+            let state = &mut *self.state();
+            let presence = std::mem::replace(&mut state.presence, Presence::Closed);
+            (presence, self.revoke_all(state))
+        };
+        let mut left = Ok(());
+        if let Presence::Member { leases, .. } = presence {
+            // Acknowledged since that commit began.
+            let writing = finished.iter();
+            let writing = writing.map(|(grant, at)| checkpoint(&leases, grant, *at));
+            let written: Result<Vec<()>> = join_all(writing).await.into_iter().collect();
+            left = written.and(leases.leave().await);
+        }
+        self.fenced("close")?;
+        committed.and(left.map_err(|error| of_leases("close", &error)))
+    }
+}
+
+fn check_options(options: &ConsumerOptions) -> Result<()> {
+    let wrong = |message: &str| Err(Error::new(ErrorKind::Config, HUB, "consumer", message));
+    if options.group.as_deref() == Some("") {
+        return wrong("the group's name is empty: leave the group out to read alone");
+    }
+    if options.max_processing < Duration::from_millis(100) {
+        return wrong("max_processing is under 100 ms");
+    }
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! Membership in a consumer group: its leases, and where it begins.
+
+use crate::{
+    checkpoint::{self, Resume},
+    error::{HUB, of_leases},
+    leasing::Leasing,
+    reader::Begin,
+    shards::Shard,
+    shared::{Presence, Shared},
+    slot::{Mode, Task},
+    start,
+};
+use anyhub_core::{ErrorKind, Result};
+use anyhub_leases::{
+    Change, Grant, Groups, Lease, LeaseStore, Leases, NewPartition, Options, Scope,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// A group as one consumer knows it.
+#[derive(Debug)]
+pub(crate) struct Group {
+    store: Arc<dyn LeaseStore>,
+    pub(crate) scope: Scope,
+    lease: Duration,
+}
+
+/// How long opening waits until every shard has an owner; later ones come by themselves.
+const SETTLE: Duration = Duration::from_secs(10);
+
+impl Group {
+    /// Config where no store was chosen; fails as the store does.
+    pub(crate) async fn open(
+        leasing: &Leasing,
+        topic: &str,
+        name: &str,
+        lease: Duration,
+    ) -> Result<Self> {
+        Ok(Self {
+            store: leasing.store("consumer").await?,
+            scope: leasing.scope(topic, name),
+            lease,
+        })
+    }
+
+    /// The rows of its shards, by shard.
+    async fn rows(&self, operation: &'static str) -> Result<HashMap<Arc<str>, Arc<Lease>>> {
+        let groups = Groups::new(self.store.clone());
+        match groups.describe(&self.scope).await {
+            Ok(group) => {
+                let rows = group.leases.into_iter();
+                Ok(rows.map(|lease| (lease.partition.clone(), lease)).collect())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(HashMap::new()),
+            Err(error) => Err(of_leases(operation, &error)),
+        }
+    }
+
+    fn options(&self, handover: Duration) -> Options {
+        Options::new()
+            .name("consumer")
+            .lease(self.lease)
+            .handover(handover)
+            .order(checkpoint::order)
+    }
+
+    /// Lets rows go of shards that are finished and no longer kept.
+    async fn sweep(&self, listed: &[Shard]) -> Result<()> {
+        let groups = Groups::new(self.store.clone());
+        for (shard, lease) in self.rows("receive").await? {
+            let kept = listed.iter().any(|listed| listed.id == shard);
+            if !kept && lease.checkpoint.finished {
+                let forgotten = groups.forget(&self.scope, &shard).await;
+                forgotten.map_err(|error| of_leases("receive", &error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Joins the group: makes its beginning, and attends to its leases from now on.
+    pub(crate) async fn join(self: &Arc<Self>, operation: &'static str) -> Result<()> {
+        let Some(group) = &self.group else {
+            return Ok(());
+        };
+        let listed = self.list(operation).await?;
+        let rows = group.rows(operation).await?;
+        let new = start::of_group(self, operation, &listed, &rows).await?;
+        let options = group.options(self.handover());
+        let joined = Leases::join(group.store.clone(), group.scope.clone(), options, new).await;
+        let leases = Arc::new(joined.map_err(|error| of_leases(operation, &error))?);
+        let attending = tokio::spawn(attend(Arc::downgrade(self), leases.clone()));
+        let attending = Task(attending.abort_handle());
+        {
+            let state = &mut *self.state();
+            if !matches!(state.presence, Presence::Closed) {
+                state.presence = Presence::Member { leases, attending };
+                return Ok(());
+            }
+        }
+        // Closed meanwhile; who closed it could not know of this.
+        leases
+            .leave()
+            .await
+            .map_err(|error| of_leases(operation, &error))
+    }
+
+    /// How long a shard that was asked for waits for the answers to its deliveries.
+    fn handover(&self) -> Duration {
+        self.options.max_processing.min(Duration::from_secs(30))
+    }
+
+    /// Waits until every shard that can be begun has an owner, so that what opens is complete.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        let Some(group) = &self.group else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + SETTLE;
+        loop {
+            let rows = group.rows("consumer").await?;
+            let finished = |shard: &Arc<str>| {
+                let row = rows.get(shard);
+                row.is_some_and(|row| row.checkpoint.finished)
+            };
+            let waits = |row: &Lease| row.parents.iter().any(|parent| !finished(parent));
+            let mine = self.state().slots.len();
+            let name = self.leases().map(|leases| Arc::<str>::from(leases.name()));
+            let granted = rows.values().filter(|row| row.owner == name).count();
+            let unowned = rows
+                .values()
+                .any(|row| row.owner.is_none() && !row.checkpoint.finished && !waits(row));
+            if !unowned && mine >= granted {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                tracing::debug!(
+                    hub = HUB,
+                    "some shards have no owner yet; they find one later"
+                );
+                return Ok(());
+            }
+            // The store tells nobody of its changes.
+            sleep((self.lease() / 100).clamp(Duration::from_millis(5), Duration::from_millis(100)))
+                .await;
+        }
+    }
+
+    fn lease(&self) -> Duration {
+        self.group.as_ref().map_or(SETTLE, |group| group.lease)
+    }
+
+    /// Takes up what was granted.
+    async fn take_up(self: &Arc<Self>, grant: Grant) -> Result<()> {
+        let shard = grant.partition.clone();
+        let position = grant.checkpoint.position.as_deref();
+        let resume = Resume::read("receive", &shard, position)?;
+        match self.shard(&shard).await? {
+            Some(shard) => {
+                let begin = Begin::at(&resume, &shard);
+                self.own(&shard, Some(grant), begin);
+                Ok(())
+            }
+            None => {
+                tracing::warn!(%shard, "retention has removed the shard before it was read to its end");
+                self.finish(&shard, Some(&grant)).await
+            }
+        }
+    }
+
+    /// A shard is read and finished to its end: its children may be begun (C11).
+    pub(crate) async fn finish(self: &Arc<Self>, id: &str, grant: Option<&Grant>) -> Result<()> {
+        let listed = self.list("receive").await?;
+        match (self.leases(), grant, &self.group) {
+            (Some(leases), Some(grant), Some(group)) => {
+                let children = descendants(&listed, &HashSet::from([Arc::from(id)]));
+                let finished = leases.finish(grant, children).await;
+                finished.map_err(|error| of_leases("receive", &error))?;
+                self.revoke(id);
+                group.sweep(&listed).await
+            }
+            _ => {
+                self.revoke(id);
+                self.state().done.insert(id.into());
+                start::private_children(self, &listed);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The shards that came from any of `known`, each waiting for those of its parents that are kept. A
+/// parent that retention has removed holds nobody up.
+pub(crate) fn descendants(listed: &[Shard], known: &HashSet<Arc<str>>) -> Vec<NewPartition> {
+    let mut from = known.clone();
+    let mut found = Vec::new();
+    // By id, which is the order in which they were made: parents before their children.
+    for shard in listed {
+        if !shard.parents.iter().any(|parent| from.contains(parent)) || known.contains(&shard.id) {
+            continue;
+        }
+        from.insert(shard.id.clone());
+        found.push(NewPartition::new(shard.id.clone()).parents(kept_parents(listed, shard)));
+    }
+    found
+}
+
+/// Those of a shard's parents that are kept.
+pub(crate) fn kept_parents(listed: &[Shard], shard: &Shard) -> Vec<Arc<str>> {
+    let kept = |parent: &&Arc<str>| listed.iter().any(|listed| listed.id == **parent);
+    shard.parents.iter().filter(kept).cloned().collect()
+}
+
+/// Does what the leases ask for, until the consumer is gone.
+async fn attend(shared: Weak<Shared>, leases: Arc<Leases>) {
+    loop {
+        let changes = leases.changed().await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let changes = match changes {
+            Ok(changes) => changes,
+            Err(error) if error.kind() == ErrorKind::Closed => return,
+            Err(error) => {
+                shared
+                    .state()
+                    .failure
+                    .get_or_insert(of_leases("receive", &error));
+                shared.wake.notify_one();
+                continue;
+            }
+        };
+        for change in changes {
+            match change {
+                Change::Granted(grant) => take_up(&shared, grant).await,
+                Change::Asked(shard) => {
+                    let state = &mut *shared.state();
+                    if let Some(slot) = state.slots.iter_mut().find(|slot| slot.shard == shard)
+                        && slot.mode == Mode::Reading
+                    {
+                        slot.mode = Mode::Asked;
+                    }
+                    shared.due.notify_one();
+                }
+                Change::Lost(shard) => shared.lose(&shard),
+            }
+        }
+    }
+}
+
+async fn take_up(shared: &Arc<Shared>, grant: Grant) {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match shared.take_up(grant.clone()).await {
+            Ok(()) => return,
+            // It is another's by now, who sees to it.
+            Err(error) if error.kind() == ErrorKind::Fenced => return,
+            Err(error) if error.is_retryable() => {
+                tracing::debug!(%error, "a shard is taken up again");
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(2));
+            }
+            Err(error) => {
+                shared.state().failure.get_or_insert(error);
+                shared.wake.notify_one();
+                return;
+            }
+        }
+    }
+}

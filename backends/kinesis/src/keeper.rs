@@ -1,0 +1,192 @@
+//! What is done for a consumer whether or not it is polled: commits, shards that are finished or
+//! asked for, and a member that does nothing any more.
+
+use crate::{
+    error::{HUB, of_leases},
+    shared::{Presence, Shared},
+    slot::Mode,
+};
+use anyhub_core::{ErrorKind, Result, driver::Lane, driver::Sequence};
+use anyhub_leases::{Grant, Leases};
+use futures_util::future::join_all;
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
+
+/// Runs until the consumer is gone.
+pub(crate) async fn keep(shared: Weak<Shared>) {
+    loop {
+        let Some(strong) = shared.upgrade() else {
+            return;
+        };
+        if matches!(strong.state().presence, Presence::Closed) {
+            return;
+        }
+        let interval = strong.options.commit_interval.max(Duration::from_millis(1));
+        let limit = strong.time_left().unwrap_or(interval).min(interval);
+        drop(strong);
+        sleep_or_due(&shared, limit).await;
+        let Some(strong) = shared.upgrade() else {
+            return;
+        };
+        if strong.time_left() == Some(Duration::ZERO) {
+            strong.withdraw();
+            continue;
+        }
+        if let Err(error) = strong.commit().await {
+            tracing::debug!(%error, "a commit is tried again");
+        }
+        strong.give_up_what_is_asked_for().await;
+        strong.finish_what_is_read().await;
+        strong.lanes.warn_of_stuck(HUB, Instant::now());
+    }
+}
+
+/// Waits for `limit`, or until the keeper is wanted; without keeping the consumer alive.
+async fn sleep_or_due(shared: &Weak<Shared>, limit: Duration) {
+    let Some(strong) = shared.upgrade() else {
+        return;
+    };
+    let due = async move { strong.due.notified().await };
+    let _ = timeout(limit, due).await;
+}
+
+impl Shared {
+    /// How long the application may still go without calling `receive`; None while it does.
+    fn time_left(&self) -> Option<Duration> {
+        let state = self.state();
+        let member = matches!(state.presence, Presence::Member { .. });
+        let since = state.away_since.filter(|_| member)?;
+        Some(self.options.max_processing.saturating_sub(since.elapsed()))
+    }
+
+    /// Leaves the group until `receive` is called again: the shards go to others at once, and what
+    /// was delivered comes again there (C2).
+    fn withdraw(&self) {
+        let state = &mut *self.state();
+        let presence = std::mem::replace(&mut state.presence, Presence::Away);
+        self.lose_all(state);
+        tracing::warn!(
+            hub = HUB,
+            limit = ?self.options.max_processing,
+            "receive was not called for max_processing: the shards go to others"
+        );
+        if let Presence::Member { leases, .. } = presence {
+            tokio::spawn(async move {
+                if let Err(error) = leases.leave().await {
+                    tracing::warn!(hub = HUB, %error, "the shards go once their leases run out");
+                }
+            });
+        }
+    }
+
+    /// Makes durable what is finished. Fenced, if a shard was lost with it.
+    pub(crate) async fn commit(&self) -> Result<()> {
+        let _turn = self.commits.lock().await;
+        self.commit_now().await
+    }
+
+    /// The same, by who holds the turn.
+    pub(crate) async fn commit_now(&self) -> Result<()> {
+        let Some(leases) = self.leases() else {
+            return Ok(());
+        };
+        let finished: Vec<_> = {
+            let state = self.state();
+            let grant = |lane: &Lane<Sequence>| {
+                let slot = state.slots.iter().find(|slot| slot.lane == lane.id)?;
+                slot.grant.clone()
+            };
+            let finished = self.lanes.uncommitted().into_iter();
+            finished
+                .filter_map(|lane| Some((grant(&lane)?, lane)))
+                .collect()
+        };
+        let writing = finished.into_iter().map(|(grant, lane)| {
+            let leases = leases.clone();
+            async move { (checkpoint(&leases, &grant, lane.finished).await, lane) }
+        });
+        let mut result = Ok(());
+        for (written, lane) in join_all(writing).await {
+            match written {
+                Ok(()) => self.lanes.committed(&[lane]),
+                Err(error) => {
+                    if error.kind() == ErrorKind::Fenced {
+                        self.lose(&lane.partition.to_string());
+                    }
+                    result = Err(of_leases("commit", &error));
+                }
+            }
+        }
+        result
+    }
+
+    /// Shards that another member asked for, once what was delivered of them is answered.
+    async fn give_up_what_is_asked_for(&self) {
+        let Some(leases) = self.leases() else {
+            return;
+        };
+        let asked: Vec<_> = {
+            let state = &mut *self.state();
+            let answered = state
+                .slots
+                .iter_mut()
+                .filter(|slot| slot.mode == Mode::Asked && !self.lanes.has_deliveries(slot.lane));
+            answered
+                .filter_map(|slot| {
+                    slot.mode = Mode::Leaving;
+                    Some((slot.shard.clone(), slot.grant.clone()?))
+                })
+                .collect()
+        };
+        if asked.is_empty() {
+            return;
+        }
+        let _turn = self.commits.lock().await;
+        for (shard, grant) in asked {
+            // First the tokens go, then the lease: with the last that was acknowledged.
+            let finished = self.revoke(&shard).map(text);
+            if let Err(error) = leases.release(&grant, finished).await {
+                tracing::debug!(%shard, %error, "a shard was not released; its lease runs out");
+            }
+        }
+    }
+
+    /// Shards that are read, delivered and acknowledged to their end.
+    async fn finish_what_is_read(self: &Arc<Self>) {
+        let read: Vec<_> = {
+            let state = &mut *self.state();
+            let lanes = self.lanes.reader();
+            let read = state.slots.iter_mut().filter(|slot| {
+                slot.mode != Mode::Leaving
+                    && slot.backlog.is_exhausted()
+                    && lanes.oldest(slot.lane).is_none()
+            });
+            read.map(|slot| {
+                slot.mode = Mode::Leaving;
+                (slot.shard.clone(), slot.grant.clone())
+            })
+            .collect()
+        };
+        for (shard, grant) in read {
+            if let Err(error) = self.finish(&shard, grant.as_ref()).await {
+                tracing::debug!(%shard, %error, "a shard's end is tried again");
+                let state = &mut *self.state();
+                if let Some(slot) = state.slots.iter_mut().find(|slot| slot.shard == shard) {
+                    slot.mode = Mode::Reading;
+                }
+            }
+        }
+    }
+}
+
+/// Everything up to this event is done.
+pub(crate) async fn checkpoint(leases: &Leases, grant: &Grant, finished: Sequence) -> Result<()> {
+    leases.checkpoint(grant, text(finished)).await
+}
+
+fn text(finished: Sequence) -> Arc<str> {
+    finished.after().to_string().into()
+}

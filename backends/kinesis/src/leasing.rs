@@ -1,0 +1,83 @@
+//! The store of the leases, opened when it is first asked for.
+
+use crate::{
+    config::{KinesisConfig, LeasesIn},
+    error::{HUB, of_leases},
+};
+use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_leases::{LeaseStore, MemoryLeases, Scope};
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// Where a hub's consumer groups are kept. Clones share the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Leasing(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    place: String,
+    own: Option<Arc<dyn LeaseStore>>,
+    leases: Option<LeasesIn>,
+    opened: OnceCell<Arc<dyn LeaseStore>>,
+}
+
+impl Leasing {
+    pub(crate) fn new(config: &KinesisConfig) -> Self {
+        Self(Arc::new(Inner {
+            place: config.place(),
+            own: config.store.clone(),
+            leases: config.leases.clone(),
+            opened: OnceCell::new(),
+        }))
+    }
+
+    /// Whether there is a place for groups.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.own.is_some() || self.0.leases.is_some()
+    }
+
+    /// The store; a later call tries again to open what could not be opened. Config where none was
+    /// chosen; fails as the store does.
+    pub(crate) async fn store(&self, operation: &'static str) -> Result<Arc<dyn LeaseStore>> {
+        let opened = self.0.opened.get_or_try_init(|| self.open(operation));
+        opened.await.cloned()
+    }
+
+    async fn open(&self, operation: &'static str) -> Result<Arc<dyn LeaseStore>> {
+        if let Some(own) = &self.0.own {
+            return Ok(own.clone());
+        }
+        match &self.0.leases {
+            Some(LeasesIn::Memory) => Ok(Arc::new(MemoryLeases::new())),
+            #[cfg(feature = "sqlite")]
+            Some(LeasesIn::Sqlite(file)) => {
+                let opened = anyhub_leases::SqliteLeases::open(file).await;
+                let store = opened.map_err(|error| of_leases(operation, &error))?;
+                Ok(Arc::new(store))
+            }
+            #[cfg(not(feature = "sqlite"))]
+            Some(LeasesIn::Sqlite(_)) => {
+                let message = "leases in SQLite were left out of this program";
+                Err(Error::new(ErrorKind::Config, HUB, operation, message)
+                    .with_advice("add the feature 'sqlite' of the crate anyhub-kinesis"))
+            }
+            None => {
+                let message = "there is no place for the leases of consumer groups";
+                Err(Error::new(ErrorKind::Config, HUB, operation, message).with_advice(
+                    "leases=memory for one process, leases=sqlite:FILE for one machine, or your own \
+                     by KinesisConfig::store",
+                ))
+            }
+        }
+    }
+
+    /// The leases of `group` on `topic`, as the user calls it.
+    pub(crate) fn scope(&self, topic: &str, group: &str) -> Scope {
+        Scope::new(&self.0.place, topic, group)
+    }
+
+    /// Whether the leases are of this Kinesis, and not of another that shares the store.
+    pub(crate) fn owns(&self, scope: &Scope) -> bool {
+        scope.hub() == self.0.place
+    }
+}

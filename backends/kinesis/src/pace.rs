@@ -1,0 +1,119 @@
+//! How often a shard is read: within its limits, and seldom when nothing comes.
+
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// The pauses between the reads of one shard.
+///
+/// A shard gives 5 GetRecords and 2 MiB a second, to all of its readers together (Amazon Kinesis
+/// Data Streams developer guide, "Quotas and limits", 2026-11).
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// What part of the limits is ours; None: no pauses but for those of an idle shard.
+    share: Option<f64>,
+    next: Instant,
+    idle: Duration,
+    throttled: u32,
+}
+
+const READ: Duration = Duration::from_millis(200);
+const BYTES_PER_SECOND: f64 = 2.0 * 1024.0 * 1024.0;
+
+/// An idle shard is read once a second; the first reads that bring nothing come a little sooner.
+const IDLE_FIRST: Duration = Duration::from_millis(250);
+/// Where no limits are kept.
+const IDLE_FIRST_UNPACED: Duration = Duration::from_millis(4);
+const IDLE_LONGEST: Duration = Duration::from_secs(1);
+
+/// After a read that was refused for its rate.
+const THROTTLED_LONGEST: Duration = Duration::from_secs(2);
+
+impl Pace {
+    pub(crate) fn new(share: Option<f64>) -> Self {
+        Self {
+            share,
+            next: Instant::now(),
+            idle: Duration::ZERO,
+            throttled: 0,
+        }
+    }
+
+    /// Waits until the next read is due.
+    pub(crate) async fn wait(&self) {
+        sleep_until(self.next).await;
+    }
+
+    /// A read that began at `began` brought so many bytes; `more`: there is more to be had now.
+    pub(crate) fn read(&mut self, began: Instant, bytes: usize, more: bool) {
+        self.throttled = 0;
+        let mut pause = Duration::ZERO;
+        if let Some(share) = self.share {
+            let took = Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND);
+            pause = READ.max(took).div_f64(share);
+        }
+        self.idle = match bytes {
+            0 if !more => {
+                let first = match self.share {
+                    Some(_) => IDLE_FIRST,
+                    None => IDLE_FIRST_UNPACED,
+                };
+                (self.idle * 2).clamp(first, IDLE_LONGEST)
+            }
+            _ => Duration::ZERO,
+        };
+        self.next = began + pause.max(self.idle);
+    }
+
+    /// A read was refused for its rate, or failed: the next one comes later, and later still.
+    pub(crate) fn refused(&mut self, jitter: f64) {
+        let pause = READ.saturating_mul(1 << self.throttled.min(5));
+        self.throttled += 1;
+        self.next = Instant::now() + pause.min(THROTTLED_LONGEST).mul_f64(0.5 + jitter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pause(pace: &Pace, began: Instant) -> Duration {
+        pace.next - began
+    }
+
+    #[test]
+    fn five_reads_a_second_of_which_each_has_its_share() {
+        let now = Instant::now();
+        let mut pace = Pace::new(Some(1.0));
+        pace.read(now, 100, true);
+        assert_eq!(pause(&pace, now), READ);
+        pace.read(now, 4 << 20, true);
+        assert_eq!(pause(&pace, now), Duration::from_secs(2));
+        let mut pace = Pace::new(Some(0.25));
+        pace.read(now, 100, true);
+        assert_eq!(pause(&pace, now), READ * 4);
+        let mut pace = Pace::new(None);
+        pace.read(now, 4 << 20, true);
+        assert_eq!(pause(&pace, now), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_idle_shard_is_read_once_a_second() {
+        let now = Instant::now();
+        for (share, due) in [
+            (Some(1.0), [250, 500, 1_000, 1_000]),
+            (None, [4, 8, 16, 32]),
+        ] {
+            let mut pace = Pace::new(share);
+            let pauses = [0; 4].map(|_| {
+                pace.read(now, 0, false);
+                pause(&pace, now).as_millis()
+            });
+            assert_eq!(pauses, due);
+            pace.read(now, 1, false);
+            assert!(pause(&pace, now) <= READ);
+            // Empty pages on the way to what is there.
+            pace.read(now, 0, true);
+            assert!(pause(&pace, now) <= READ);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! One shard read by GetRecords, ahead of `receive`.
+
+use crate::{
+    backlog::Item,
+    checkpoint::Resume,
+    decode::{Decoder, Read},
+    fanout,
+    fetch::{self, Origin, Page},
+    pace::Pace,
+    shards::Shard,
+    shared::{Shared, SlotId},
+};
+use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
+use std::{sync::Weak, time::SystemTime};
+use tokio::time::Instant;
+
+/// Where the reading of a shard begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Begin {
+    pub(crate) origin: Origin,
+    /// What comes before this is not wanted.
+    pub(crate) from: Option<Sequence>,
+    /// An iterator that is there already.
+    pub(crate) iterator: Option<String>,
+}
+
+impl Begin {
+    /// To go on with a shard at `resume`.
+    pub(crate) fn at(resume: &Resume, shard: &Shard) -> Self {
+        let (origin, from) = match *resume {
+            Resume::Start => (Origin::Horizon, None),
+            Resume::Time(time) => (Origin::Time(time), None),
+            // Where a shard begins there is no record.
+            Resume::At(at) | Resume::After(at) if at == shard.start => (Origin::Horizon, None),
+            Resume::At(at) => (Origin::Record(at), Some(at)),
+            Resume::After(at) => (Origin::Record(at), Some(at.after())),
+        };
+        Self {
+            origin,
+            from,
+            iterator: None,
+        }
+    }
+
+    /// With what comes from now on, seen through this iterator.
+    pub(crate) fn latest(iterator: String) -> Self {
+        Self {
+            // Should the iterator expire before anything has come.
+            origin: Origin::Time(SystemTime::now()),
+            from: None,
+            iterator: Some(iterator),
+        }
+    }
+}
+
+/// Reads a shard for as long as its slot is there.
+pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, shard: Shard, begin: Begin) {
+    let Some(first) = shared.upgrade() else {
+        return;
+    };
+    let mut reading = Reading {
+        decoder: Decoder {
+            range: shard.range,
+            envelope: first.link.config().envelope,
+        },
+        pace: Pace::new(first.link.config().read_share),
+        begin,
+        continuation: None,
+        fresh: true,
+        shard,
+        slot,
+    };
+    let fanout = first.fanout.clone();
+    drop(first);
+    let done = match fanout {
+        Some(consumer) => fanout::follow(&shared, &mut reading, &consumer).await,
+        None => poll(&shared, &mut reading).await,
+    };
+    if let (Err(error), Some(shared)) = (done, shared.upgrade()) {
+        shared.fail(slot, error);
+    }
+}
+
+async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
+    loop {
+        let Some(strong) = shared.upgrade() else {
+            return Ok(());
+        };
+        let Some(limit) = strong.room(reading.slot).await else {
+            return Ok(());
+        };
+        // Without the consumer: it may be dropped while nothing comes.
+        drop(strong);
+        reading.pace.wait().await;
+        let Some(strong) = shared.upgrade() else {
+            return Ok(());
+        };
+        match reading.next(&strong, limit).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) if error.is_retryable() => {
+                tracing::debug!(shard = %reading.shard.id, %error, "a read is tried again");
+                reading.pace.refused(rand::random::<f64>());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How far the reading of a shard has come.
+pub(crate) struct Reading {
+    pub(crate) slot: SlotId,
+    pub(crate) shard: Shard,
+    decoder: Decoder,
+    pace: Pace,
+    pub(crate) begin: Begin,
+    /// Where the next subscription goes on, which moves even where no records come.
+    pub(crate) continuation: Option<String>,
+    /// Nothing was read yet since `begin`: a record that is gone is seen now.
+    fresh: bool,
+}
+
+impl Reading {
+    /// Reads the next page; false at the end of the shard, or when nobody wants it any more.
+    async fn next(&mut self, shared: &Shared, limit: i32) -> Result<bool> {
+        let client = shared.link.once("receive").await?;
+        let began = Instant::now();
+        let iterator = match self.begin.iterator.take() {
+            Some(iterator) => iterator,
+            None => {
+                let (stream, origin) = (&shared.stream, self.begin.origin);
+                let asked = fetch::iterator(client, "receive", stream, &self.shard.id, origin);
+                match asked.await {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        return self.gone(shared, error).await;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Invalid => {
+                        return Err(error.with_advice(
+                            "if the stream was deleted and made again, delete the group, too",
+                        ));
+                    }
+                    iterator => iterator?,
+                }
+            }
+        };
+        let page = fetch::page(client, "receive", &shared.stream, &iterator, limit).await;
+        let page = match page {
+            Ok(None) => {
+                // Asked for again, at the last record: it may be gone by now.
+                self.fresh = true;
+                return Ok(true);
+            }
+            Ok(Some(page)) => page,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return self.gone(shared, error).await;
+            }
+            Err(error) => {
+                self.begin.iterator = Some(iterator);
+                return Err(error);
+            }
+        };
+        shared.counters.got(page.bytes);
+        let more = !page.behind.is_zero();
+        self.pace.read(began, page.bytes, more);
+        self.take(shared, page)
+    }
+
+    /// Hands a page on.
+    fn take(&mut self, shared: &Shared, page: Page) -> Result<bool> {
+        self.begin.iterator = page.next;
+        let ended = self.begin.iterator.is_none();
+        let items = self.items(page.records)?;
+        Ok(shared.came(self.slot, items, ended) && !ended)
+    }
+
+    /// The events of these records, and what is missing before them.
+    pub(crate) fn items(
+        &mut self,
+        records: Vec<aws_sdk_kinesis::types::Record>,
+    ) -> Result<Vec<Item>> {
+        let mut reads: Vec<Read> = Vec::with_capacity(records.len());
+        let first = records
+            .first()
+            .map(|record| fetch::place("receive", record));
+        let last = records.last().map(|record| fetch::place("receive", record));
+        let from = self.begin.from;
+        for record in records {
+            self.decoder.read(record, from, &mut reads)?;
+        }
+        let mut items = Vec::with_capacity(reads.len() + 1);
+        if let (Some(first), Some(from), true) = (first.transpose()?, from, self.fresh) {
+            if first.same_record(from) {
+                self.fresh = false;
+            } else if let Some(next) = reads.first() {
+                items.push(Item::Gap { from, to: next.at });
+                self.fresh = false;
+            }
+        }
+        if let (Some(last), false) = (last.transpose()?, self.fresh && from.is_some()) {
+            self.begin.origin = Origin::Record(last);
+            let read = reads.last().map(|read| read.at.after());
+            self.begin.from = Some(last.after()).max(read);
+        }
+        items.extend(reads.into_iter().map(Item::Event));
+        Ok(items)
+    }
+
+    /// The shard was not found: trimmed away, or its whole stream is.
+    pub(crate) async fn gone(&mut self, shared: &Shared, error: Error) -> Result<bool> {
+        let listed = shared.list("receive").await?;
+        if listed.iter().any(|shard| shard.id == self.shard.id) {
+            return Err(error);
+        }
+        tracing::warn!(shard = %self.shard.id, "retention has removed the shard");
+        shared.came(self.slot, Vec::new(), true);
+        Ok(false)
+    }
+}

@@ -1,0 +1,449 @@
+//! What a consumer shares with the tasks that read for it, keep its leases and commit.
+
+pub(crate) use crate::slot::SlotId;
+use crate::slot::{Mode, Slot, Task};
+use crate::{
+    backlog::{Backlog, Item},
+    checkpoint::Resume,
+    client::{Link, Stream},
+    error::{HUB, closed},
+    group::Group,
+    reader::{self, Begin},
+    shards::{self, Shard},
+    usage::Counters,
+};
+use anyhub_core::{
+    Batch, Change, ConsumerOptions, Delivery, Error, Partition, Position, Result,
+    driver::{Admission, Lanes, Sequence},
+};
+use anyhub_leases::{Grant, Leases};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+
+pub(crate) struct Shared {
+    pub(crate) link: Link,
+    pub(crate) stream: Stream,
+    pub(crate) options: ConsumerOptions,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) lanes: Arc<Lanes<Sequence>>,
+    /// None: a private reader.
+    pub(crate) group: Option<Group>,
+    /// The ARN of the registered consumer to read as; None: by GetRecords.
+    pub(crate) fanout: Option<Arc<str>>,
+    /// Held while checkpoints are written and while a seek moves them.
+    pub(crate) commits: AsyncMutex<()>,
+    /// Wakes `receive`.
+    pub(crate) wake: Notify,
+    /// Wakes the keeper.
+    pub(crate) due: Notify,
+    /// Wakes the readers.
+    room: Notify,
+    state: Mutex<State>,
+    /// Shards that were listed before: what is read of them here never changes.
+    known: Mutex<HashMap<Arc<str>, Shard>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) slots: Vec<Slot>,
+    /// What the application was not told yet.
+    changes: Vec<Change>,
+    pub(crate) failure: Option<Error>,
+    pub(crate) presence: Presence,
+    /// Since when the application has not called `receive`; None while it does.
+    pub(crate) away_since: Option<Instant>,
+    /// Shards that a private reader has read to their end, or begins behind.
+    pub(crate) done: HashSet<Arc<str>>,
+    /// Where it begins shards that wait for their parents.
+    pub(crate) begun: HashMap<Arc<str>, Resume>,
+    /// Which slot is read first: none goes hungry.
+    turn: usize,
+    ids: u64,
+}
+
+/// Whether the consumer is a member of its group.
+#[derive(Debug)]
+pub(crate) enum Presence {
+    /// A private reader.
+    Alone,
+    Joining,
+    Member {
+        leases: Arc<Leases>,
+        #[allow(dead_code)] // aborts when it is dropped
+        attending: Task,
+    },
+    /// It did not call `receive` for too long, and has left; it joins again when it does.
+    Away,
+    Closed,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        link: Link,
+        stream: Stream,
+        options: ConsumerOptions,
+        counters: Arc<Counters>,
+        group: Option<Group>,
+        fanout: Option<Arc<str>>,
+    ) -> Self {
+        Self {
+            link,
+            stream,
+            lanes: Arc::new(Lanes::new(&options)),
+            options,
+            counters,
+            state: Mutex::new(State {
+                slots: Vec::new(),
+                changes: Vec::new(),
+                failure: None,
+                presence: match &group {
+                    Some(_) => Presence::Joining,
+                    None => Presence::Alone,
+                },
+                away_since: Some(Instant::now()),
+                done: HashSet::new(),
+                begun: HashMap::new(),
+                turn: 0,
+                ids: 0,
+            }),
+            group,
+            fanout,
+            commits: AsyncMutex::new(()),
+            wake: Notify::new(),
+            due: Notify::new(),
+            room: Notify::new(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The shards that are kept now.
+    pub(crate) async fn list(&self, operation: &'static str) -> Result<Vec<Shard>> {
+        let listed = shards::list(&self.link, operation, &self.stream).await?;
+        let known = listed.iter().map(|shard| (shard.id.clone(), shard.clone()));
+        let known = known.collect();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(listed)
+    }
+
+    /// A shard by its id; None: it is not kept.
+    pub(crate) async fn shard(&self, id: &str) -> Result<Option<Shard>> {
+        let known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(id).cloned()
+        };
+        if known.is_some() {
+            return Ok(known);
+        }
+        let listed = self.list("receive").await?;
+        Ok(listed.into_iter().find(|shard| &*shard.id == id))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // What it guards is whole between statements.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn check_open(&self, operation: &'static str) -> Result<()> {
+        if self.link.is_closed() {
+            return Err(closed(operation, "hub"));
+        }
+        if matches!(self.state().presence, Presence::Closed) {
+            return Err(closed(operation, "consumer"));
+        }
+        Ok(())
+    }
+
+    /// The leases, while this is a member.
+    pub(crate) fn leases(&self) -> Option<Arc<Leases>> {
+        match &self.state().presence {
+            Presence::Member { leases, .. } => Some(leases.clone()),
+            _ => None,
+        }
+    }
+
+    /// Takes a shard up, and reads it from `begin` on.
+    pub(crate) fn own(self: &Arc<Self>, shard: &Shard, grant: Option<Grant>, begin: Begin) {
+        let partition = shard.partition();
+        let state = &mut *self.state();
+        if matches!(state.presence, Presence::Closed | Presence::Away) {
+            return;
+        }
+        state.slots.retain(|slot| slot.shard != shard.id);
+        let lane = self.lanes.assign(&partition);
+        let (id, reader) = self.start(state, shard, begin);
+        state.tell(Change::Assigned, &partition);
+        state.slots.push(Slot {
+            id,
+            shard: shard.id.clone(),
+            partition,
+            lane,
+            grant,
+            backlog: Backlog::default(),
+            mode: Mode::Reading,
+            reader,
+        });
+        self.wake.notify_one();
+    }
+
+    /// Reads an owned shard anew, from `begin` on. With `afresh`, tokens of before are stale.
+    pub(crate) fn restart(
+        self: &Arc<Self>,
+        shard: &Shard,
+        grant: Option<Grant>,
+        begin: Begin,
+        afresh: bool,
+    ) {
+        let state = &mut *self.state();
+        let Some(index) = state.slots.iter().position(|slot| slot.shard == shard.id) else {
+            return;
+        };
+        let (id, reader) = self.start(state, shard, begin);
+        let slot = &mut state.slots[index];
+        if afresh {
+            slot.lane = self.lanes.assign(&slot.partition);
+        }
+        slot.id = id;
+        slot.reader = reader;
+        slot.grant = grant;
+        slot.backlog = Backlog::default();
+        slot.mode = Mode::Reading;
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State, shard: &Shard, begin: Begin) -> (SlotId, Task) {
+        state.ids += 1;
+        let id = SlotId(state.ids);
+        let reading = reader::read(Arc::downgrade(self), id, shard.clone(), begin);
+        (id, Task(tokio::spawn(reading).abort_handle()))
+    }
+
+    /// Waits until there is room for more events of a slot, and says for how many; None: it is gone.
+    pub(crate) async fn room(&self, id: SlotId) -> Option<i32> {
+        /// GetRecords gives no more at once.
+        const MOST: usize = 10_000;
+        loop {
+            let room = self.room.notified();
+            {
+                let state = self.state();
+                let slots = state.slots.len();
+                let slot = state.slots.iter().find(|slot| slot.id == id)?;
+                let events = (self.options.prefetch_events / slots).max(1);
+                let bytes = (self.options.prefetch_bytes / slots).max(1);
+                if !slot.backlog.is_full(events, bytes) {
+                    let left = events - slot.backlog.waiting();
+                    return Some(left.min(MOST) as i32);
+                }
+            }
+            room.await;
+        }
+    }
+
+    /// Takes in what a reader brings; false if it is not wanted any more.
+    pub(crate) fn came(&self, id: SlotId, items: Vec<Item>, ended: bool) -> bool {
+        let state = &mut *self.state();
+        let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == id) else {
+            return false;
+        };
+        let anything = ended || !items.is_empty();
+        for item in items {
+            slot.backlog.push(item);
+        }
+        if ended {
+            slot.backlog.end();
+            self.due.notify_one();
+        }
+        if anything {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    /// A reader can't go on.
+    pub(crate) fn fail(&self, id: SlotId, error: Error) {
+        let state = &mut *self.state();
+        if state.slots.iter().any(|slot| slot.id == id) {
+            state.failure.get_or_insert(error);
+            self.wake.notify_one();
+        }
+    }
+
+    /// What there is to tell now.
+    pub(crate) fn poll(self: &Arc<Self>, max: usize) -> Result<Polled> {
+        let leases = self.leases();
+        let state = &mut *self.state();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        let mut polled = Polled::default();
+        for (lane, position) in self.lanes.rewinds(Instant::now()) {
+            if let Some(slot) = state.slots.iter_mut().find(|slot| slot.lane == lane)
+                && !slot.backlog.rewind(position)
+            {
+                polled.reread.push((slot.shard.clone(), position));
+            }
+        }
+        polled.batch.changes.append(&mut state.changes);
+        state.turn = state.turn.wrapping_add(1);
+        let slots = state.slots.len();
+        let kept = self.options.prefetch_bytes / slots.max(1);
+        let mut reader = self.lanes.reader();
+        for nth in 0..slots {
+            let slot = &mut state.slots[state.turn.wrapping_add(nth) % slots];
+            slot.backlog.trim(reader.oldest(slot.lane), kept);
+            let waits_to_be_reread = polled.reread.iter().any(|(shard, _)| *shard == slot.shard);
+            if slot.mode != Mode::Reading || waits_to_be_reread {
+                continue;
+            }
+            if slot.backlog.waiting() == 0 {
+                // Its end is for the keeper to see.
+                if slot.backlog.is_exhausted() && reader.oldest(slot.lane).is_none() {
+                    self.due.notify_one();
+                }
+                continue;
+            }
+            if let (Some(leases), Some(grant)) = (&leases, &slot.grant)
+                && !leases.may_deliver(grant)
+            {
+                polled.held_back = true;
+                continue;
+            }
+            hand_out(slot, &mut reader, &mut polled.batch, max);
+            if polled.batch.deliveries.len() >= max {
+                break;
+            }
+        }
+        drop(reader);
+        self.room.notify_waiters();
+        Ok(polled)
+    }
+
+    /// A shard was taken, or given up as it stood: its tokens are stale.
+    pub(crate) fn lose(&self, shard: &str) {
+        let state = &mut *self.state();
+        if let Some(slot) = state.take(shard) {
+            self.lanes.lose(slot.lane);
+            state.tell(Change::Lost, &slot.partition);
+            self.wake.notify_one();
+        }
+    }
+
+    /// A shard is given up in good order: what of it is finished and not committed yet.
+    pub(crate) fn revoke(&self, shard: &str) -> Option<Sequence> {
+        let state = &mut *self.state();
+        let slot = state.take(shard)?;
+        state.tell(Change::Revoked, &slot.partition);
+        self.wake.notify_one();
+        self.lanes.revoke(slot.lane)
+    }
+
+    /// All shards go: what of each is finished and not committed yet.
+    pub(crate) fn revoke_all(&self, state: &mut State) -> Vec<(Grant, Sequence)> {
+        let slots = std::mem::take(&mut state.slots).into_iter();
+        let finished = slots.filter_map(|slot| {
+            let finished = self.lanes.revoke(slot.lane);
+            Some((slot.grant?, finished?))
+        });
+        let finished = finished.collect();
+        self.wake.notify_one();
+        self.room.notify_waiters();
+        finished
+    }
+
+    /// All shards go as they stand: their tokens are stale.
+    pub(crate) fn lose_all(&self, state: &mut State) {
+        for slot in std::mem::take(&mut state.slots) {
+            self.lanes.lose(slot.lane);
+            state.tell(Change::Lost, &slot.partition);
+        }
+        self.wake.notify_one();
+        self.room.notify_waiters();
+    }
+
+    /// The place behind what was read last of a shard, as long as that is kept here.
+    pub(crate) fn read_to(&self, shard: &str) -> Option<Resume> {
+        let state = self.state();
+        let slot = state.slots.iter().find(|slot| &*slot.shard == shard)?;
+        slot.backlog.last().map(Resume::After)
+    }
+}
+
+/// What polling brought.
+#[derive(Debug, Default)]
+pub(crate) struct Polled {
+    pub(crate) batch: Batch,
+    /// Events that have to come again, and are no longer here.
+    pub(crate) reread: Vec<(Arc<str>, Sequence)>,
+    /// Something waits for a lease to be renewed.
+    pub(crate) held_back: bool,
+}
+
+fn hand_out(
+    slot: &mut Slot,
+    reader: &mut anyhub_core::driver::Reader<'_, Sequence>,
+    batch: &mut Batch,
+    max: usize,
+) {
+    let before = batch.deliveries.len();
+    while batch.deliveries.len() < max && !reader.is_full(slot.lane) {
+        let read = match slot.backlog.peek() {
+            None => return,
+            Some(Item::Event(read)) => read,
+            Some(Item::Gap { from, to }) => {
+                if batch.deliveries.len() > before {
+                    // The change precedes the deliveries that it affects.
+                    return;
+                }
+                reader.removed_before(slot.lane, to);
+                batch.changes.push(Change::Overtaken {
+                    partition: slot.partition.clone(),
+                    from: Position::from(*from),
+                    to: Position::from(*to),
+                });
+                slot.backlog.advance();
+                continue;
+            }
+        };
+        match reader.read(slot.lane, read.at, read.key) {
+            Some(Admission::Deliver(token, attempt)) => batch.deliveries.push(Delivery::new(
+                read.event.clone(),
+                slot.partition.clone(),
+                read.at.into(),
+                read.published,
+                NonZeroU32::new(attempt).unwrap_or(NonZeroU32::MIN),
+                token,
+            )),
+            Some(Admission::Pass) => {}
+            None => return,
+        }
+        slot.backlog.advance();
+    }
+}
+
+impl State {
+    fn take(&mut self, shard: &str) -> Option<Slot> {
+        let index = self.slots.iter().position(|slot| &*slot.shard == shard)?;
+        Some(self.slots.swap_remove(index))
+    }
+
+    /// Keeps a change for the next batch; of one kind in a row, one change with all partitions.
+    fn tell(&mut self, change: fn(Vec<Partition>) -> Change, partition: &Partition) {
+        let mut change = change(vec![partition.clone()]);
+        match (self.changes.last_mut(), &mut change) {
+            (Some(Change::Assigned(last)), Change::Assigned(new))
+            | (Some(Change::Revoked(last)), Change::Revoked(new))
+            | (Some(Change::Lost(last)), Change::Lost(new)) => last.append(new),
+            _ => self.changes.push(change),
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shared({HUB}, {})", self.stream.topic())
+    }
+}

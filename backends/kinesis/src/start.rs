@@ -1,0 +1,231 @@
+//! Where a consumer begins (C7).
+
+use crate::{
+    checkpoint::Resume,
+    error::HUB,
+    fetch::{self, Origin},
+    group::{descendants, kept_parents},
+    locate,
+    reader::Begin,
+    shards::Shard,
+    shared::Shared,
+};
+use anyhub_core::{Error, ErrorKind, Partition, Point, Position, Result};
+use anyhub_leases::{Lease, NewPartition};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    sync::Arc,
+    time::SystemTime,
+};
+
+/// Shards that are asked about at the same time.
+const SIDE_BY_SIDE: usize = 16;
+
+/// The rows that a group has to have and has not.
+///
+/// Where it has none at all, it begins at the consumer's start. Where it has some, shards that came
+/// from these are added, at their beginning; what is neither ancestor nor descendant of any was left
+/// out by a member that died while it made the beginning, and begins at the consumer's start, too.
+pub(crate) async fn of_group(
+    shared: &Shared,
+    operation: &'static str,
+    listed: &[Shard],
+    rows: &HashMap<Arc<str>, Arc<Lease>>,
+) -> Result<Vec<NewPartition>> {
+    let known: HashSet<Arc<str>> = rows.keys().cloned().collect();
+    let mut new = descendants(listed, &known);
+    let covered: HashSet<_> = new.iter().map(|new| new.partition.clone()).collect();
+    let ancestors = ancestors(listed, &known);
+    let left_out = |shard: &&Shard| {
+        let id = &shard.id;
+        !known.contains(id) && !covered.contains(id) && !ancestors.contains(id)
+    };
+    let left_out: Vec<Shard> = listed.iter().filter(left_out).cloned().collect();
+    if left_out.is_empty() {
+        return Ok(new);
+    }
+    let begun = beginning(shared, operation, &left_out).await?;
+    for (shard, resume) in &begun {
+        let of_begun = |parent: &Arc<str>| begun.iter().any(|(begun, _)| begun.id == *parent);
+        let parents = kept_parents(listed, shard).into_iter().filter(of_begun);
+        let mut partition = NewPartition::new(shard.id.clone()).parents(parents);
+        partition.position = resume.text();
+        new.push(partition);
+    }
+    Ok(new)
+}
+
+/// The shards that those of `known` came from.
+fn ancestors(listed: &[Shard], known: &HashSet<Arc<str>>) -> HashSet<Arc<str>> {
+    let mut found = HashSet::new();
+    for shard in listed.iter().rev() {
+        if known.contains(&shard.id) || found.contains(&shard.id) {
+            found.extend(shard.parents.iter().cloned());
+        }
+    }
+    found
+}
+
+/// Where each of these shards is begun; those that lie wholly before the start are left out.
+async fn beginning(
+    shared: &Shared,
+    operation: &'static str,
+    shards: &[Shard],
+) -> Result<Vec<(Shard, Resume)>> {
+    let all = || shards.iter().cloned();
+    Ok(match concrete(&shared.options.start) {
+        Point::End => {
+            let open: Vec<_> = all().filter(|shard| shard.open).collect();
+            let ends = ends(shared, operation, &open).await?;
+            open.into_iter().zip(ends).collect()
+        }
+        Point::Time(time) => all().map(|shard| (shard, Resume::Time(time))).collect(),
+        Point::Positions(named) => {
+            let named = kept(shared, operation, shards, &named).await?;
+            let of = |shard: &Shard| named.iter().find(|(named, _)| named.id == shard.id);
+            all()
+                .map(|shard| {
+                    let resume = of(&shard).map_or(Resume::Start, |(_, resume)| *resume);
+                    (shard, resume)
+                })
+                .collect()
+        }
+        _ => all().map(|shard| (shard, Resume::Start)).collect(),
+    })
+}
+
+/// A time that has not come yet is the end, as it is now.
+fn concrete(point: &Point) -> Point {
+    match point {
+        Point::Time(time) if *time > SystemTime::now() => Point::End,
+        point => point.clone(),
+    }
+}
+
+/// The ends of these shards, as places in the log.
+async fn ends(shared: &Shared, operation: &'static str, shards: &[Shard]) -> Result<Vec<Resume>> {
+    let mut ends = Vec::with_capacity(shards.len());
+    for shard in shards {
+        ends.push(locate::end(&shared.link, operation, &shared.stream, shard));
+    }
+    let ends = side_by_side(ends);
+    Ok(ends.await?.into_iter().map(Resume::from).collect())
+}
+
+/// The shards and places that these positions name. NotFound for a shard that is not there,
+/// OutOfRange for a place that is not kept.
+async fn kept(
+    shared: &Shared,
+    operation: &'static str,
+    shards: &[Shard],
+    named: &[(Partition, Position)],
+) -> Result<Vec<(Shard, Resume)>> {
+    let mut places = Vec::with_capacity(named.len());
+    for named in named {
+        places.push(kept_one(shared, operation, shards, named));
+    }
+    side_by_side(places).await
+}
+
+async fn kept_one(
+    shared: &Shared,
+    operation: &'static str,
+    shards: &[Shard],
+    (partition, position): &(Partition, Position),
+) -> Result<(Shard, Resume)> {
+    let shard = partition.as_name();
+    let shard = shards.iter().find(|listed| Some(&*listed.id) == shard);
+    let (Some(shard), Some(place)) = (shard, position.as_sequence()) else {
+        let message = format!("there is no position {position} of a shard {partition}");
+        return Err(Error::new(ErrorKind::NotFound, HUB, operation, message));
+    };
+    locate::kept(&shared.link, operation, &shared.stream, shard, place).await?;
+    Ok((shard.clone(), Resume::from(place)))
+}
+
+/// Asks several things at a time; the answers are in their order.
+///
+/// A list, since a lazy iterator would tie the futures to the closure that makes them.
+async fn side_by_side<T, F: Future<Output = Result<T>>>(asked: Vec<F>) -> Result<Vec<T>> {
+    stream::iter(asked)
+        .buffered(SIDE_BY_SIDE)
+        .try_collect()
+        .await
+}
+
+/// Where a seek to `point` takes each of these shards; where it names positions, those that it names.
+pub(crate) async fn resolve(
+    shared: &Shared,
+    owned: &[Shard],
+    point: &Point,
+) -> Result<Vec<(Shard, Resume)>> {
+    let all = || owned.iter().cloned();
+    match concrete(point) {
+        Point::Start => Ok(all().map(|shard| (shard, Resume::Start)).collect()),
+        Point::End => {
+            let ends = ends(shared, "seek", owned).await?;
+            Ok(all().zip(ends).collect())
+        }
+        Point::Time(time) => Ok(all().map(|shard| (shard, Resume::Time(time))).collect()),
+        Point::Positions(named) => kept(shared, "seek", owned, &named).await,
+        _ => {
+            let message = "there is no such point here";
+            Err(Error::new(ErrorKind::Unsupported, HUB, "seek", message))
+        }
+    }
+}
+
+/// Takes up what a private reader begins with.
+pub(crate) async fn of_private(shared: &Arc<Shared>, listed: &[Shard]) -> Result<()> {
+    if concrete(&shared.options.start) == Point::End && shared.fanout.is_none() {
+        // Exact, and cheaper than to look for the last event.
+        let open: Vec<&Shard> = listed.iter().filter(|shard| shard.open).collect();
+        let client = shared.link.patient("consumer").await?;
+        let mut asked = Vec::with_capacity(open.len());
+        for shard in &open {
+            let (stream, id) = (&shared.stream, &*shard.id);
+            asked.push(fetch::iterator(
+                client,
+                "consumer",
+                stream,
+                id,
+                Origin::Latest,
+            ));
+        }
+        let iterators = side_by_side(asked).await?;
+        let closed = listed.iter().filter(|shard| !shard.open);
+        shared
+            .state()
+            .done
+            .extend(closed.map(|shard| shard.id.clone()));
+        for (shard, iterator) in open.into_iter().zip(iterators) {
+            shared.own(shard, None, Begin::latest(iterator));
+        }
+        return Ok(());
+    }
+    let begun = beginning(shared, "consumer", listed).await?;
+    let resumes = begun.into_iter().map(|(shard, resume)| (shard.id, resume));
+    shared.state().begun = resumes.collect();
+    private_children(shared, listed);
+    Ok(())
+}
+
+/// Takes up what a private reader may begin: shards whose kept parents are all read to their end.
+pub(crate) fn private_children(shared: &Arc<Shared>, listed: &[Shard]) {
+    for shard in listed {
+        let ready = {
+            let state = shared.state();
+            let owned = state.slots.iter().any(|slot| slot.shard == shard.id);
+            let parents = kept_parents(listed, shard);
+            let read = parents.iter().all(|parent| state.done.contains(parent));
+            !owned && !state.done.contains(&shard.id) && read
+        };
+        if ready {
+            let resume = shared.state().begun.remove(&shard.id);
+            let begin = Begin::at(&resume.unwrap_or(Resume::Start), shard);
+            shared.own(shard, None, begin);
+        }
+    }
+}
