@@ -7,12 +7,13 @@
 //! |---|---|
 //! | Sizes | 5 MiB a PutRecords (AWS: 10 MiB), 1 MiB a record (AWS: up to 10 MiB where a stream is set so) |
 //! | Times of arrival | whole seconds, rounded down; a start at a time begins with that second |
+//! | Retention | at most 168 hours (AWS: 8,760), which are as long as [`KinesisBuilder::hour`] says, unless [`Kinesis::keep`] says otherwise; records, and closed shards with them, go up to a second and an hour too late, never early |
 //! | Puts | one at a time, for the order that readers rely on; in AWS PutRecords promises no order at all |
 //! | SplitShard, MergeShards, UpdateShardCount | done when they are answered; no UPDATING; no limit of changes a day |
 //! | ListShards | ShardFilter is ignored; a page but the first can't be asked for by NextToken, but all fit into the first |
 //! | SubscribeToShard | a second one for the same consumer and shard goes beside the first; always 0 ms behind; looks for new records every 200 ms |
 //! | RegisterStreamConsumer | ACTIVE after 0.5 s |
-//! | CBOR | carried, as the AWS SDK for Java sends it by default; refused where limits or failing records are on, and without MillisBehindLatest and ChildShards |
+//! | CBOR | carried, as the AWS SDK for Java sends it by default; refused where limits or failing records are on, and without MillisBehindLatest and ChildShards, and with shards that are past retention |
 //! | Signatures | looked at, not checked; expired tokens and wrong regions go through |
 
 mod answer;
@@ -24,10 +25,12 @@ mod limits;
 mod parity;
 mod partial;
 mod reshard;
+mod retention;
 mod server;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use builder::KinesisBuilder;
 pub use counts::Counts;
@@ -102,6 +105,12 @@ impl Kinesis {
         faults.check()?;
         self.layer.dice.set(faults);
         Ok(())
+    }
+
+    /// Has a stream of this name, there or not made yet, keep its records for this time, whatever its retention says in hours;
+    /// the others keep theirs as before.
+    pub fn keep(&self, stream: &str, time: Duration) {
+        self.layer.retention.keep(stream, time);
     }
 
     /// What has come in since the start, and what was done about it.

@@ -14,6 +14,7 @@ compile_error!("anyhub-local starts its servers on Linux and macOS only");
 
 mod cache;
 mod error;
+mod fetch;
 mod folder;
 mod java;
 pub mod kafka;
@@ -24,6 +25,7 @@ mod log;
 mod maven;
 mod ports;
 mod process;
+mod program;
 mod python;
 mod requirement;
 

@@ -61,6 +61,8 @@ impl Drop for Server {
 }
 
 fn run(runtime: Runtime, listener: TcpListener, layer: Arc<Layer>, stopped: oneshot::Receiver<()>) {
+    let trimmed = Arc::clone(&layer);
+    runtime.spawn(async move { trimmed.trim().await });
     runtime.block_on(async {
         tokio::select! {
             _ = stopped => {}

@@ -6,7 +6,10 @@ mod faults;
 mod limits;
 mod order;
 mod parity;
+mod retention;
 mod subscribe;
+
+use std::time::Duration;
 
 use anyhub_local::{Error, Kinesis};
 use aws_sdk_kinesis::primitives::Blob;
@@ -151,8 +154,12 @@ fn it_starts_in_sync_code_and_refuses_what_it_cannot_do() {
         Kinesis::builder().faults(wrong).start(),
         Err(Error::Invalid(_))
     ));
-    assert!(matches!(
-        Kinesis::builder().port(0).start(),
-        Err(Error::Invalid(_))
-    ));
+    let too_long = Duration::from_millis(3_600_001);
+    for wrong in [
+        Kinesis::builder().port(0),
+        Kinesis::builder().hour(Duration::ZERO),
+        Kinesis::builder().hour(too_long),
+    ] {
+        assert!(matches!(wrong.start(), Err(Error::Invalid(_))));
+    }
 }
