@@ -163,7 +163,7 @@ async fn not_committed(ctx: Context) -> Outcome {
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     let events = ["b0", "a0", "a1", "b1"].map(|name| named(&name[..1], name));
-    publish(&ctx, &*producer, events.into()).await?;
+    publish_in_turn(&ctx, &*producer, events).await?;
     let long = ctx.settings().patience * 2;
     let options = never_by_itself(&ctx, &group).nack_delay(long, long);
     let mut first = ctx.consumer(&topic, options).await?;
