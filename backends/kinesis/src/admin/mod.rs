@@ -2,6 +2,7 @@
 
 mod groups;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 mod topic;
 
