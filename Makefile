@@ -41,7 +41,7 @@ mutants: setup ## prove that the trials can fail: every mutant of the memory hub
 
 conformance: setup ## the contract on every hub: make conformance ONLY=C3
 	@infra/prepare.sh debug
-	$(CARGO) test $(LOCKED) -p anyhub-conformance --test memory --test portable -- $(ONLY)
+	$(CARGO) test $(LOCKED) -p anyhub-conformance --test memory --test portable --test sequenced -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --test broker --test stopped --test conformance -- $(ONLY)
 
 interop: setup ## our KPL records read by KCL and by PyPI's library, theirs by us, 10,000 events each way

@@ -2,9 +2,9 @@
 //!
 //!     cargo run -p anyhub-examples --bin replay -- kafka://localhost:9092/tweets
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use anyhub::{Consumer, ConsumerOptions, Event, Partition, Point, Position};
+use anyhub::{Consumer, ConsumerOptions, Event, Hub, Partition, Point, Position};
 use tokio::time::timeout;
 
 const SILENCE: Duration = Duration::from_secs(5);
@@ -13,14 +13,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 async fn main() -> anyhow::Result<()> {
     let (hub, topic) = anyhub_examples::open().await?;
     anyhub_examples::play_both_sides(&*hub, &topic).await?;
-
-    // What is there now: reading ends when each partition has been read up to here.
-    let ends: Vec<_> = hub.admin().describe_topic(&topic).await?.partitions;
-    let ends: Vec<_> = ends
-        .into_iter()
-        .filter(|partition| partition.first != partition.next)
-        .filter_map(|partition| Some((partition.partition, partition.next?)))
-        .collect();
+    let ends = ends_of(&*hub, &topic).await?;
 
     // Without a group: a private reader of all partitions, which commits nothing.
     let mut consumer = hub.consumer(&topic, ConsumerOptions::new()).await?;
@@ -33,15 +26,32 @@ async fn main() -> anyhow::Result<()> {
     Ok(hub.close().await?)
 }
 
+/// Where each partition with something in it ends now; none on a hub that tells no positions.
+async fn ends_of(hub: &dyn Hub, topic: &str) -> anyhow::Result<Vec<(Partition, Position)>> {
+    if !hub.capabilities().positions {
+        return Ok(Vec::new());
+    }
+    let info = hub.admin().describe_topic(topic).await?;
+    // What a time to come begins with is right behind the newest event.
+    let later = SystemTime::now() + Duration::from_secs(3_600);
+    let mut ends = hub.admin().positions_at(topic, later).await?;
+    ends.retain(|(partition, end)| {
+        let mut partitions = info.partitions.iter();
+        let info = partitions.find(|info| info.partition == *partition);
+        info.and_then(|info| info.first.as_ref()) != Some(end)
+    });
+    Ok(ends)
+}
+
 /// Reads until every partition is at its end; the events in order of partition and position.
 async fn read_to(
     consumer: &mut dyn Consumer,
     ends: &[(Partition, Position)],
-) -> anyhow::Result<Vec<(Partition, String, Event)>> {
-    let mut left: Vec<_> = ends.to_vec();
+) -> anyhow::Result<Vec<(Partition, Position, Event)>> {
+    let mut left = ends.to_vec();
     let mut read = Vec::new();
-    while !left.is_empty() {
-        // What stood last may come no more (compaction): then a silence is the end.
+    while ends.is_empty() || !left.is_empty() {
+        // What stood last may come no more (compaction), or is not known: then a silence is the end.
         let Ok(batch) = timeout(SILENCE, consumer.receive(100)).await else {
             break;
         };
@@ -49,14 +59,13 @@ async fn read_to(
         // A private reader's acks are not kept, but they make room for what comes.
         consumer.acks().ack(&batch.tokens());
         for delivery in batch.deliveries {
-            let next = delivery.position.as_offset().map(|at| at + 1);
+            let after = delivery.position.after();
             left.retain(|(partition, end)| {
-                *partition != delivery.partition || next < end.as_offset()
+                *partition != delivery.partition || after.cmp_in_partition(end).is_lt()
             });
-            let position = format!("{:>20}", delivery.position.to_string());
-            read.push((delivery.partition, position, delivery.event));
+            read.push((delivery.partition, delivery.position, delivery.event));
         }
     }
-    read.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    read.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp_in_partition(&b.1)));
     Ok(read)
 }

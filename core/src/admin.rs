@@ -28,8 +28,9 @@ pub trait Admin: fmt::Debug + Send + Sync {
     /// Changes what a topic keeps; a part that is None stays as it is.
     async fn set_retention(&self, topic: &str, retention: &Retention) -> Result<()>;
 
-    /// In every partition, the position of the first event published at or after `time`; after
-    /// the newest event where there is none.
+    /// In every partition, those included that take no more events but still hold some: the position
+    /// of the first event published at or after `time`; right behind the newest event where there is
+    /// none, or before all that can come where there never was one.
     async fn positions_at(
         &self,
         topic: &str,
@@ -135,7 +136,7 @@ impl Retention {
 pub struct TopicInfo {
     /// Its name.
     pub name: String,
-    /// Its partitions, in order.
+    /// Its partitions that take events now, in order. What a resize replaced is not among them.
     pub partitions: Vec<PartitionInfo>,
     /// What it keeps, as far as the hub tells.
     pub retention: Retention,
@@ -223,7 +224,8 @@ impl GroupInfo {
 pub struct PartitionLag {
     /// Which partition.
     pub partition: Partition,
-    /// Where the group would resume; None where nothing is committed.
+    /// Where the group would resume: past the last finished event, and not past the next one. None
+    /// where nothing is committed.
     pub committed: Option<Position>,
     /// Events between there and the end, where the hub counts them. Without a checkpoint: all that
     /// are kept.

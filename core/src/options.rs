@@ -67,7 +67,8 @@ pub enum Point {
     End,
     /// The first event published at or after this time, by the hub's clock (E4).
     Time(SystemTime),
-    /// These positions; partitions that are not named stay (seek) or begin at their start (start).
+    /// These positions, an event's own or right behind one ([`Position::after`]); partitions that are
+    /// not named stay (seek) or begin at their start (start).
     Positions(Vec<(Partition, Position)>),
 }
 

@@ -118,6 +118,24 @@ impl Position {
         }
     }
 
+    /// Right behind this event: where reading goes on after it, and what a seek takes as well as an
+    /// event's own position. On hubs that count, the next offset; elsewhere past this event and
+    /// before the next one, whose own position only the hub knows.
+    ///
+    /// ```
+    /// use anyhub_core::Position;
+    /// assert_eq!(Position::offset(42).after(), Position::offset(43));
+    /// let (at, next): (Position, Position) = ("4959.0".parse()?, "4981.0".parse()?);
+    /// assert!(at.cmp_in_partition(&at.after()).is_lt() && at.after().cmp_in_partition(&next).is_lt());
+    /// # Ok::<(), anyhub_core::ParsePositionError>(())
+    /// ```
+    pub fn after(&self) -> Self {
+        match self.0 {
+            Place::Offset(offset) => Self::offset(offset.saturating_add(1)),
+            Place::Sequence(sequence) => Self::from(sequence.after()),
+        }
+    }
+
     /// Which of two positions of the *same* partition comes first. Positions of different
     /// partitions have no order, which is why this is no `Ord`.
     pub fn cmp_in_partition(&self, other: &Self) -> Ordering {
@@ -182,7 +200,13 @@ mod tests {
 
     #[test]
     fn a_partition_is_a_number_or_a_name() {
-        for text in ["0", "4294967295", "shardId-000000000000", "007", "4294967296"] {
+        for text in [
+            "0",
+            "4294967295",
+            "shardId-000000000000",
+            "007",
+            "4294967296",
+        ] {
             let partition: Partition = text.parse().unwrap_or(Partition::number(9));
             assert_eq!(partition.to_string(), text);
             assert_eq!(partition, Partition::named(text));
@@ -193,8 +217,16 @@ mod tests {
 
     #[test]
     fn a_position_comes_back_from_its_text() {
-        for text in ["-2", "42", "4959033827149025660855.0", "4959033827149025660855.17+"] {
-            assert_eq!(text.parse::<Position>().map(|at| at.to_string()), Ok(text.to_owned()));
+        for text in [
+            "-2",
+            "42",
+            "4959033827149025660855.0",
+            "4959033827149025660855.17+",
+        ] {
+            assert_eq!(
+                text.parse::<Position>().map(|at| at.to_string()),
+                Ok(text.to_owned())
+            );
         }
         assert!("+".parse::<Position>().is_err());
     }

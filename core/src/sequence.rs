@@ -173,7 +173,18 @@ mod tests {
         assert_eq!(Sequence::at(most, 0).unwrap().number(), most);
         assert_eq!(Sequence::at(above, 0), None);
         assert_eq!(Sequence::at("0", 0).unwrap().to_string(), "0.0");
-        for text in ["", ".", "1", "1.", ".1", "1.+1", "1.1++", "-1.0", "1.4294967296", "x.0"] {
+        for text in [
+            "",
+            ".",
+            "1",
+            "1.",
+            ".1",
+            "1.+1",
+            "1.1++",
+            "-1.0",
+            "1.4294967296",
+            "x.0",
+        ] {
             assert!(text.parse::<Sequence>().is_err(), "{text}");
         }
     }

@@ -28,6 +28,7 @@ pub(crate) struct Link(Arc<Inner>);
 struct Inner {
     config: KinesisConfig,
     clients: OnceCell<Clients>,
+    refusing: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -53,6 +54,7 @@ impl Link {
         Self(Arc::new(Inner {
             config,
             clients: OnceCell::new(),
+            refusing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }))
     }
@@ -76,17 +78,23 @@ impl Link {
         self.0.clients.get().map(|clients| &clients.patient)
     }
 
-    /// From now on nothing new is asked for.
+    /// The hub closes: from now on nothing new is opened, and what is open goes on until it is done.
+    pub(crate) fn refuse(&self) {
+        self.0.refusing.store(true, Ordering::Release);
+    }
+
+    /// From now on nothing is asked for.
     pub(crate) fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
     }
 
+    /// Whether the hub is closed, or closes.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::Acquire)
+        self.0.refusing.load(Ordering::Acquire)
     }
 
     async fn clients(&self, operation: &'static str) -> Result<&Clients> {
-        if self.is_closed() {
+        if self.0.closed.load(Ordering::Acquire) {
             return Err(closed(operation, "hub"));
         }
         Ok(self.0.clients.get_or_init(|| make(&self.0.config)).await)

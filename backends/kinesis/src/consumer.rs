@@ -2,6 +2,7 @@ use crate::{
     checkpoint::Resume,
     client::{Link, Stream},
     error::{HUB, closed, invalid, of_leases},
+    fanout,
     group::Group,
     keeper::keep,
     leasing::Leasing,
@@ -68,7 +69,11 @@ impl KinesisConsumer {
             Some(name) => Some(Group::open(leasing, topic, name, lease).await?),
             None => None,
         };
-        let shared = Arc::new(Shared::new(link, stream, options, counters, group));
+        let fanout = match &link.config().fanout {
+            Some(name) => Some(fanout::register(&link, &stream, name).await?),
+            None => None,
+        };
+        let shared = Arc::new(Shared::new(link, stream, options, counters, group, fanout));
         let consumer = Self {
             acks: Acks::new(shared.lanes.clone()),
             keeper: Task(tokio::spawn(keep(Arc::downgrade(&shared))).abort_handle()),

@@ -11,6 +11,7 @@ mod consumer;
 mod decode;
 mod envelope;
 mod error;
+mod fanout;
 mod fetch;
 mod group;
 mod keeper;

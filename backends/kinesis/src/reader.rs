@@ -4,16 +4,14 @@ use crate::{
     backlog::Item,
     checkpoint::Resume,
     decode::{Decoder, Read},
+    fanout,
     fetch::{self, Origin, Page},
     pace::Pace,
     shards::{self, Shard},
     shared::{Shared, SlotId},
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
-use std::{
-    sync::{Arc, Weak},
-    time::SystemTime,
-};
+use std::{sync::Weak, time::SystemTime};
 use tokio::time::Instant;
 
 /// Where the reading of a shard begins.
@@ -67,46 +65,57 @@ pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, shard: Shard, begin
         },
         pace: Pace::new(first.link.config().read_share),
         begin,
+        continuation: None,
         fresh: true,
         shard,
         slot,
     };
+    let fanout = first.fanout.clone();
     drop(first);
+    let done = match fanout {
+        Some(consumer) => fanout::follow(&shared, &mut reading, &consumer).await,
+        None => poll(&shared, &mut reading).await,
+    };
+    if let (Err(error), Some(shared)) = (done, shared.upgrade()) {
+        shared.fail(slot, error);
+    }
+}
+
+async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
     loop {
-        let Some(shared) = shared.upgrade() else {
-            return;
+        let Some(strong) = shared.upgrade() else {
+            return Ok(());
         };
-        let Some(limit) = shared.room(slot).await else {
-            return;
+        let Some(limit) = strong.room(reading.slot).await else {
+            return Ok(());
         };
         // Without the consumer: it may be dropped while nothing comes.
-        let weak = Arc::downgrade(&shared);
-        drop(shared);
+        drop(strong);
         reading.pace.wait().await;
-        let Some(shared) = weak.upgrade() else {
-            return;
+        let Some(strong) = shared.upgrade() else {
+            return Ok(());
         };
-        match reading.next(&shared, limit).await {
+        match reading.next(&strong, limit).await {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => return Ok(()),
             Err(error) if error.is_retryable() => {
                 tracing::debug!(shard = %reading.shard.id, %error, "a read is tried again");
                 reading.pace.refused(rand::random::<f64>());
             }
-            Err(error) => {
-                shared.fail(slot, error);
-                return;
-            }
+            Err(error) => return Err(error),
         }
     }
 }
 
-struct Reading {
-    slot: SlotId,
-    shard: Shard,
+/// How far the reading of a shard has come.
+pub(crate) struct Reading {
+    pub(crate) slot: SlotId,
+    pub(crate) shard: Shard,
     decoder: Decoder,
     pace: Pace,
-    begin: Begin,
+    pub(crate) begin: Begin,
+    /// Where the next subscription goes on, which moves even where no records come.
+    pub(crate) continuation: Option<String>,
     /// Nothing was read yet since `begin`: a record that is gone is seen now.
     fresh: bool,
 }
@@ -160,7 +169,10 @@ impl Reading {
     }
 
     /// The events of these records, and what is missing before them.
-    fn items(&mut self, records: Vec<aws_sdk_kinesis::types::Record>) -> Result<Vec<Item>> {
+    pub(crate) fn items(
+        &mut self,
+        records: Vec<aws_sdk_kinesis::types::Record>,
+    ) -> Result<Vec<Item>> {
         let mut reads: Vec<Read> = Vec::with_capacity(records.len());
         let first = records
             .first()
@@ -189,7 +201,7 @@ impl Reading {
     }
 
     /// The shard was not found: trimmed away, or its whole stream is.
-    async fn gone(&mut self, shared: &Shared, error: Error) -> Result<bool> {
+    pub(crate) async fn gone(&mut self, shared: &Shared, error: Error) -> Result<bool> {
         let listed = shards::list(&shared.link, "receive", &shared.stream).await?;
         if listed.iter().any(|shard| shard.id == self.shard.id) {
             return Err(error);

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) lanes: Arc<Lanes<Sequence>>,
     /// None: a private reader.
     pub(crate) group: Option<Group>,
+    /// The ARN of the registered consumer to read as; None: by GetRecords.
+    pub(crate) fanout: Option<Arc<str>>,
     /// Held while checkpoints are written and while a seek moves them.
     pub(crate) commits: AsyncMutex<()>,
     /// Wakes `receive`.
@@ -86,6 +88,7 @@ impl Shared {
         options: ConsumerOptions,
         counters: Arc<Counters>,
         group: Option<Group>,
+        fanout: Option<Arc<str>>,
     ) -> Self {
         Self {
             link,
@@ -108,6 +111,7 @@ impl Shared {
                 ids: 0,
             }),
             group,
+            fanout,
             commits: AsyncMutex::new(()),
             wake: Notify::new(),
             due: Notify::new(),

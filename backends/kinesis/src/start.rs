@@ -183,7 +183,7 @@ pub(crate) async fn resolve(
 
 /// Takes up what a private reader begins with.
 pub(crate) async fn of_private(shared: &Arc<Shared>, listed: &[Shard]) -> Result<()> {
-    if concrete(&shared.options.start) == Point::End {
+    if concrete(&shared.options.start) == Point::End && shared.fanout.is_none() {
         // Exact, and cheaper than to look for the last event.
         let open: Vec<&Shard> = listed.iter().filter(|shard| shard.open).collect();
         let client = shared.link.patient("consumer").await?;

@@ -8,8 +8,11 @@ use crate::{
     leasing::Leasing,
 };
 use anyhub_core::{Batch, Change, Consumer, ConsumerOptions, Delivery, Point};
-use anyhub_local::kinesis::{Faults, Kinesis, Rate};
-use aws_sdk_kinesis::{primitives::Blob, types::PutRecordsRequestEntry};
+use anyhub_local::kinesis::{Faults, Kinesis, KinesisBuilder, Rate};
+use aws_sdk_kinesis::{
+    primitives::Blob,
+    types::{PutRecordsRequestEntry, ScalingType},
+};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -24,13 +27,28 @@ struct Bench {
 
 impl Bench {
     async fn new(shards: i32) -> Self {
-        let kinesis = Kinesis::builder().start().unwrap();
+        Self::with(shards, Kinesis::builder(), |config| config).await
+    }
+
+    /// One whose consumers subscribe, for `subscription` at a time.
+    async fn pushing(shards: i32, subscription: Duration) -> Self {
+        let kinesis = Kinesis::builder().subscription(subscription);
+        Self::with(shards, kinesis, |config| config.fanout("pushed")).await
+    }
+
+    async fn with(
+        shards: i32,
+        kinesis: KinesisBuilder,
+        change: impl FnOnce(KinesisConfig) -> KinesisConfig,
+    ) -> Self {
+        let kinesis = kinesis.start().unwrap();
         let config = KinesisConfig::new()
             .region("us-east-1")
             .endpoint(kinesis.endpoint())
             .leases(LeasesIn::Memory)
             .read_share(None)
             .lease_time(Duration::from_millis(500));
+        let config = change(config);
         let leasing = Leasing::new(&config);
         let link = Link::new(config);
         let this = Self {
@@ -125,8 +143,16 @@ async fn a_member_reads_all_and_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn children_come_after_their_parents_for_members_and_private_readers() {
-    let bench = Bench::new(1).await;
+async fn children_come_after_their_parents() {
+    lineage(Bench::new(1).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn children_come_after_their_parents_where_they_are_pushed() {
+    lineage(Bench::pushing(1, Duration::from_secs(300)).await).await;
+}
+
+async fn lineage(bench: Bench) {
     bench.put(numbered(20, 200)).await;
     let resize = bench
         .client()
@@ -134,29 +160,42 @@ async fn children_come_after_their_parents_for_members_and_private_readers() {
         .update_shard_count()
         .stream_name(STREAM);
     let resize = resize.target_shard_count(2);
-    let resize = resize.scaling_type(aws_sdk_kinesis::types::ScalingType::UniformScaling);
+    let resize = resize.scaling_type(ScalingType::UniformScaling);
     resize.send().await.unwrap();
-    bench
-        .put(numbered(20, 200).map(|(key, data)| (key, format!("{data} later"))))
-        .await;
+    let later = numbered(20, 200).map(|(key, data)| (key, format!("{data} later")));
+    bench.put(later).await;
+    let is_later = |delivery: &Delivery| text(delivery).ends_with("later");
     for options in [member(), ConsumerOptions::new()] {
         let mut consumer = bench.consumer(options).await;
         let came = take(&mut consumer, 200, false).await;
-        assert!(
-            came.iter()
-                .all(|delivery| !text(delivery).ends_with("later"))
-        );
+        assert!(!came.iter().any(is_later));
         let none = timeout(Duration::from_millis(300), consumer.receive(10)).await;
         assert!(none.is_err(), "{none:?}");
         let tokens: Vec<_> = came.iter().map(|delivery| delivery.token).collect();
         assert_eq!(consumer.acks().ack(&tokens), 200);
         let came = take(&mut consumer, 200, true).await;
-        assert!(
-            came.iter()
-                .all(|delivery| text(delivery).ends_with("later"))
-        );
+        assert!(came.iter().all(is_later));
         consumer.close().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscriptions_that_end_are_taken_up_where_they_were() {
+    let bench = Bench::pushing(2, Duration::from_secs(1)).await;
+    let mut consumer = bench.consumer(member()).await;
+    let mut due = 0;
+    while bench.kinesis.counts().requests["SubscribeToShard"] < 6 {
+        bench.put(numbered(20, 100)).await;
+        let came = take(&mut consumer, 100, true).await;
+        due += came.len();
+    }
+    assert!(due % 100 == 0, "each once");
+    consumer.close().await.unwrap();
+    let mut reader = bench
+        .consumer(ConsumerOptions::new().start(Point::End))
+        .await;
+    bench.put([("k".into(), "later".into())]).await;
+    assert_eq!(text(&take(&mut reader, 1, true).await[0]), "later");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,8 +21,9 @@ pub trait Harness: Send + Sync + 'static {
     }
 
     /// The topic with a retention so small that, of [`Settings::overflow_bytes`] published to one
-    /// partition, the oldest are soon gone; None where the hub can't be told so. By default a
-    /// retention by size at a quarter of that.
+    /// partition, the oldest are soon gone, or all of them are if it is a retention by time (which has to
+    /// leave a reader a few times as long as it needs to open and read); None where the hub can't be told
+    /// so. By default a retention by size at a quarter of that.
     fn forgetful(&self, topic: TopicConfig) -> Option<TopicConfig> {
         let bytes = self.settings().overflow_bytes / 4;
         Some(topic.retention(Retention::new().bytes(bytes)))
@@ -31,6 +32,12 @@ pub trait Harness: Send + Sync + 'static {
     /// How a producer of this topic is held up: by the topic, which takes few events, or by the server,
     /// which stops to answer. `hub` is the one that [`start`](Self::start) gave.
     async fn stalling(&self, hub: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String>;
+
+    /// Trials that the server here can't serve, whoever asks, each with why: they have to fail, and one
+    /// that begins to pass fails the run. At most a tenth of all trials. By default none.
+    fn exceptions(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 
     /// Called after the last trial.
     async fn stop(&self) {}

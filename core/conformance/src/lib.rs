@@ -53,6 +53,7 @@ mod failure;
 mod harness;
 mod ledger;
 pub mod mutants;
+mod positions;
 mod reading;
 pub mod results;
 mod runner;

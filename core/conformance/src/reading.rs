@@ -1,16 +1,13 @@
 //! How trials read: with patience, and until something definite was seen.
 
-use crate::{Context, Failure, Outcome};
-use anyhub_core::{
-    Batch, Change, Consumer, Delivery, Event, Partition, Position, Producer, Receipt, Result,
-};
+use crate::{Context, Failure, Outcome, positions::Ends};
+use anyhub_core::{Batch, Change, Consumer, Delivery, Event, Partition, Producer, Receipt, Result};
 use std::{
-    collections::HashMap,
     future::poll_fn,
     task::Poll,
     time::{Duration, SystemTime},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The next `count` deliveries, however many batches they come in.
 pub(crate) async fn take(
@@ -37,45 +34,6 @@ pub(crate) async fn take(
     }
 }
 
-/// Where the partitions of a topic end, and which of them a reader has not reached.
-#[derive(Debug)]
-pub(crate) struct Ends {
-    left: HashMap<Partition, Position>,
-    told: bool,
-}
-
-impl Ends {
-    /// The ends as they are now.
-    pub(crate) async fn of(ctx: &Context, topic: &str) -> Outcome<Self> {
-        let described = ctx.hub().admin().describe_topic(topic);
-        let info = ctx.within("the topic to be described", described).await??;
-        let (mut left, mut told) = (HashMap::new(), true);
-        for partition in info.partitions {
-            match (partition.first, partition.next) {
-                (Some(first), Some(next)) if first == next => {}
-                (_, Some(next)) => drop(left.insert(partition.partition, next)),
-                _ => told = false,
-            }
-        }
-        Ok(Self { left, told })
-    }
-
-    /// Takes note of where a reader is.
-    pub(crate) fn reached(&mut self, partition: &Partition, position: &Position) {
-        // The last position may be one that is delivered no more: compare, don't match.
-        let next = position.as_offset().map(|at| at + 1);
-        let end = self.left.get(partition);
-        if end.is_some_and(|end| next >= end.as_offset()) {
-            self.left.remove(partition);
-        }
-    }
-
-    /// Whether the reader is certainly at the end of all.
-    pub(crate) fn all_reached(&self) -> bool {
-        self.told && self.left.is_empty()
-    }
-}
-
 /// All that a topic holds now, read anew by a private reader from the start.
 pub(crate) async fn read_back(ctx: &Context, topic: &str) -> Outcome<Vec<Delivery>> {
     let mut ends = Ends::of(ctx, topic).await?;
@@ -90,7 +48,7 @@ pub(crate) async fn read_back(ctx: &Context, topic: &str) -> Outcome<Vec<Deliver
         while !ends.all_reached() {
             let batch = match timeout(quiet, consumer.receive(1_000)).await {
                 Ok(batch) => batch?,
-                Err(_) if ends.told => continue,
+                Err(_) if ends.are_told() => continue,
                 Err(_) => break,
             };
             // Its window is bounded as any other's (C4).
@@ -129,6 +87,32 @@ pub(crate) async fn publish(
         }
     }
     Ok(receipts)
+}
+
+/// Publishes events named by number to one key, until the hub's clock has moved on among them and a
+/// few more have come: all of them, and which is the first of a later time than number 0.
+pub(crate) async fn over_time(ctx: &Context, topic: &str) -> Outcome<(Vec<Delivery>, usize)> {
+    let producer = ctx.producer(topic).await?;
+    let mut reader = ctx.consumer(topic, ctx.reader()).await?;
+    let mut all: Vec<Delivery> = Vec::new();
+    let writing = async {
+        loop {
+            publish(ctx, &*producer, vec![named("k", all.len().to_string())]).await?;
+            let came = take(ctx, &mut *reader, 1, "the event just published").await?;
+            reader.acks().ack(&[came[0].token]);
+            all.extend(came);
+            let first = time_of(&all[0])?;
+            let later = |delivery: &Delivery| delivery.published > Some(first);
+            match all.iter().position(later) {
+                Some(later) if all.len() >= 8.max(later + 3) => return Outcome::Ok(later),
+                _ => sleep(ctx.tick() / 2).await,
+            }
+        }
+    };
+    let later = ctx.within("the hub's clock to move on", writing).await??;
+    ctx.within("the private reader to close", reader.close())
+        .await??;
+    Ok((all, later))
 }
 
 /// An event of `key` whose payload is its name.

@@ -31,6 +31,8 @@ pub enum Ended {
     Pass,
     /// It does not.
     Fail,
+    /// The server that it ran on can't serve the trial, whoever asks.
+    Excepted,
     /// The hub does not declare what the trial is about; another trial proves the refusal.
     NotDeclared,
 }

@@ -212,19 +212,23 @@ fn cell(results: &BTreeMap<(&str, &str, &str), Ended>, clause: &str, hub: &str) 
     let of = results
         .iter()
         .filter(|((of, on, _), _)| *of == clause && *on == hub);
-    let (mut passed, mut failed, mut undeclared) = (0, Vec::new(), 0);
+    let (mut passed, mut failed, mut excepted, mut undeclared) = (0, Vec::new(), 0, 0);
     for ((_, _, trial), ended) in of {
         match ended {
             Ended::Pass => passed += 1,
             Ended::Fail => failed.push(format!("`{trial}`")),
+            Ended::Excepted => excepted += 1,
             Ended::NotDeclared => undeclared += 1,
         }
     }
-    match (passed, failed.len(), undeclared) {
+    if !failed.is_empty() {
+        return format!("**FAIL** {}", failed.join(" "));
+    }
+    match (passed, excepted, undeclared) {
         (0, 0, 0) => "not run".to_owned(),
         (0, 0, _) => "not declared".to_owned(),
         (passed, 0, _) => format!("pass ({passed})"),
-        (_, _, _) => format!("**FAIL** {}", failed.join(" ")),
+        (passed, excepted, _) => format!("pass ({passed}), {excepted} not served there"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Each mutant of the memory hub is caught by the trial that names its clause, for every seed; the
-//! hub without the fault passes the same trial with the same seeds.
+//! hub without the fault passes the same trial with the same seeds. Where a trial is about positions,
+//! so it is on a hub that has sequence numbers.
 
 use anyhub_conformance::{
     Harness, Settings, Stalling, Trial,
-    mutants::{Mutant, mutants},
+    mutants::{Mutant, mutants, sequenced},
     seed, trials,
 };
 use anyhub_core::{Hub, Retention, TopicConfig, memory::MemoryHub};
@@ -25,8 +26,34 @@ const SEEDS: u64 = 20;
 /// So many runs at once: most of a run is waiting.
 static RUNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(16)));
 
+/// The trials in which positions are compared.
+const BY_POSITION: &[&str] = &[
+    "E4_a_time_is_sought_by_the_hubs_clock",
+    "P4_receipts_equal_what_the_consumer_sees",
+    "C3_ack_is_durable_within_the_interval",
+    "C4_resume_is_never_past_the_lowest_unacked",
+    "C7_each_start_begins_where_it_says",
+    "C8_seek_moves_to_each_point",
+    "C8_partitions_not_named_stay",
+    "C8_a_seek_before_the_first_receive_skips_nothing",
+    "C9_checkpoints_never_go_back",
+    "C9_a_seek_may_go_back",
+    "C14_overtaken_by_retention_is_told_once",
+    "C14_a_seek_to_what_is_gone_is_out_of_range",
+    "Admin_positions_at_a_time",
+    "Checks_22_a_seek_beyond_the_end_is_out_of_range",
+];
+
+/// What the memory hub is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Positions {
+    Counted,
+    Sequenced,
+}
+
 /// The memory hub, sound or with the fault of a mutant.
 struct Subject {
+    positions: Positions,
     mutant: Mutant,
     broken: bool,
     seed: u64,
@@ -43,7 +70,10 @@ impl Harness for Subject {
     }
 
     async fn start(&self) -> Result<Arc<dyn Hub>, String> {
-        let hub = Arc::new(MemoryHub::new());
+        let hub: Arc<dyn Hub> = match self.positions {
+            Positions::Counted => Arc::new(MemoryHub::new()),
+            Positions::Sequenced => sequenced(Arc::new(MemoryHub::new())),
+        };
         Ok(if self.broken {
             self.mutant.broken(hub, self.seed)
         } else {
@@ -69,7 +99,8 @@ impl Harness for Subject {
     }
 
     fn forgetful(&self, topic: TopicConfig) -> Option<TopicConfig> {
-        let retention = if self.mutant.caught_by().contains("undeclared") {
+        let by_time = self.mutant.caught_by().contains("undeclared");
+        let retention = if by_time || self.positions == Positions::Sequenced {
             Retention::new().time(Duration::from_millis(500))
         } else {
             Retention::new().bytes(self.settings().overflow_bytes / 4)
@@ -86,13 +117,19 @@ impl Harness for Subject {
 const MAX_PROCESSING: Duration = Duration::from_millis(150);
 
 /// Runs the trial of a mutant with each seed; the failures, with their seeds.
-fn run(runtime: &Runtime, mutant: Mutant, broken: bool) -> Result<Vec<(u64, String)>, Failed> {
+fn run(
+    runtime: &Runtime,
+    positions: Positions,
+    mutant: Mutant,
+    broken: bool,
+) -> Result<Vec<(u64, String)>, Failed> {
     let trial = the_trial(mutant)?;
     let runs: Vec<_> = (seed()..seed() + SEEDS)
         .map(|seed| {
             runtime.spawn(async move {
                 let _permit = RUNS.acquire().await;
                 let subject = Arc::new(Subject {
+                    positions,
                     mutant,
                     broken,
                     seed,
@@ -121,8 +158,8 @@ fn the_trial(mutant: Mutant) -> Result<Trial, Failed> {
     found.ok_or_else(|| format!("there is no trial {name}").into())
 }
 
-fn is_caught(runtime: &Runtime, mutant: Mutant) -> Result<(), Failed> {
-    let failures = run(runtime, mutant, true)?;
+fn is_caught(runtime: &Runtime, positions: Positions, mutant: Mutant) -> Result<(), Failed> {
+    let failures = run(runtime, positions, mutant, true)?;
     let trial = mutant.caught_by();
     for seed in seed()..seed() + SEEDS {
         match failures.iter().find(|(of, _)| *of == seed) {
@@ -141,8 +178,8 @@ fn is_caught(runtime: &Runtime, mutant: Mutant) -> Result<(), Failed> {
     Ok(())
 }
 
-fn passes(runtime: &Runtime, mutant: Mutant) -> Result<(), Failed> {
-    match run(runtime, mutant, false)?.first() {
+fn passes(runtime: &Runtime, positions: Positions, mutant: Mutant) -> Result<(), Failed> {
+    match run(runtime, positions, mutant, false)?.first() {
         None => Ok(()),
         Some((seed, failure)) => {
             let trial = mutant.caught_by();
@@ -167,17 +204,23 @@ fn main() -> ExitCode {
     let mut tests = Vec::new();
     let mut sound = BTreeSet::new();
     for mutant in mutants() {
-        let (with_fault, without) = (runtime.clone(), runtime.clone());
-        let name = format!("{}::{}", mutant.caught_by(), mutant.name());
-        tests.push(
-            libtest_mimic::Trial::test(name, move || is_caught(&with_fault, mutant))
-                .with_kind("mutant"),
-        );
-        if sound.insert(mutant.caught_by()) {
-            tests.push(
-                libtest_mimic::Trial::test(mutant.caught_by(), move || passes(&without, mutant))
-                    .with_kind("sound"),
-            );
+        let trial = mutant.caught_by();
+        let counted = [(Positions::Counted, "")];
+        let sequenced = [(Positions::Sequenced, " (sequenced)")];
+        let sequenced = sequenced
+            .into_iter()
+            .filter(|_| BY_POSITION.contains(&trial));
+        for (positions, on) in counted.into_iter().chain(sequenced) {
+            let with_fault = runtime.clone();
+            let name = format!("{trial}::{}{on}", mutant.name());
+            let caught = move || is_caught(&with_fault, positions, mutant);
+            tests.push(libtest_mimic::Trial::test(name, caught).with_kind("mutant"));
+            let name = format!("{trial}{on}");
+            if sound.insert(name.clone()) {
+                let without = runtime.clone();
+                let passing = move || passes(&without, positions, mutant);
+                tests.push(libtest_mimic::Trial::test(name, passing).with_kind("sound"));
+            }
         }
     }
     if !arguments.list {

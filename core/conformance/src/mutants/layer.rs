@@ -224,8 +224,13 @@ pub(crate) trait AdminFault: fmt::Debug + Send + Sync + 'static {
         inner.delete_topic(topic).await
     }
 
-    fn at_time(&self, time: SystemTime) -> SystemTime {
-        time
+    async fn positions_at(
+        &self,
+        inner: &dyn Admin,
+        topic: &str,
+        time: SystemTime,
+    ) -> Result<Vec<(Partition, Position)>> {
+        inner.positions_at(topic, time).await
     }
 
     async fn set_retention(
@@ -445,8 +450,10 @@ impl Admin for Faulty {
         topic: &str,
         time: SystemTime,
     ) -> Result<Vec<(Partition, Position)>> {
-        let time = self.fault.admin.at_time(time);
-        self.inner.admin().positions_at(topic, time).await
+        self.fault
+            .admin
+            .positions_at(self.inner.admin(), topic, time)
+            .await
     }
 
     async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {

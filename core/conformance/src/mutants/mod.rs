@@ -10,6 +10,7 @@ mod ownership;
 mod portable;
 mod producing;
 mod receiving;
+mod sequenced;
 mod shared;
 mod starting;
 mod topics;
@@ -17,6 +18,7 @@ mod topics;
 use anyhub_core::Hub;
 use layer::{Fault, Faulty};
 pub use portable::portable;
+pub use sequenced::sequenced;
 use std::sync::Arc;
 
 /// A fault, and the trial that catches it.

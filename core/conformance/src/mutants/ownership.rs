@@ -116,26 +116,28 @@ impl ReadFault for CommitsDelivered {
     }
 }
 
-/// Goes back to before the commit before, at a commit.
+/// Goes back to the first event that is kept, at every commit after the first one.
 #[derive(Debug)]
-struct GoesBack(Site, HashMap<Partition, i64>);
+struct GoesBack(Site, HashMap<Partition, Position>);
 
 #[async_trait]
 impl ReadFault for GoesBack {
     async fn commit(&mut self, inner: &mut Box<dyn Consumer>) -> Result<()> {
         inner.commit().await?;
         let Self(site, last) = self;
-        let group = site.options.group.clone().unwrap_or_default();
-        let lag = site.hub.admin().lag(&site.topic, &group).await?;
-        let back: Vec<_> = last
-            .iter()
-            .filter(|(_, at)| **at > 0)
-            .map(|(partition, at)| (partition.clone(), Position::offset(at - 1)))
+        let admin = site.hub.admin();
+        let info = admin.describe_topic(&site.topic).await?.partitions;
+        let back = info
+            .into_iter()
+            .filter_map(|info| {
+                let (at, first) = (last.get(&info.partition)?, info.first?);
+                let goes = at.cmp_in_partition(&first).is_gt();
+                goes.then_some((info.partition, first))
+            })
             .collect();
-        for lag in lag {
-            let at = lag.committed.and_then(|at| at.as_offset());
-            last.insert(lag.partition, at.unwrap_or_default());
-        }
+        let group = site.options.group.clone().unwrap_or_default();
+        let lag = admin.lag(&site.topic, &group).await?.into_iter();
+        last.extend(lag.filter_map(|lag| Some((lag.partition, lag.committed?))));
         inner.seek(Point::Positions(back)).await
     }
 }

@@ -1,4 +1,4 @@
-use super::layer::{AdminFault, Fault, Faulty, ReadFault, WriteFault};
+use super::layer::{AdminFault, Fault, Faulty, ReadFault, Site, WriteFault};
 use anyhub_core::{
     Admin, Batch, Capabilities, Change, Consumer, Error, ErrorKind, Event, Hub, PartitionLag,
     Pending, Producer, Receipt, Resized, Result, Retention, TopicConfig, driver::check,
@@ -18,7 +18,7 @@ pub fn portable(hub: Arc<dyn Hub>) -> Arc<dyn Hub> {
 pub(super) fn without_headers(hub: Arc<dyn Hub>) -> Arc<dyn Hub> {
     let fault = layer(hub.name())
         .capabilities(|_| no_headers())
-        .write(|site| Box::new(Refusing(site.hub.name(), no_headers())));
+        .write(|site| Box::new(Refusing::untold(site, no_headers())));
     Arc::new(Faulty::new(hub, fault, 0))
 }
 
@@ -31,27 +31,51 @@ fn no_headers() -> Capabilities {
 fn layer(hub: &'static str) -> Fault {
     Fault::none()
         .capabilities(|_| Capabilities::portable())
-        .write(|site| Box::new(Refusing(site.hub.name(), Capabilities::portable())))
+        .write(|site| Box::new(Refusing::untold(site, Capabilities::portable())))
         .read(|_| Box::new(Silent))
         .admin(Refuse(hub))
 }
 
-/// Refuses what the capabilities leave out, and tells no positions.
-#[derive(Debug)]
-struct Refusing(&'static str, Capabilities);
+/// Refuses what the capabilities leave out, and turns receipts into others.
+#[derive(Debug, Clone)]
+pub(super) struct Refusing {
+    hub: &'static str,
+    capabilities: Capabilities,
+    receipt: fn(Receipt) -> Receipt,
+}
+
+impl Refusing {
+    pub(super) fn new(
+        hub: &'static str,
+        capabilities: Capabilities,
+        receipt: fn(Receipt) -> Receipt,
+    ) -> Self {
+        Self {
+            hub,
+            capabilities,
+            receipt,
+        }
+    }
+
+    /// Receipts tell no positions.
+    fn untold(site: &Site, capabilities: Capabilities) -> Self {
+        Self::new(site.hub.name(), capabilities, |_| Receipt::default())
+    }
+}
 
 #[async_trait]
 impl WriteFault for Refusing {
     async fn submit(&self, inner: &Arc<dyn Producer>, batch: Vec<Event>) -> Result<Pending> {
         for event in &batch {
-            check(event, self.0, &self.1)?;
+            check(event, self.hub, &self.capabilities)?;
         }
         let events = batch.len();
         let mut told = inner.submit(batch).await?;
         let (completer, pending) = Pending::new(events);
+        let receipt = self.receipt;
         let tell = move |outcomes: Vec<Result<Receipt>>| {
             for (nth, outcome) in outcomes.into_iter().enumerate() {
-                completer.set(nth, outcome.map(|_| Receipt::default()));
+                completer.set(nth, outcome.map(receipt));
             }
         };
         match (&mut told).now_or_never() {
@@ -81,8 +105,9 @@ impl ReadFault for Silent {
     }
 }
 
+/// Refuses to resize and to keep by size, and does not tell the lag in events.
 #[derive(Debug)]
-struct Refuse(&'static str);
+pub(super) struct Refuse(pub(super) &'static str);
 
 #[async_trait]
 impl AdminFault for Refuse {

@@ -106,14 +106,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a_receipt_is_one_off",
         "P4_receipts_equal_what_the_consumer_sees",
         "the receipt of event",
-        || Fault::none().write(|_| Box::new(WrongReceipts(1))),
+        || Fault::none().write(|_| Box::new(WrongReceipts(true))),
     )
     .breaks(&[11]),
     Mutant::new(
         "undeclared_positions_are_made_up",
         "P4_undeclared_positions_are_not_told",
         "the position on a hub that declares none",
-        || Fault::none().write(|_| Box::new(WrongReceipts(0))),
+        || Fault::none().write(|_| Box::new(WrongReceipts(false))),
     )
     .on(portable),
     Mutant::new(
@@ -156,7 +156,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "one_receipt_names_another_place",
         DELIVERED,
         "position",
-        || Fault::none().write(|_| Box::new(WrongReceipts(1))),
+        || Fault::none().write(|_| Box::new(WrongReceipts(true))),
     )
     .breaks(&[11]),
 ];
@@ -381,9 +381,9 @@ impl WriteFault for Refuses {
     }
 }
 
-/// Names a place that is so far off.
+/// Names a place in any case: the right one, or right behind it.
 #[derive(Debug)]
-struct WrongReceipts(i64);
+struct WrongReceipts(bool);
 
 #[async_trait]
 impl WriteFault for WrongReceipts {
@@ -392,11 +392,8 @@ impl WriteFault for WrongReceipts {
         for (nth, outcome) in inner.submit(batch).await?.await.into_iter().enumerate() {
             let receipt = outcome.map(|receipt| {
                 let partition = receipt.partition.unwrap_or(Partition::number(0));
-                let at = receipt
-                    .position
-                    .and_then(|at| at.as_offset())
-                    .unwrap_or_default();
-                Receipt::at(partition, Position::offset(at + self.0))
+                let at = receipt.position.unwrap_or(Position::offset(0));
+                Receipt::at(partition, if self.0 { at.after() } else { at })
             });
             completer.set(nth, receipt);
         }

@@ -254,10 +254,7 @@ impl ReadFault for SeekOff {
             Point::Positions(named) => Point::Positions(
                 named
                     .into_iter()
-                    .map(|(partition, at)| {
-                        let next = at.as_offset().map_or(at, |at| Position::offset(at + 1));
-                        (partition, next)
-                    })
+                    .map(|(partition, at)| (partition, at.after()))
                     .collect(),
             ),
             to => to,

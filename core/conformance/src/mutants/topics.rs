@@ -5,7 +5,10 @@ use super::{
     layer::{AdminFault, Fault},
     portable::portable,
 };
-use anyhub_core::{Admin, Error, ErrorKind, PartitionLag, Resized, Result, Retention, TopicConfig};
+use anyhub_core::{
+    Admin, Error, ErrorKind, Partition, PartitionLag, Position, Resized, Result, Retention,
+    TopicConfig, TopicInfo,
+};
 use async_trait::async_trait;
 use std::time::SystemTime;
 
@@ -28,6 +31,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "Admin_topics_are_made_described_and_deleted",
         "a deleted topic to be gone",
         || Fault::none().admin(KeepsTopics),
+    ),
+    Mutant::new(
+        "the_end_is_one_off",
+        "Admin_topics_are_made_described_and_deleted",
+        "where the next event will stand",
+        || Fault::none().admin(EndOff),
+    ),
+    Mutant::new(
+        "a_checkpoint_is_not_told",
+        "Admin_groups_and_their_lag_are_told",
+        "the checkpoint",
+        || Fault::none().admin(NoCheckpoint),
     ),
     Mutant::new(
         "lag_is_one_off",
@@ -135,6 +150,30 @@ impl AdminFault for KeepsTopics {
 }
 
 #[derive(Debug)]
+struct EndOff;
+
+#[async_trait]
+impl AdminFault for EndOff {
+    fn info(&self, mut info: TopicInfo) -> TopicInfo {
+        for partition in &mut info.partitions {
+            partition.next = partition.next.as_ref().map(Position::after);
+        }
+        info
+    }
+}
+
+#[derive(Debug)]
+struct NoCheckpoint;
+
+#[async_trait]
+impl AdminFault for NoCheckpoint {
+    fn lag(&self, mut lag: Vec<PartitionLag>) -> Vec<PartitionLag> {
+        lag.iter_mut().for_each(|lag| lag.committed = None);
+        lag
+    }
+}
+
+#[derive(Debug)]
 struct LagOff;
 
 #[async_trait]
@@ -154,8 +193,13 @@ struct NoTime;
 
 #[async_trait]
 impl AdminFault for NoTime {
-    fn at_time(&self, _: SystemTime) -> SystemTime {
-        SystemTime::UNIX_EPOCH
+    async fn positions_at(
+        &self,
+        inner: &dyn Admin,
+        topic: &str,
+        _: SystemTime,
+    ) -> Result<Vec<(Partition, Position)>> {
+        inner.positions_at(topic, SystemTime::UNIX_EPOCH).await
     }
 }
 

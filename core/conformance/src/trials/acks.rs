@@ -121,13 +121,13 @@ async fn within_interval(ctx: Context) -> Outcome {
     first.acks().ack(&tokens(&came[..ACKED]));
     let started = Instant::now();
     if ctx.hub().capabilities().positions {
-        let due = &came[ACKED].position;
+        let last = &came[ACKED - 1].position;
         // Nobody calls the consumer meanwhile.
         ctx.until("the acks to be durable without a commit", async || {
             let lag = ctx.hub().admin().lag(&topic, &group).await?;
             let committed = lag.first().and_then(|lag| lag.committed.clone());
             Ok(committed
-                .filter(|at| at.cmp_in_partition(due).is_ge())
+                .filter(|at| at.cmp_in_partition(last).is_gt())
                 .map(drop))
         })
         .await?;

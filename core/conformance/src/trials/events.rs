@@ -4,13 +4,12 @@ use super::{Trial, trial};
 use crate::{
     Context, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{name, named, publish, read_back, take, time_of},
+    reading::{name, named, over_time, publish, read_back, take, time_of},
 };
 use anyhub_core::{ErrorKind, Event, HeaderSupport, Key, Point, Producer, Result};
 use bytes::Bytes;
 use rand::RngExt;
-use std::time::{Duration, SystemTime};
-use tokio::time::sleep;
+use std::time::SystemTime;
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!("E1_keys_come_back_as_sent", keys, [5]),
@@ -253,16 +252,10 @@ async fn published(ctx: Context) -> Outcome {
 
 async fn time_sought(ctx: Context) -> Outcome {
     let topic = ctx.topic(1).await?;
-    let producer = ctx.producer(&topic).await?;
-    for nth in 0..6 {
-        publish(&ctx, &*producer, vec![named("k", nth.to_string())]).await?;
-        // The hub's clock has to move on between two events for a time to tell them apart.
-        sleep(Duration::from_millis(3)).await;
-    }
-    let all = read_back(&ctx, &topic).await?;
+    let (all, later) = over_time(&ctx, &topic).await?;
     let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
     take(&ctx, &mut *consumer, all.len(), "all events").await?;
-    for wanted in [3, 1, 5] {
+    for wanted in [later, 0, all.len() - 1] {
         let time = time_of(&all[wanted])?;
         let due = all
             .iter()

@@ -6,7 +6,7 @@ use crate::{
     failure::{ensure, ensure_eq},
     reading::{named, publish, take},
 };
-use anyhub_core::{ErrorKind, Point, Position, ProducerOptions, Result, TopicConfig};
+use anyhub_core::{Delivery, ErrorKind, Point, Position, ProducerOptions, Result, TopicConfig};
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!(
@@ -107,21 +107,27 @@ async fn beyond_end(ctx: Context) -> Outcome {
     publish(&ctx, &*producer, vec![named("k", "0")]).await?;
     let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
     let came = take(&ctx, &mut *consumer, 1, "the event").await?;
-    let beyond = came[0]
-        .position
-        .as_offset()
-        .map(|at| Position::offset(at + 1_000));
-    if let Some(beyond) = beyond {
-        let to = Point::Positions(vec![(came[0].partition.clone(), beyond)]);
-        let answer = ctx.within("seek beyond the end", consumer.seek(to)).await?;
-        refused(
-            answer,
-            ErrorKind::OutOfRange,
-            ctx.hub().name(),
-            "a seek beyond the end",
-        )?;
-    }
+    let to = Point::Positions(vec![(came[0].partition.clone(), far_behind(&came[0])?)]);
+    let answer = ctx.within("seek beyond the end", consumer.seek(to)).await?;
+    refused(
+        answer,
+        ErrorKind::OutOfRange,
+        ctx.hub().name(),
+        "a seek beyond the end",
+    )?;
     Ok(consumer.close().await?)
+}
+
+/// A position that no event after this one will have for long.
+fn far_behind(delivery: &Delivery) -> Outcome<Position> {
+    if let Some(offset) = delivery.position.as_offset() {
+        return Ok(Position::offset(offset + 1_000));
+    }
+    // The same with a first digit that is one more.
+    let text = delivery.position.to_string();
+    let first = text.chars().next().and_then(|first| first.to_digit(10));
+    let beyond = first.and_then(|first| format!("{}{}", first + 1, &text[1..]).parse().ok());
+    beyond.ok_or_else(|| Failure::new(format!("nothing is known to stand behind {text}")))
 }
 
 async fn closed_hub(ctx: Context) -> Outcome {

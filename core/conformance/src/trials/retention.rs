@@ -4,19 +4,21 @@ use super::{Trial, trial};
 use crate::{
     Context, Failure, Outcome,
     failure::{ensure, ensure_eq},
+    positions::ensure_between,
     reading::{named, publish, take},
 };
 use anyhub_core::{
-    Batch, Change, Consumer, ErrorKind, Partition, Point, Position, Producer, TopicConfig,
+    Batch, Change, Consumer, Delivery, ErrorKind, Partition, Point, Position, Producer, TopicConfig,
 };
 use std::sync::Arc;
+use tokio::time::sleep;
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!(
         "C14_overtaken_by_retention_is_told_once",
         told_once,
         [],
-        |can| can.overtaken
+        |can| can.overtaken && can.positions
     ),
     trial!(
         "C14_a_seek_to_what_is_gone_is_out_of_range",
@@ -32,14 +34,27 @@ pub(super) const TRIALS: &[Trial] = &[
     ),
 ];
 
-/// What retention has done to a group that was away: where it stood, and what is kept now.
+/// What retention has done to a group that was away.
 struct Overtaken {
     producer: Arc<dyn Producer>,
+    /// A member that has come back.
     consumer: Box<dyn Consumer>,
     partition: Partition,
+    /// Where each event stands, in the order of the log, on hubs that tell.
+    log: Vec<Position>,
+    /// The event with which the group had to go on, and the first that was kept when it came back.
     due: Position,
     first: Position,
-    next: Position,
+}
+
+impl Overtaken {
+    /// Publishes one event more: where retention goes by time, what was there may soon be gone.
+    async fn publish(&mut self, ctx: &Context) -> Outcome {
+        let receipts = publish(ctx, &*self.producer, vec![named("k", "later")]).await?;
+        self.log
+            .extend(receipts.into_iter().filter_map(|receipt| receipt.position));
+        Ok(())
+    }
 }
 
 /// A member of a group that comes back after retention has gone past its checkpoint; None where the
@@ -52,45 +67,42 @@ async fn overtaken(ctx: &Context) -> Outcome<Option<Overtaken>> {
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     let mut consumer = ctx.consumer(&topic, ctx.member(&group)).await?;
-    publish(
-        ctx,
-        &*producer,
-        vec![named("k", "0"), named("k", "1"), named("k", "2")],
-    )
-    .await?;
+    let event = named("k", "x".repeat(1_000));
+    let fill = ctx.settings().overflow_bytes / event.size() as u64 + 1;
+    let events = (0..3).map(|nth| named("k", nth.to_string())).collect();
+    let mut receipts = publish(ctx, &*producer, events).await?;
     let came = take(ctx, &mut *consumer, 3, "the first events").await?;
     consumer.acks().ack(&[came[0].token]);
     ctx.within("close", consumer.close()).await??;
-    let (partition, due) = (came[1].partition.clone(), came[1].position.clone());
+    receipts.extend(publish(ctx, &*producer, vec![event; fill as usize]).await?);
 
-    let event = named("k", "x".repeat(1_000));
-    let events = ctx.settings().overflow_bytes / event.size() as u64 + 1;
-    publish(ctx, &*producer, vec![event; events as usize]).await?;
-    let admin = ctx.hub().admin();
-    let (first, next) = ctx
-        .until("retention to go past the checkpoint", async || {
-            let info = admin.describe_topic(&topic).await?;
-            let kept = info
-                .partitions
-                .into_iter()
-                .find(|info| info.partition == partition);
-            let (first, next) = kept
-                .and_then(|kept| kept.first.zip(kept.next))
-                .ok_or_else(|| Failure::new("the hub does not tell what it keeps"))?;
-            Ok(first
-                .cmp_in_partition(&due)
-                .is_gt()
-                .then_some((first, next)))
-        })
-        .await?;
-    let consumer = ctx.consumer(&topic, ctx.member(&group)).await?;
+    let due = came[1].position.clone();
+    let going = async {
+        loop {
+            // Retention by time takes all of that: something has to come after it.
+            receipts.extend(publish(ctx, &*producer, vec![named("k", "later")]).await?);
+            let mut reader = ctx.consumer(&topic, ctx.reader()).await?;
+            let first = take(ctx, &mut *reader, 1, "the first event that is kept").await?;
+            ctx.within("the private reader to close", reader.close())
+                .await??;
+            let first = first[0].position.clone();
+            if first.cmp_in_partition(&due).is_gt() {
+                return Outcome::Ok(first);
+            }
+            sleep(ctx.tick()).await;
+        }
+    };
+    let first = ctx
+        .within("retention to go past the checkpoint", going)
+        .await??;
+    let log = receipts.into_iter().filter_map(|receipt| receipt.position);
     Ok(Some(Overtaken {
+        consumer: ctx.consumer(&topic, ctx.member(&group)).await?,
         producer,
-        consumer,
-        partition,
+        partition: came[1].partition.clone(),
+        log: log.collect(),
         due,
         first,
-        next,
     }))
 }
 
@@ -98,58 +110,85 @@ fn nothing_to_wait_for() -> Failure {
     Failure::new("the hub declares that it tells of overtaking, but the harness has no such topic")
 }
 
-async fn told_once(ctx: Context) -> Outcome {
-    let Some(mut case) = overtaken(&ctx).await? else {
-        return Err(nothing_to_wait_for());
-    };
-    let mut due = case.due.clone();
-    let mut told = 0;
-    let last = case.next.as_offset().map(|next| next - 1);
-    let follow = |batch: Batch, due: &mut Position, told: &mut u32| -> Outcome<bool> {
+/// Follows what a member that was overtaken is told and given, event by event of the log.
+struct Following {
+    /// The event that is due, counted in the log.
+    due: usize,
+    told: usize,
+    /// Where it was last told to go on, until an event has come from there.
+    to: Option<Position>,
+}
+
+impl Following {
+    fn follow(&mut self, case: &Overtaken, batch: &Batch) -> Outcome {
         for change in &batch.changes {
-            let Change::Overtaken {
+            if let Change::Overtaken {
                 partition,
                 from,
                 to,
             } = change
-            else {
-                continue;
-            };
-            *told += 1;
-            ensure_eq!(*partition, case.partition, "where it happened");
-            ensure_eq!(*from, *due, "the position that was due");
-            ensure!(
-                to.cmp_in_partition(from).is_gt(),
-                "overtaken from {from} to {to}"
-            );
-            due.clone_from(to);
+            {
+                ensure_eq!(*partition, case.partition, "where it happened");
+                self.overtaken(&case.log, from, to)?;
+            }
         }
-        for delivery in &batch.deliveries {
-            let at = &delivery.position;
+        for Delivery { position: at, .. } in &batch.deliveries {
+            let due = case.log.get(self.due);
+            let told = self.told;
             ensure_eq!(
-                *at,
-                *due,
+                Some(at),
+                due,
                 "the next position, after overtaking was told {told} times"
             );
-            if at.as_offset() >= last {
-                return Ok(true);
-            }
-            if let Some(offset) = at.as_offset() {
-                *due = Position::offset(offset + 1);
-            }
+            let to = self.to.take();
+            ensure!(
+                to.as_ref().is_none_or(|to| to == at),
+                "{at} came, and it was to go on at {to:?}"
+            );
+            self.due += 1;
         }
-        Ok(false)
+        Ok(())
+    }
+
+    fn overtaken(&mut self, log: &[Position], from: &Position, to: &Position) -> Outcome {
+        self.told += 1;
+        // The first event was acked, so there is always one before.
+        let (last, rest) = log.split_at(self.due.min(log.len()));
+        let (Some(last), Some(due)) = (last.last(), rest.first()) else {
+            let message = format!("overtaken from {from} to {to}, where no event was");
+            return Err(Failure::new(message));
+        };
+        ensure_between(Some(from), last, due, "the position that was due")?;
+        // What is removed was in the log.
+        ensure!(
+            to.cmp_in_partition(due).is_gt(),
+            "overtaken from {from} to {to}"
+        );
+        self.due = log.partition_point(|at| at.cmp_in_partition(to).is_lt());
+        self.to = Some(to.clone());
+        Ok(())
+    }
+}
+
+async fn told_once(ctx: Context) -> Outcome {
+    let Some(mut case) = overtaken(&ctx).await? else {
+        return Err(nothing_to_wait_for());
     };
-    loop {
-        let what = format!("the events kept, up to {}", case.next);
+    let last = case.log.len();
+    let mut following = Following {
+        due: 1,
+        told: 0,
+        to: None,
+    };
+    while following.due < last || following.to.is_some() {
+        case.publish(&ctx).await?;
+        let what = format!("the events kept, up to {}", case.log[last - 1]);
         let batch = ctx.within(what, case.consumer.receive(10)).await??;
         case.consumer.acks().ack(&batch.tokens());
-        if follow(batch, &mut due, &mut told)? {
-            break;
-        }
+        following.follow(&case, &batch)?;
     }
     ensure!(
-        told > 0,
+        following.told > 0,
         "overtaking was not told: {} was due, {} is kept",
         case.due,
         case.first
@@ -161,6 +200,7 @@ async fn out_of_range(ctx: Context) -> Outcome {
     let Some(mut case) = overtaken(&ctx).await? else {
         return Err(nothing_to_wait_for());
     };
+    case.publish(&ctx).await?;
     take(
         &ctx,
         &mut *case.consumer,
@@ -181,6 +221,7 @@ async fn out_of_range(ctx: Context) -> Outcome {
     // It is not stuck by that.
     ctx.within("seek to the start", case.consumer.seek(Point::Start))
         .await??;
+    case.publish(&ctx).await?;
     let came = take(&ctx, &mut *case.consumer, 1, "the first event that is kept").await?;
     let at = &came[0].position;
     ensure!(
@@ -198,7 +239,7 @@ async fn not_told(ctx: Context) -> Outcome {
     let mut came = 0;
     while came < 5 {
         // Retention goes on: there has to be something that it has not taken yet.
-        publish(&ctx, &*case.producer, vec![named("k", "later")]).await?;
+        case.publish(&ctx).await?;
         let batch = ctx
             .within("what is kept", case.consumer.receive(10))
             .await??;

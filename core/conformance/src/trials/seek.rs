@@ -55,9 +55,9 @@ async fn each_point(ctx: Context) -> Outcome {
             "the first event after a seek to the start"
         );
         if ctx.hub().capabilities().positions {
-            for nth in [13, 4] {
-                let at = (came[nth].partition.clone(), came[nth].position.clone());
-                let to = Point::Positions(vec![at]);
+            let own = |nth: usize| came[nth].position.clone();
+            for (nth, at) in [(13, own(13)), (4, own(4)), (9, own(8).after())] {
+                let to = Point::Positions(vec![(came[nth].partition.clone(), at)]);
                 ctx.within("seek to a position", consumer.seek(to))
                     .await??;
                 let next = take(&ctx, &mut *consumer, 2, "two events from a position").await?;

@@ -8,11 +8,10 @@ use super::{
 use crate::{
     Context, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{name, named, names, publish, take, time_of},
+    reading::{name, named, names, over_time, publish, take, time_of},
 };
 use anyhub_core::{Partition, Point};
-use std::{collections::HashSet, time::Duration};
-use tokio::time::sleep;
+use std::collections::HashSet;
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!("C7_each_start_begins_where_it_says", each_start),
@@ -32,28 +31,23 @@ pub(super) const TRIALS: &[Trial] = &[
 
 async fn each_start(ctx: Context) -> Outcome {
     let topic = ctx.topic(1).await?;
-    let producer = ctx.producer(&topic).await?;
-    for nth in 0..8 {
-        publish(&ctx, &*producer, vec![named("k", nth.to_string())]).await?;
-        // So that times tell the events apart.
-        sleep(Duration::from_millis(2)).await;
-    }
-    let all = crate::reading::read_back(&ctx, &topic).await?;
-    ensure_eq!(all.len(), 8, "events in the log");
-    let mut starts = vec![(Point::Start, "0".to_owned())];
-    let time = time_of(&all[4])?;
-    let due = all.iter().find(|delivery| delivery.published >= Some(time));
-    starts.push((Point::Time(time), due.map(name).unwrap_or_default()));
+    let (all, later) = over_time(&ctx, &topic).await?;
+    let mut starts = vec![
+        (Point::Start, 0),
+        (Point::Time(time_of(&all[later])?), later),
+    ];
     if ctx.hub().capabilities().positions {
-        let at = (all[5].partition.clone(), all[5].position.clone());
-        starts.push((Point::Positions(vec![at]), "5".to_owned()));
+        let partition = || all[5].partition.clone();
+        let (fifth, fourth) = (all[5].position.clone(), all[4].position.after());
+        starts.push((Point::Positions(vec![(partition(), fifth)]), 5));
+        starts.push((Point::Positions(vec![(partition(), fourth)]), 5));
     }
     for (start, due) in starts {
         for options in [ctx.member(&ctx.name()), ctx.reader()] {
             let what = format!("the first event from {start:?}");
             let mut consumer = ctx.consumer(&topic, options.start(start.clone())).await?;
             let first = take(&ctx, &mut *consumer, 1, &what).await?;
-            ensure_eq!(name(&first[0]), due, "{what}");
+            ensure_eq!(name(&first[0]), due.to_string(), "{what}");
             ctx.within("close", consumer.close()).await??;
         }
     }

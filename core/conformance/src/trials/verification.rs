@@ -2,11 +2,8 @@
 
 use super::{Trial, trial};
 use crate::{
-    Context, Failure, Outcome,
-    failure::ensure,
-    ledger::Ledger,
-    reading::{Ends, read_back},
-    stamp::Stamp,
+    Context, Failure, Outcome, failure::ensure, ledger::Ledger, positions::Ends,
+    reading::read_back, stamp::Stamp,
 };
 use anyhub_core::{Partition, Position};
 use rand::RngExt;

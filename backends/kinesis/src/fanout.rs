@@ -1,0 +1,203 @@
+//! One shard read by SubscribeToShard: a stream of its own, pushed as records come.
+
+use crate::{
+    backlog::Item,
+    client::{Link, Stream},
+    error::{HUB, failed, incomplete},
+    fetch::Origin,
+    reader::Reading,
+    shared::Shared,
+};
+use anyhub_core::{Error, ErrorKind, Result};
+use aws_sdk_kinesis::{
+    primitives::DateTime,
+    types::{
+        ConsumerStatus, ShardIteratorType, StartingPosition, SubscribeToShardEvent,
+        SubscribeToShardEventStream,
+    },
+};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// A second subscription to a shard within this is refused, a later one takes over (Amazon Kinesis
+/// API reference, SubscribeToShard, 2026-11).
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Reads for as long as the slot is there; an error ends one subscription, not the reading.
+pub(crate) async fn follow(
+    shared: &Weak<Shared>,
+    reading: &mut Reading,
+    consumer: &Arc<str>,
+) -> Result<()> {
+    loop {
+        let Some(strong) = shared.upgrade() else {
+            return Ok(());
+        };
+        if strong.room(reading.slot).await.is_none() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let asked = subscribe(&strong, reading, consumer).await;
+        drop(strong);
+        let ended = match asked {
+            Ok(mut events) => receive(shared, reading, &mut events).await,
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            // Another subscription of this consumer, perhaps our own of a moment ago.
+            Err(error) if error.is_retryable() || error.kind() == ErrorKind::AlreadyExists => {
+                tracing::debug!(shard = %reading.shard.id, %error, "a subscription is tried again");
+                sleep_until(began + AGAIN).await;
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let Some(strong) = shared.upgrade() else {
+                    return Ok(());
+                };
+                return reading.gone(&strong, error).await.map(drop);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+type Events = aws_sdk_kinesis::primitives::event_stream::EventReceiver<
+    SubscribeToShardEventStream,
+    aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError,
+>;
+
+async fn subscribe(shared: &Shared, reading: &Reading, consumer: &Arc<str>) -> Result<Events> {
+    let client = shared.link.once("receive").await?;
+    let position = match (&reading.continuation, reading.begin.origin) {
+        (Some(number), _) => StartingPosition::builder()
+            .r#type(ShardIteratorType::AfterSequenceNumber)
+            .sequence_number(number),
+        (None, Origin::Horizon) => {
+            StartingPosition::builder().r#type(ShardIteratorType::TrimHorizon)
+        }
+        (None, Origin::Latest) => StartingPosition::builder().r#type(ShardIteratorType::Latest),
+        (None, Origin::Time(time)) => StartingPosition::builder()
+            .r#type(ShardIteratorType::AtTimestamp)
+            .timestamp(DateTime::from(time)),
+        (None, Origin::Record(at)) => StartingPosition::builder()
+            .r#type(ShardIteratorType::AtSequenceNumber)
+            .sequence_number(at.number()),
+    };
+    let position = position
+        .build()
+        .map_err(|error| Error::new(ErrorKind::Unexpected, HUB, "receive", error.to_string()))?;
+    let answer = client
+        .subscribe_to_shard()
+        .consumer_arn(consumer.as_ref())
+        .shard_id(reading.shard.id.as_ref())
+        .starting_position(position)
+        .send()
+        .await;
+    let answer = answer.map_err(|error| failed("receive", shared.stream.topic(), error))?;
+    Ok(answer.event_stream)
+}
+
+/// Takes in what one subscription brings; true: it is over, and the next one is due.
+async fn receive(
+    shared: &Weak<Shared>,
+    reading: &mut Reading,
+    events: &mut Events,
+) -> Result<bool> {
+    loop {
+        let event = events.recv().await;
+        let Some(strong) = shared.upgrade() else {
+            return Ok(false);
+        };
+        let event = event.map_err(|error| failed("receive", strong.stream.topic(), error))?;
+        let event = match event {
+            None => return Ok(true),
+            Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => event,
+            // What later versions of the service may say beside it.
+            Some(_) => continue,
+        };
+        let ended = is_end(&event);
+        let bytes = event.records.iter().map(|record| {
+            record.data.as_ref().len() + record.partition_key.as_ref().map_or(0, String::len)
+        });
+        strong.counters.fanned_out(bytes.sum());
+        if !event.continuation_sequence_number.is_empty() {
+            reading.continuation = Some(event.continuation_sequence_number);
+        }
+        let items: Vec<Item> = reading.items(event.records)?;
+        if !strong.came(reading.slot, items, ended) || ended {
+            return Ok(false);
+        }
+        // What waits beyond this waits in the connection, and then at Kinesis.
+        if strong.room(reading.slot).await.is_none() {
+            return Ok(false);
+        }
+    }
+}
+
+/// The last event of a shard that was split or merged names its children.
+fn is_end(event: &SubscribeToShardEvent) -> bool {
+    let children = event.child_shards.as_deref().unwrap_or_default();
+    !children.is_empty()
+}
+
+/// How long a consumer may take to become active.
+const REGISTERED: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// The ARN of the stream's consumer of this name, which is registered if it is not there yet.
+pub(crate) async fn register(link: &Link, stream: &Stream, name: &str) -> Result<Arc<str>> {
+    const OPERATION: &str = "consumer";
+    let client = link.patient(OPERATION).await?;
+    let arn = match stream.arn() {
+        Some(arn) => arn,
+        None => {
+            let asked = client
+                .describe_stream_summary()
+                .set_stream_name(stream.name());
+            let answer = asked.send().await;
+            let answer = answer.map_err(|error| failed(OPERATION, stream.topic(), error))?;
+            let summary = answer.stream_description_summary;
+            let summary = summary.ok_or_else(|| incomplete(OPERATION, "stream"))?;
+            summary.stream_arn
+        }
+    };
+    let deadline = Instant::now() + REGISTERED;
+    loop {
+        let asked = client.describe_stream_consumer();
+        let asked = asked.stream_arn(&arn).consumer_name(name).send().await;
+        match asked.map_err(|error| failed(OPERATION, "", error)) {
+            Ok(answer) => {
+                let told = answer.consumer_description;
+                let told = told.ok_or_else(|| incomplete(OPERATION, "consumer"))?;
+                if told.consumer_status == ConsumerStatus::Active {
+                    return Ok(told.consumer_arn.into());
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let registering = client.register_stream_consumer();
+                let registering = registering.stream_arn(&arn).consumer_name(name).send();
+                match registering
+                    .await
+                    .map_err(|error| failed(OPERATION, "", error))
+                {
+                    Ok(_) => {}
+                    // Another member of the group was faster.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= deadline {
+            let message =
+                format!("the registered consumer '{name}' is not active within {REGISTERED:?}");
+            return Err(Error::new(ErrorKind::Timeout, HUB, OPERATION, message)
+                .with_advice("it may become so by itself"));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}

@@ -1,0 +1,170 @@
+use crate::{
+    admin::KinesisAdmin,
+    client::Link,
+    config::KinesisConfig,
+    consumer::KinesisConsumer,
+    error::{HUB, closed},
+    leasing::Leasing,
+    producer::KinesisProducer,
+    shared::Shared,
+    usage::Counters,
+};
+use anyhub_core::{
+    Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl,
+    Producer, ProducerOptions, Result, Usage,
+};
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use std::{
+    any::Any,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+/// Amazon Kinesis, or whatever speaks its protocol.
+#[derive(Debug)]
+pub struct KinesisHub {
+    link: Link,
+    leasing: Leasing,
+    admin: KinesisAdmin,
+    native: NativeHub,
+    counters: Arc<Counters>,
+    producers: Mutex<Vec<Weak<KinesisProducer>>>,
+    consumers: Mutex<Vec<Weak<Shared>>>,
+}
+
+/// The SDK's client, as [`Hub::native`] hands it out.
+#[derive(Debug)]
+pub struct NativeHub(Link);
+
+impl NativeHub {
+    /// The client; made at the hub's first use, None before.
+    pub fn client(&self) -> Option<&aws_sdk_kinesis::Client> {
+        self.0.made()
+    }
+}
+
+impl KinesisHub {
+    /// The hub that a URL names (see [`KinesisConfig`]), without I/O. Config for an option that is
+    /// none.
+    pub fn from_url(url: &HubUrl) -> Result<Self> {
+        Self::new(KinesisConfig::from_url(url)?)
+    }
+
+    /// The hub with this configuration, without I/O. Config for a value that can't be.
+    pub fn new(config: KinesisConfig) -> Result<Self> {
+        config.check()?;
+        let leasing = Leasing::new(&config);
+        let link = Link::new(config);
+        Ok(Self {
+            admin: KinesisAdmin::new(link.clone(), leasing.clone()),
+            native: NativeHub(link.clone()),
+            leasing,
+            link,
+            counters: Arc::default(),
+            producers: Mutex::default(),
+            consumers: Mutex::default(),
+        })
+    }
+
+    fn check_open(&self, operation: &'static str) -> Result<()> {
+        if self.link.is_closed() {
+            return Err(closed(operation, "hub"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Hub for KinesisHub {
+    fn name(&self) -> &'static str {
+        HUB
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        capabilities(self.link.config())
+    }
+
+    async fn producer(&self, topic: &str, options: ProducerOptions) -> Result<Arc<dyn Producer>> {
+        self.check_open("producer")?;
+        let (link, counters) = (self.link.clone(), self.counters.clone());
+        let producer = KinesisProducer::open(link, topic, options, counters).await?;
+        remember(&self.producers, &producer);
+        if let Err(closed) = self.check_open("producer") {
+            producer.close().await?;
+            return Err(closed);
+        }
+        Ok(producer)
+    }
+
+    async fn consumer(&self, topic: &str, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
+        self.check_open("consumer")?;
+        let (link, counters) = (self.link.clone(), self.counters.clone());
+        let consumer =
+            KinesisConsumer::open(link, &self.leasing, topic, options, counters).await?;
+        remember(&self.consumers, consumer.shared());
+        if let Err(closed) = self.check_open("consumer") {
+            consumer.shared().close().await?;
+            return Err(closed);
+        }
+        Ok(Box::new(consumer))
+    }
+
+    fn admin(&self) -> &dyn Admin {
+        &self.admin
+    }
+
+    fn usage(&self) -> Usage {
+        self.counters.usage()
+    }
+
+    fn native(&self) -> &(dyn Any + Send + Sync) {
+        &self.native
+    }
+
+    async fn close(&self) -> Result<()> {
+        // First, so that whoever opens something now closes it again; what is open closes on its own.
+        self.link.refuse();
+        let mut result = Ok(());
+        let producers = those_left(&self.producers);
+        for closed in join_all(producers.iter().map(|producer| producer.close())).await {
+            result = result.and(closed);
+        }
+        let consumers = those_left(&self.consumers);
+        for closed in join_all(consumers.iter().map(|consumer| consumer.close())).await {
+            result = result.and(closed);
+        }
+        self.link.close();
+        result
+    }
+}
+
+fn remember<T>(all: &Mutex<Vec<Weak<T>>>, one: &Arc<T>) {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|one| one.strong_count() > 0);
+    all.push(Arc::downgrade(one));
+}
+
+fn those_left<T>(all: &Mutex<Vec<Weak<T>>>) -> Vec<Arc<T>> {
+    let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// What Kinesis can do with these settings.
+pub(crate) fn capabilities(config: &KinesisConfig) -> Capabilities {
+    let mut can = Capabilities::portable();
+    can.assignment = Assignment::Exclusive;
+    can.positions = true;
+    can.headers = match config.envelope {
+        true => HeaderSupport::Any,
+        false => HeaderSupport::None,
+    };
+    can.binary_keys = false;
+    can.tombstones = false;
+    can.idempotent_producer = false;
+    can.order_across_resize = true;
+    can.resize = true;
+    can.overtaken = true;
+    can.retention_bytes = false;
+    can.lag_in_events = false;
+    can
+}
