@@ -70,7 +70,10 @@ fn put(bench: &Bench<'_>, lanes: Vec<Vec<String>>) -> Result<Run> {
                 let mut keys = keys.iter().cycle();
                 while watch.elapsed() < time {
                     let some = keys.by_ref().take(RECORDS);
-                    put.fetch_add(request(&client, &topic, some, &payload).await?, Ordering::Relaxed);
+                    put.fetch_add(
+                        request(&client, &topic, some, &payload).await?,
+                        Ordering::Relaxed,
+                    );
                 }
                 Ok::<_, BoxError>(())
             }));
@@ -116,9 +119,8 @@ fn ours(bench: &Bench<'_>) -> Result<Run> {
         let mut under_way: VecDeque<Pending> = VecDeque::new();
         let (mut sent, mut written) = (0_u64, 0_u64);
         let watch = Stopwatch::start();
-        let count = async |pending: Pending| {
-            pending.await.iter().filter(|it| it.is_ok()).count() as u64
-        };
+        let count =
+            async |pending: Pending| pending.await.iter().filter(|it| it.is_ok()).count() as u64;
         while watch.elapsed() < bench.time {
             let batch = (0..BATCH as u64)
                 .map(|nth| {
