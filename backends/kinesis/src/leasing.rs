@@ -2,7 +2,7 @@
 
 use crate::{
     config::{KinesisConfig, LeasesIn},
-    error::{HUB, of_leases},
+    error::HUB,
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_leases::{LeaseStore, MemoryLeases, Scope};
@@ -52,7 +52,8 @@ impl Leasing {
             #[cfg(feature = "sqlite")]
             Some(LeasesIn::Sqlite(file)) => {
                 let opened = anyhub_leases::SqliteLeases::open(file).await;
-                let store = opened.map_err(|error| of_leases(operation, &error))?;
+                let told = |error| crate::error::of_leases(operation, &error);
+                let store = opened.map_err(told)?;
                 Ok(Arc::new(store))
             }
             #[cfg(not(feature = "sqlite"))]

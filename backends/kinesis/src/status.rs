@@ -107,6 +107,8 @@ impl Wait {
                 Ok(summary) if reached(&summary) => return Ok(summary),
                 Ok(summary) => Some(summary),
                 Err(error) if self.is_new && error.kind() == ErrorKind::NotFound => None,
+                // Others of the account ask, too.
+                Err(error) if error.kind() == ErrorKind::Throttled => seen.clone(),
                 Err(error) => return Err(error),
             };
             if seen != summary {
@@ -164,15 +166,15 @@ pub(crate) async fn gone(link: &Link, operation: &'static str, stream: &Stream) 
     loop {
         match describe(link, operation, stream).await {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) if error.kind() != ErrorKind::Throttled => return Err(error),
             // Another one by its name, made by somebody else.
             Ok(summary) if summary.status == StreamStatus::Creating => return Ok(()),
-            Ok(_) if begun.elapsed() >= PATIENCE => {
+            _ if begun.elapsed() >= PATIENCE => {
                 let message = format!("the stream '{}' is still there", stream.topic());
                 return Err(Error::new(ErrorKind::Timeout, HUB, operation, message)
                     .with_advice("it is being deleted, and goes by itself"));
             }
-            Ok(_) => {}
+            _ => {}
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -201,7 +201,8 @@ impl Streams {
         Ok(mode(&summary))
     }
 
-    /// Changes who decides. Kinesis lets a stream change twice a day: Throttled from then on.
+    /// Changes who decides, which Kinesis lets a stream do twice a day (API reference,
+    /// UpdateStreamMode, 2026-11).
     pub async fn set_mode(&self, stream: &str, to: StreamMode) -> Result<()> {
         const OPERATION: &str = "set_mode";
         let stream = &Stream::new(stream);

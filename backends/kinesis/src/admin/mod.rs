@@ -2,6 +2,7 @@
 
 mod groups;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 mod topic;
 
@@ -274,7 +275,7 @@ impl Admin for KinesisAdmin {
     async fn lag(&self, topic: &str, group: &str) -> Result<Vec<PartitionLag>> {
         const OPERATION: &str = "lag";
         let (link, stream) = (&self.link, &Stream::new(topic));
-        status::describe(link, OPERATION, stream).await?;
+        status::usable(link, OPERATION, stream).await?;
         match Store::open(&self.leases, OPERATION).await? {
             Some(store) => store.lag(link, stream, group).await,
             None => Err(no_group(OPERATION, group)),

@@ -1,0 +1,29 @@
+use super::*;
+use anyhub_core::Position;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_is_a_position_in_every_open_shard() {
+    let world = World::with_stream(3).await;
+    let shards = world.shards("s").await;
+    let first = world.put(&shards[0], "one").await;
+    let last = world.put(&shards[0], "two").await;
+    let other = world.put(&shards[2], "three").await;
+
+    let at = async |time| world.admin.positions_at("s", time).await.unwrap();
+    let told = |places: [Sequence; 3]| -> Vec<_> {
+        let partitions = shards.iter().map(Shard::partition);
+        partitions.zip(places.map(Position::from)).collect()
+    };
+    let start = shards[1].start;
+    let now = SystemTime::now();
+    assert_eq!(at(now - HOUR).await, told([first, start, other]));
+    let ends = told([last.after(), start, other.after()]);
+    assert_eq!(at(now + HOUR).await, ends);
+
+    let split = world.streams.split_shard("s", &shards[0].id, None).await;
+    let children = split.unwrap();
+    let open: Vec<_> = at(now - HOUR).await.into_iter().map(|at| at.0).collect();
+    let mut due = vec![shards[1].partition(), shards[2].partition()];
+    due.extend(children);
+    assert_eq!(open, due);
+}
