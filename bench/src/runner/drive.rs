@@ -35,7 +35,8 @@ const UNANSWERED: Duration = DEADLINE.saturating_add(Duration::from_secs(10));
 const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// After the last event that was due: what still comes is a duplicate or a phantom.
 const QUIET: Duration = Duration::from_millis(200);
-/// Quiet is not waited for longer than this: a hub may redeliver for ever.
+/// Quiet is not waited for longer than this: a hub may redeliver for ever, or have said a place at
+/// which there is nothing.
 const UNQUIET: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(20);
 /// How often a person is told.
@@ -155,7 +156,8 @@ fn why(sent: std::result::Result<Result<()>, tokio::task::JoinError>) -> Option<
     }
 }
 
-/// Waits until every acknowledged event has come, and a little longer; false if it stalled.
+/// Waits until every acknowledged event has come, from where its receipt says, and a little longer;
+/// false if it stalled.
 async fn drain(
     session: &Session,
     phase: &Phase,
@@ -184,8 +186,11 @@ async fn drain(
             counted = Some(deliveries);
             complete = (phase.ledger.outstanding() == 0).then(Instant::now);
         }
-        if complete.is_some_and(|since| moved.elapsed() >= QUIET || since.elapsed() > UNQUIET) {
-            return true;
+        if let Some(since) = complete {
+            let quiet = moved.elapsed() >= QUIET && phase.ledger.unconfirmed() == 0;
+            if quiet || since.elapsed() > UNQUIET {
+                return true;
+            }
         }
         if session.broken.is_cancelled() || progressed.elapsed() > STALLED {
             return phase.ledger.outstanding() == 0;
