@@ -5,7 +5,7 @@ use crate::{
     error::{HUB, of_leases},
     leasing::Leasing,
     reader::Begin,
-    shards::{self, Shard},
+    shards::Shard,
     shared::{Presence, Shared},
     slot::{Mode, Task},
     start,
@@ -88,7 +88,7 @@ impl Shared {
         let Some(group) = &self.group else {
             return Ok(());
         };
-        let listed = shards::list(&self.link, operation, &self.stream).await?;
+        let listed = self.list(operation).await?;
         let rows = group.rows(operation).await?;
         let new = start::of_group(self, operation, &listed, &rows).await?;
         let options = group.options(self.handover());
@@ -172,15 +172,9 @@ impl Shared {
         }
     }
 
-    /// A shard of the stream, if it is kept.
-    pub(crate) async fn shard(&self, id: &str) -> Result<Option<Shard>> {
-        let listed = shards::list(&self.link, "receive", &self.stream).await?;
-        Ok(listed.into_iter().find(|shard| &*shard.id == id))
-    }
-
     /// A shard is read and finished to its end: its children may be begun (C11).
     pub(crate) async fn finish(self: &Arc<Self>, id: &str, grant: Option<&Grant>) -> Result<()> {
-        let listed = shards::list(&self.link, "receive", &self.stream).await?;
+        let listed = self.list("receive").await?;
         match (self.leases(), grant, &self.group) {
             (Some(leases), Some(grant), Some(group)) => {
                 let children = descendants(&listed, &HashSet::from([Arc::from(id)]));

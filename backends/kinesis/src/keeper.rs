@@ -2,13 +2,12 @@
 //! asked for, and a member that does nothing any more.
 
 use crate::{
-    checkpoint::Resume,
     error::{HUB, of_leases},
     shared::{Presence, Shared},
     slot::Mode,
 };
 use anyhub_core::{ErrorKind, Result, driver::Lane, driver::Sequence};
-use anyhub_leases::Grant;
+use anyhub_leases::{Grant, Leases};
 use futures_util::future::join_all;
 use std::{
     sync::{Arc, Weak},
@@ -68,7 +67,7 @@ impl Shared {
     fn withdraw(&self) {
         let state = &mut *self.state();
         let presence = std::mem::replace(&mut state.presence, Presence::Away);
-        self.let_go(state, true);
+        self.lose_all(state);
         tracing::warn!(
             hub = HUB,
             limit = ?self.options.max_processing,
@@ -94,17 +93,23 @@ impl Shared {
         let Some(leases) = self.leases() else {
             return Ok(());
         };
-        let finished = self.lanes.uncommitted();
-        let writing = finished.into_iter().filter_map(|lane| {
-            let grant = self.grant_of(&lane)?;
+        let finished: Vec<_> = {
+            let state = self.state();
+            let grant = |lane: &Lane<Sequence>| {
+                let slot = state.slots.iter().find(|slot| slot.lane == lane.id)?;
+                slot.grant.clone()
+            };
+            let finished = self.lanes.uncommitted().into_iter();
+            finished
+                .filter_map(|lane| Some((grant(&lane)?, lane)))
+                .collect()
+        };
+        let writing = finished.into_iter().map(|(grant, lane)| {
             let leases = leases.clone();
-            Some(async move {
-                let text = Resume::from(lane.finished.after()).text()?;
-                Some((leases.checkpoint(&grant, text).await, lane))
-            })
+            async move { (checkpoint(&leases, &grant, lane.finished).await, lane) }
         });
         let mut result = Ok(());
-        for (written, lane) in join_all(writing).await.into_iter().flatten() {
+        for (written, lane) in join_all(writing).await {
             match written {
                 Ok(()) => self.lanes.committed(&[lane]),
                 Err(error) => {
@@ -116,12 +121,6 @@ impl Shared {
             }
         }
         result
-    }
-
-    fn grant_of(&self, lane: &Lane<Sequence>) -> Option<Grant> {
-        let state = self.state();
-        let slot = state.slots.iter().find(|slot| slot.lane == lane.id)?;
-        slot.grant.clone()
     }
 
     /// Shards that another member asked for, once what was delivered of them is answered.
@@ -146,13 +145,10 @@ impl Shared {
             return;
         }
         let _turn = self.commits.lock().await;
-        if let Err(error) = self.commit_now().await {
-            tracing::warn!(hub = HUB, %error, "what was acknowledged comes again elsewhere");
-        }
         for (shard, grant) in asked {
-            // Nothing more is acknowledged: first the tokens go, then the lease.
-            self.revoke(&shard);
-            if let Err(error) = leases.release(&grant, None).await {
+            // First the tokens go, then the lease: with the last that was acknowledged.
+            let finished = self.revoke(&shard).map(text);
+            if let Err(error) = leases.release(&grant, finished).await {
                 tracing::debug!(%shard, %error, "a shard was not released; its lease runs out");
             }
         }
@@ -184,4 +180,13 @@ impl Shared {
             }
         }
     }
+}
+
+/// Everything up to this event is done.
+pub(crate) async fn checkpoint(leases: &Leases, grant: &Grant, finished: Sequence) -> Result<()> {
+    leases.checkpoint(grant, text(finished)).await
+}
+
+fn text(finished: Sequence) -> Arc<str> {
+    finished.after().to_string().into()
 }

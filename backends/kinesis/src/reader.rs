@@ -7,7 +7,7 @@ use crate::{
     fanout,
     fetch::{self, Origin, Page},
     pace::Pace,
-    shards::{self, Shard},
+    shards::Shard,
     shared::{Shared, SlotId},
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
@@ -134,6 +134,11 @@ impl Reading {
                     Err(error) if error.kind() == ErrorKind::NotFound => {
                         return self.gone(shared, error).await;
                     }
+                    Err(error) if error.kind() == ErrorKind::Invalid => {
+                        return Err(error.with_advice(
+                            "if the stream was deleted and made again, delete the group, too",
+                        ));
+                    }
                     iterator => iterator?,
                 }
             }
@@ -202,7 +207,7 @@ impl Reading {
 
     /// The shard was not found: trimmed away, or its whole stream is.
     pub(crate) async fn gone(&mut self, shared: &Shared, error: Error) -> Result<bool> {
-        let listed = shards::list(&shared.link, "receive", &shared.stream).await?;
+        let listed = shared.list("receive").await?;
         if listed.iter().any(|shard| shard.id == self.shard.id) {
             return Err(error);
         }

@@ -78,7 +78,9 @@ impl Harness for StandIn {
 
     async fn stalling(&self, _: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String> {
         // One that stands still would hold up every other trial, so it is another one.
-        let kinesis = Kinesis::builder().start().map_err(|error| error.to_string())?;
+        let kinesis = Kinesis::builder()
+            .start()
+            .map_err(|error| error.to_string())?;
         let hub = hub(&kinesis)?;
         Ok(Stalling::by_server(hub, topic, move || {
             let hour = Duration::from_secs(3_600);

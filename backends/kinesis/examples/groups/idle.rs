@@ -28,7 +28,10 @@ pub(crate) async fn run(time: Duration) -> Outcome {
     receive(&mut *consumer, Duration::from_secs(2)).await?;
     let busy = measure(&kinesis, &mut *consumer, time).await?;
     writer.finish().await?;
-    println!("busy: {:.2} GetRecords/s a shard, at 2,000 events/s", busy.0);
+    println!(
+        "busy: {:.2} GetRecords/s a shard, at 2,000 events/s",
+        busy.0
+    );
     consumer.close().await?;
     if idle.0 > 1.0 || busy.0 > 5.0 {
         return Err("more reads than 1 a second of an idle shard, or 5 of a busy one".into());
@@ -42,7 +45,14 @@ async fn measure(
     consumer: &mut dyn Consumer,
     time: Duration,
 ) -> Outcome<(f64, f64)> {
-    let calls = || kinesis.counts().requests.get("GetRecords").copied().unwrap_or_default();
+    let calls = || {
+        kinesis
+            .counts()
+            .requests
+            .get("GetRecords")
+            .copied()
+            .unwrap_or_default()
+    };
     let (before, cpu, began) = (calls(), cpu(), Instant::now());
     receive(consumer, time).await?;
     let seconds = began.elapsed().as_secs_f64();
@@ -52,7 +62,12 @@ async fn measure(
 
 async fn receive(consumer: &mut dyn Consumer, time: Duration) -> Outcome {
     let until = Instant::now() + time;
-    while let Ok(batch) = timeout(until.saturating_duration_since(Instant::now()), consumer.receive(1_000)).await {
+    while let Ok(batch) = timeout(
+        until.saturating_duration_since(Instant::now()),
+        consumer.receive(1_000),
+    )
+    .await
+    {
         consumer.acks().ack(&batch?.tokens());
     }
     Ok(())

@@ -64,10 +64,16 @@ pub(crate) async fn run(times: u32, lease: Duration, rate: u32, seed: u64) -> Ou
     };
     let writer = Writer::start(&hub, rate).await?;
     let patience = lease * 6 + Duration::from_secs(20);
-    wait(&mut told, &mut book, patience, "every member to own shards", |book| {
-        let owners: HashSet<_> = book.owned.values().collect();
-        book.owned.len() == SHARDS as usize && owners.len() == MEMBERS
-    })
+    wait(
+        &mut told,
+        &mut book,
+        patience,
+        "every member to own shards",
+        |book| {
+            let owners: HashSet<_> = book.owned.values().collect();
+            book.owned.len() == SHARDS as usize && owners.len() == MEMBERS
+        },
+    )
     .await?;
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let mut slowest = Duration::ZERO;
@@ -87,9 +93,13 @@ pub(crate) async fn run(times: u32, lease: Duration, rate: u32, seed: u64) -> Ou
             .map(|(shard, _)| shard.clone())
             .collect();
         let orphans = book.orphans.len();
-        wait(&mut told, &mut book, patience, "the shards to be taken over", |book| {
-            book.orphans.is_empty()
-        })
+        wait(
+            &mut told,
+            &mut book,
+            patience,
+            "the shards to be taken over",
+            |book| book.orphans.is_empty(),
+        )
         .await?;
         let took = killed.elapsed();
         slowest = slowest.max(took);
@@ -107,9 +117,13 @@ pub(crate) async fn run(times: u32, lease: Duration, rate: u32, seed: u64) -> Ou
         );
     }
     let written = writer.finish().await?;
-    wait(&mut told, &mut book, patience, "every event to come", |book| {
-        book.seen.len() as u64 >= written
-    })
+    wait(
+        &mut told,
+        &mut book,
+        patience,
+        "every event to come",
+        |book| book.seen.len() as u64 >= written,
+    )
     .await
     .ok();
     for member in &mut members {
@@ -189,7 +203,9 @@ fn start(
 }
 
 async fn drain(told: &mut mpsc::UnboundedReceiver<Told>, book: &mut Book, until: Instant) {
-    while let Ok(Some(line)) = timeout(until.saturating_duration_since(Instant::now()), told.recv()).await {
+    while let Ok(Some(line)) =
+        timeout(until.saturating_duration_since(Instant::now()), told.recv()).await
+    {
         if let Err(error) = book.note(line) {
             eprintln!("kill: {error}");
         }

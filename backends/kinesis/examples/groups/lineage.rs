@@ -93,13 +93,12 @@ impl Book {
     }
 
     /// How many shards were begun before one of their parents was acknowledged to its end.
-    pub(crate) fn early<'a>(
-        &self,
-        parents: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> u64 {
+    pub(crate) fn early<'a>(&self, parents: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
         let of = |shard: &str| self.shards.get(&Partition::named(shard));
         let early = parents.filter(|(child, parent)| match (of(child), of(parent)) {
-            (Some(child), Some(parent)) => child.first.is_some_and(|first| first <= parent.last_ack),
+            (Some(child), Some(parent)) => {
+                child.first.is_some_and(|first| first <= parent.last_ack)
+            }
             _ => false,
         });
         early.count() as u64

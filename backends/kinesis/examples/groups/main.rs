@@ -128,7 +128,10 @@ fn config(endpoint: &str) -> KinesisConfig {
 }
 
 fn server() -> Outcome<Kinesis> {
-    Ok(Kinesis::builder().limits(true).shard_limit(10_000).start()?)
+    Ok(Kinesis::builder()
+        .limits(true)
+        .shard_limit(10_000)
+        .start()?)
 }
 
 fn hub(config: KinesisConfig) -> Outcome<KinesisHub> {

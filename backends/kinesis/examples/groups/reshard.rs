@@ -84,7 +84,9 @@ pub(crate) async fn run(aggregate: Aggregation, times: u32, rate: u32, seed: u64
     let book = book.lock().await;
     let early = book.early(parents);
     let lost = written - book.distinct();
-    let lost_by_filter = (0..written).filter(|number| !visible.contains(number)).count();
+    let lost_by_filter = (0..written)
+        .filter(|number| !visible.contains(number))
+        .count();
     println!(
         "reshard: {splits} splits and {merges} merges, {} shards; {written} events written: {lost} lost, \
          {lost_by_filter} lost by KCL's filter, {} out of order, {} twice in the log; {early} children \
@@ -97,7 +99,8 @@ pub(crate) async fn run(aggregate: Aggregation, times: u32, rate: u32, seed: u64
         book.outside,
         book.too_often,
     );
-    let wrong = lost + lost_by_filter as u64 + book.out_of_order + early + book.too_often + book.twice;
+    let wrong =
+        lost + lost_by_filter as u64 + book.out_of_order + early + book.too_often + book.twice;
     if wrong > 0 {
         return Err("events were lost, out of order or too often, or a child came first".into());
     }
@@ -165,14 +168,23 @@ async fn change(client: &Client, rng: &mut Pcg64Mcg) -> Outcome<Changed> {
         }
         // Not always in the middle.
         let at = range.start() + size / rng.random_range(2..5);
-        let splitting = client.split_shard().stream_name(STREAM).shard_to_split(shard);
-        splitting.new_starting_hash_key(at.to_string()).send().await?;
+        let splitting = client
+            .split_shard()
+            .stream_name(STREAM)
+            .shard_to_split(shard);
+        splitting
+            .new_starting_hash_key(at.to_string())
+            .send()
+            .await?;
         return Ok(Changed::Split);
     }
     let nth = rng.random_range(0..open.len() - 1);
     let merging = client.merge_shards().stream_name(STREAM);
     let merging = merging.shard_to_merge(&open[nth].1);
-    merging.adjacent_shard_to_merge(&open[nth + 1].1).send().await?;
+    merging
+        .adjacent_shard_to_merge(&open[nth + 1].1)
+        .send()
+        .await?;
     Ok(Changed::Merged)
 }
 
@@ -191,7 +203,10 @@ async fn visible(client: &Client, shards: &[Shard]) -> Outcome<HashSet<u64>> {
     let mut numbers = HashSet::new();
     for shard in shards {
         let range = range(shard).ok_or("a shard without a range")?;
-        let asked = client.get_shard_iterator().stream_name(STREAM).shard_id(&shard.shard_id);
+        let asked = client
+            .get_shard_iterator()
+            .stream_name(STREAM)
+            .shard_id(&shard.shard_id);
         let asked = asked.shard_iterator_type(ShardIteratorType::TrimHorizon);
         let mut iterator = asked.send().await?.shard_iterator;
         while let Some(next) = iterator {
@@ -210,7 +225,9 @@ async fn visible(client: &Client, shards: &[Shard]) -> Outcome<HashSet<u64>> {
                 match Aggregate::parse(&data) {
                     None => note(&data, &mut numbers),
                     Some(aggregate) if aggregate.lies_within(&range) => {
-                        aggregate.into_iter().for_each(|event| note(&event.payload, &mut numbers));
+                        aggregate
+                            .into_iter()
+                            .for_each(|event| note(&event.payload, &mut numbers));
                     }
                     Some(_) => {}
                 }
