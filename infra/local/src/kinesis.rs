@@ -33,7 +33,7 @@ pub use builder::KinesisBuilder;
 pub use counts::Counts;
 pub use faults::{Faults, Rate};
 
-use crate::Error;
+use crate::{Error, kinesis_url};
 use layer::Layer;
 use server::Server;
 
@@ -49,7 +49,7 @@ const REGION: &str = "us-east-1";
 /// use anyhub_local::kinesis::{Faults, Kinesis, Rate};
 ///
 /// let kinesis = Kinesis::builder().limits(true).start()?;
-/// println!("{}", kinesis.url()); // kinesis://us-east-1?endpoint=http://127.0.0.1:20001
+/// println!("{}", kinesis.endpoint()); // http://127.0.0.1:20001
 /// kinesis.set_faults(Faults::none().lost_answers(Rate::next(3)))?;
 /// assert_eq!(kinesis.counts().records_put, 0);
 /// # Ok::<(), anyhub_local::Error>(())
@@ -79,9 +79,10 @@ impl Kinesis {
         format!("http://{}", self.address)
     }
 
-    /// The URL without a stream: `kinesis://us-east-1?endpoint=http://127.0.0.1:PORT`.
+    /// The URL without a stream:
+    /// `kinesis://us-east-1?endpoint=http://127.0.0.1:PORT&max_batch_bytes=5242880&leases=memory`.
     pub fn url(&self) -> String {
-        format!("kinesis://{REGION}?endpoint={}", self.endpoint())
+        kinesis_url::of(&self.endpoint())
     }
 
     /// The seed of the faults, to be printed where a test fails.

@@ -18,7 +18,10 @@ async fn what_is_put_is_read_and_counted() {
     let kinesis = Kinesis::builder().start().unwrap();
     assert_eq!(
         kinesis.url(),
-        format!("kinesis://us-east-1?endpoint={}", kinesis.endpoint())
+        format!(
+            "kinesis://us-east-1?endpoint={}&max_batch_bytes=5242880&leases=memory",
+            kinesis.endpoint()
+        )
     );
     let client = client(&kinesis);
     let stream = Shards::create(&client, "tweets", 2).await;
