@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     clock::seconds,
     phase::{Kind, Phase},
-    process,
+    process::{self, Spent},
     produce::Sender,
     session::{DEADLINE, Session},
     source::Plan,
@@ -50,7 +50,7 @@ pub(super) struct Driven {
     pub(super) series: Vec<Point>,
     /// Why it ended before its time.
     pub(super) failed: Option<String>,
-    pub(super) cpu: Duration,
+    pub(super) spent: Spent,
     pub(super) rss_max_bytes: u64,
     /// All that was acknowledged has arrived.
     pub(super) drained: bool,
@@ -85,7 +85,8 @@ impl Driver<'_> {
             ..
         } = self;
         let halt = stop.child_token();
-        let begun = process::cpu();
+        let server = session.server.as_deref();
+        let begun = Spent::so_far(server);
         session.reading.begin(phase.clone());
         let start_ns = phase.clock.now_ns() + LEAD_NS;
         let total: u64 = plan.sources.iter().map(|source| source.total()).sum();
@@ -141,9 +142,7 @@ impl Driver<'_> {
         watch.point();
         driven.series = watch.series;
         driven.rss_max_bytes = watch.rss_max_bytes;
-        driven.cpu = process::cpu()
-            .zip(begun)
-            .map_or(Duration::ZERO, |(now, begun)| now - begun);
+        driven.spent = Spent::so_far(server).since(&begun);
         driven
     }
 }

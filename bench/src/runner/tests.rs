@@ -85,7 +85,7 @@ async fn measure(
                     defect: *defect,
                 }),
                 topic: None,
-                _server: None,
+                server: None,
             };
             (row(&format!("{defect:?}").to_lowercase()), Some(ready))
         })
@@ -352,7 +352,7 @@ async fn a_topic_that_is_there_is_used_and_left_alone() {
     let ready = Ready {
         hub: hub.clone(),
         topic: Some("theirs".into()),
-        _server: None,
+        server: None,
     };
     let stop = CancellationToken::new();
     let rows = vec![(row("memory"), Some(ready))];

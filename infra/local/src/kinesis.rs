@@ -18,6 +18,7 @@
 mod answer;
 mod builder;
 mod counts;
+mod cpu;
 mod faults;
 mod layer;
 mod limits;
@@ -28,6 +29,7 @@ mod server;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use builder::KinesisBuilder;
 pub use counts::Counts;
@@ -108,6 +110,12 @@ impl Kinesis {
     /// What has come in since the start, and what was done about it.
     pub fn counts(&self) -> Counts {
         self.layer.counters.read()
+    }
+
+    /// The processor time that the server has spent so far, of this process's; None where the system does not tell, as outside
+    /// of Linux. Threads that have ended are not counted any more.
+    pub fn cpu(&self) -> Option<Duration> {
+        cpu::of_threads(&server::thread_name(self.address))
     }
 
     /// Stops the server, cuts its connections and waits until it is gone, at most a second. A second call does nothing.

@@ -61,6 +61,13 @@ async fn what_is_put_is_read_and_counted() {
         (0, 0, 0)
     );
     assert!(counts.lost_answers.is_empty());
+    if cfg!(target_os = "linux") {
+        let other = Kinesis::builder().start().unwrap();
+        assert!(
+            kinesis.cpu().unwrap() > other.cpu().unwrap(),
+            "one has served, the other only started"
+        );
+    }
     // Dropped in async code.
 }
 
