@@ -19,6 +19,7 @@
 mod answer;
 mod builder;
 mod counts;
+mod cpu;
 mod faults;
 mod layer;
 mod limits;
@@ -36,7 +37,7 @@ pub use builder::KinesisBuilder;
 pub use counts::Counts;
 pub use faults::{Faults, Rate};
 
-use crate::Error;
+use crate::{Error, kinesis_url};
 use layer::Layer;
 use server::Server;
 
@@ -52,7 +53,7 @@ const REGION: &str = "us-east-1";
 /// use anyhub_local::kinesis::{Faults, Kinesis, Rate};
 ///
 /// let kinesis = Kinesis::builder().limits(true).start()?;
-/// println!("{}", kinesis.url()); // kinesis://us-east-1?endpoint=http://127.0.0.1:20001
+/// println!("{}", kinesis.endpoint()); // http://127.0.0.1:20001
 /// kinesis.set_faults(Faults::none().lost_answers(Rate::next(3)))?;
 /// assert_eq!(kinesis.counts().records_put, 0);
 /// # Ok::<(), anyhub_local::Error>(())
@@ -82,9 +83,10 @@ impl Kinesis {
         format!("http://{}", self.address)
     }
 
-    /// The URL without a stream: `kinesis://us-east-1?endpoint=http://127.0.0.1:PORT`.
+    /// The URL without a stream:
+    /// `kinesis://us-east-1?endpoint=http://127.0.0.1:PORT&max_batch_bytes=5242880&leases=memory`.
     pub fn url(&self) -> String {
-        format!("kinesis://{REGION}?endpoint={}", self.endpoint())
+        kinesis_url::of(&self.endpoint())
     }
 
     /// The seed of the faults, to be printed where a test fails.
@@ -116,6 +118,12 @@ impl Kinesis {
     /// What has come in since the start, and what was done about it.
     pub fn counts(&self) -> Counts {
         self.layer.counters.read()
+    }
+
+    /// The processor time that the server has spent so far, of this process's; None where the system does not tell, as outside
+    /// of Linux. Threads that have ended are not counted any more.
+    pub fn cpu(&self) -> Option<Duration> {
+        cpu::of_threads(&server::thread_name(self.address))
     }
 
     /// Stops the server, cuts its connections and waits until it is gone, at most a second. A second call does nothing.

@@ -20,6 +20,7 @@ mod java;
 pub mod kafka;
 #[cfg(feature = "kinesis")]
 pub mod kinesis;
+mod kinesis_url;
 pub mod localstack;
 mod log;
 mod maven;

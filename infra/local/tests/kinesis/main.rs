@@ -21,7 +21,10 @@ async fn what_is_put_is_read_and_counted() {
     let kinesis = Kinesis::builder().start().unwrap();
     assert_eq!(
         kinesis.url(),
-        format!("kinesis://us-east-1?endpoint={}", kinesis.endpoint())
+        format!(
+            "kinesis://us-east-1?endpoint={}&max_batch_bytes=5242880&leases=memory",
+            kinesis.endpoint()
+        )
     );
     let client = client(&kinesis);
     let stream = Shards::create(&client, "tweets", 2).await;
@@ -61,6 +64,13 @@ async fn what_is_put_is_read_and_counted() {
         (0, 0, 0)
     );
     assert!(counts.lost_answers.is_empty());
+    if cfg!(target_os = "linux") {
+        let other = Kinesis::builder().start().unwrap();
+        assert!(
+            kinesis.cpu().unwrap() > other.cpu().unwrap(),
+            "one has served, the other only started"
+        );
+    }
     // Dropped in async code.
 }
 
