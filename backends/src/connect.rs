@@ -11,6 +11,8 @@ pub fn connect(url: &str) -> Result<Arc<dyn Hub>> {
         "memory" => Ok(Arc::new(MemoryHub::from_url(&url)?)),
         #[cfg(feature = "kafka")]
         "kafka" => Ok(Arc::new(anyhub_kafka::KafkaHub::from_url(&url)?)),
+        #[cfg(feature = "kinesis")]
+        "kinesis" => Ok(Arc::new(anyhub_kinesis::KinesisHub::from_url(&url)?)),
         scheme => Err(no_such_hub(scheme)),
     }
 }
@@ -28,7 +30,11 @@ pub fn schemes() -> impl Iterator<Item = &'static str> {
 }
 
 /// Every hub, and whether its feature is on.
-const HUBS: &[(&str, bool)] = &[("memory", true), ("kafka", cfg!(feature = "kafka"))];
+const HUBS: &[(&str, bool)] = &[
+    ("memory", true),
+    ("kafka", cfg!(feature = "kafka")),
+    ("kinesis", cfg!(feature = "kinesis")),
+];
 
 fn no_such_hub(scheme: &str) -> Error {
     let error = |message: String| Error::new(ErrorKind::Config, "anyhub", "connect", message);
@@ -63,11 +69,19 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(feature = "kafka"))]
-    fn says_which_feature_is_off() {
-        let error = connect("kafka://a/t")
-            .map(|_| ())
-            .map_err(|e| e.to_string());
-        assert!(error.is_err_and(|error| error.contains("add the feature 'kafka'")));
+    fn a_hub_is_there_or_says_which_feature_is_off() {
+        for (url, built) in [
+            ("kafka://a/t", cfg!(feature = "kafka")),
+            ("kinesis://us-east-1/t", cfg!(feature = "kinesis")),
+        ] {
+            let scheme = url.split(':').next().unwrap_or_default();
+            let advice = format!("add the feature '{scheme}'");
+            let hub = connect(url).map(|hub| hub.name());
+            match hub {
+                Ok(name) => assert_eq!((name, built), (scheme, true)),
+                Err(error) => assert!(!built && error.to_string().contains(&advice), "{error}"),
+            }
+            assert_eq!(schemes().any(|known| known == scheme), built);
+        }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> anyhub::Result<()> {
-//! let url = "memory:/tweets"; // or kafka://localhost:9092/tweets
+//! let url = "memory:/tweets"; // or kafka://localhost:9092/tweets, kinesis://us-east-1/tweets
 //! let (hub, topic) = (anyhub::connect(url)?, anyhub::topic(url)?);
 //! hub.admin().create_topic(&TopicConfig::new(&topic)).await?; // if it is not there yet
 //! let producer = hub.producer(&topic, ProducerOptions::new()).await?;
@@ -23,7 +23,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Each hub is a feature, none on by default: `kafka`. The memory hub is always there.
+//! Each hub is a feature, none on by default: `kafka`, `kinesis`. The memory hub is always there.
 
 mod connect;
 
@@ -38,3 +38,5 @@ pub use connect::{connect, schemes, topic};
 
 #[cfg(feature = "kafka")]
 pub use anyhub_kafka as kafka;
+#[cfg(feature = "kinesis")]
+pub use anyhub_kinesis as kinesis;

@@ -94,12 +94,17 @@ impl<P: Clone + Ord> Lanes<P> {
         LaneId(index as u32)
     }
 
-    /// Gives a lane up after its finished prefix was committed: its tokens are stale.
-    pub fn revoke(&self, lane: LaneId) {
+    /// Gives a lane up: its tokens are stale from now on. Answers what of its finished prefix was not
+    /// committed, which can't grow any more.
+    pub fn revoke(&self, lane: LaneId) -> Option<P> {
+        let mut uncommitted = None;
         if let Some(lane) = self.lock().lanes.get_mut(lane.0 as usize) {
+            let finished = lane.window.finished().filter(|_| lane.owned).cloned();
+            uncommitted = finished.filter(|finished| Some(finished) > lane.committed.as_ref());
             lane.renew(false);
         }
         self.changed.notify_one();
+        uncommitted
     }
 
     /// Gives a lane up that was taken by another owner: its tokens are stale, and if acks were lost
@@ -391,6 +396,20 @@ mod tests {
         assert_eq!(done[0].finished, 5);
         lanes.committed(&done);
         assert_eq!(lanes.uncommitted(), []);
+    }
+
+    #[test]
+    fn what_is_given_up_says_what_was_not_committed() {
+        let lanes = Lanes::new(&ConsumerOptions::new());
+        let lane = lanes.assign(&Partition::number(0));
+        let tokens: Vec<_> = (1..=3).map(|at| deliver(&lanes, lane, at)).collect();
+        lanes.ack(&tokens[..1]);
+        lanes.committed(&lanes.uncommitted());
+        lanes.ack(&tokens[1..2]);
+        assert_eq!(lanes.reader().oldest(lane), Some(3));
+        assert_eq!(lanes.revoke(lane), Some(2));
+        assert_eq!(lanes.revoke(lane), None, "told once");
+        assert_eq!(lanes.ack(&tokens[2..]), 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     error::{HUB, closed, invalid, of_leases},
     fanout,
     group::Group,
-    keeper::keep,
+    keeper::{checkpoint, keep},
     leasing::Leasing,
     reader::Begin,
     shards,
@@ -17,6 +17,7 @@ use anyhub_core::{
     Acks, Batch, Consumer, ConsumerOptions, Error, ErrorKind, OwnedPartition, Point, Result,
 };
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use std::{
     any::Any,
     sync::Arc,
@@ -75,7 +76,7 @@ impl KinesisConsumer {
         };
         let shared = Arc::new(Shared::new(link, stream, options, counters, group, fanout));
         let consumer = Self {
-            acks: Acks::new(shared.lanes.clone()),
+            acks: Acks::new(shared.clone()),
             keeper: Task(tokio::spawn(keep(Arc::downgrade(&shared))).abort_handle()),
             native,
             shared,
@@ -160,7 +161,7 @@ impl Drop for KinesisConsumer {
     fn drop(&mut self) {
         let state = &mut *self.shared.state();
         state.presence = Presence::Closed;
-        self.shared.let_go(state, false);
+        self.shared.revoke_all(state);
     }
 }
 
@@ -231,7 +232,7 @@ impl Shared {
     }
 
     async fn seek(self: &Arc<Self>, to: &Point) -> Result<()> {
-        let listed = shards::list(&self.link, "seek", &self.stream).await?;
+        let listed = self.list("seek").await?;
         let owned = |id: &str| self.state().slots.iter().any(|slot| &*slot.shard == id);
         if let Point::Positions(named) = to {
             for (partition, _) in named {
@@ -270,7 +271,7 @@ impl Shared {
             if moves.iter().any(|(moved, _)| moved.id == shard.id) {
                 continue;
             }
-            if let Some((resume, _)) = self.resume_of(&shard.id) {
+            if let Some(resume) = self.read_to(&shard.id) {
                 self.restart(
                     shard,
                     self.grant(&shard.id),
@@ -296,25 +297,23 @@ impl Shared {
         if matches!(self.state().presence, Presence::Closed) {
             return Ok(());
         }
-        let committed = {
-            let _turn = self.commits.lock().await;
-            self.commit_now().await
-        };
-        let presence = {
+        let _turn = self.commits.lock().await;
+        let committed = self.commit_now().await;
+        let (presence, finished) = {
             let state = &mut *self.state();
             let presence = std::mem::replace(&mut state.presence, Presence::Closed);
-            self.let_go(state, false);
-            presence
+            (presence, self.revoke_all(state))
         };
         let mut left = Ok(());
         if let Presence::Member { leases, .. } = presence {
-            left = leases
-                .leave()
-                .await
-                .map_err(|error| of_leases("close", &error));
+            // Acknowledged since that commit began.
+            let writing = finished.iter();
+            let writing = writing.map(|(grant, at)| checkpoint(&leases, grant, *at));
+            let written: Result<Vec<()>> = join_all(writing).await.into_iter().collect();
+            left = written.and(leases.leave().await);
         }
         self.fenced("close")?;
-        committed.and(left)
+        committed.and(left.map_err(|error| of_leases("close", &error)))
     }
 }
 

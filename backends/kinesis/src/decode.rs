@@ -49,8 +49,9 @@ impl Decoder {
     ) -> Result<()> {
         let place = fetch::place("receive", &record)?;
         let published = record.approximate_arrival_timestamp.and_then(|time| {
-            let nanos = u64::try_from(time.as_nanos()).ok()?;
-            Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos))
+            // Whole milliseconds that travel as a fraction of seconds, which rounds them.
+            let millis = (time.as_nanos() + 500_000) / 1_000_000;
+            Some(SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).ok()?))
         });
         let data = Bytes::from(record.data.into_inner());
         let key = Bytes::from(record.partition_key.unwrap_or_default());

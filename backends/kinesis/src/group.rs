@@ -5,9 +5,9 @@ use crate::{
     error::{HUB, of_leases},
     leasing::Leasing,
     reader::Begin,
-    shards::{self, Shard},
+    shards::Shard,
     shared::{Presence, Shared},
-    slot::{Mode, Task},
+    slot::Task,
     start,
 };
 use anyhub_core::{ErrorKind, Result};
@@ -31,6 +31,9 @@ pub(crate) struct Group {
 
 /// How long opening waits until every shard has an owner; later ones come by themselves.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// Far longer than the keeper waits for answers: it gives up what is asked for by itself.
+const HANDOVER: Duration = Duration::from_secs(30);
 
 impl Group {
     /// Config where no store was chosen; fails as the store does.
@@ -60,11 +63,11 @@ impl Group {
         }
     }
 
-    fn options(&self, handover: Duration) -> Options {
+    fn options(&self) -> Options {
         Options::new()
             .name("consumer")
             .lease(self.lease)
-            .handover(handover)
+            .handover(HANDOVER)
             .order(checkpoint::order)
     }
 
@@ -88,10 +91,10 @@ impl Shared {
         let Some(group) = &self.group else {
             return Ok(());
         };
-        let listed = shards::list(&self.link, operation, &self.stream).await?;
+        let listed = self.list(operation).await?;
         let rows = group.rows(operation).await?;
         let new = start::of_group(self, operation, &listed, &rows).await?;
-        let options = group.options(self.handover());
+        let options = group.options();
         let joined = Leases::join(group.store.clone(), group.scope.clone(), options, new).await;
         let leases = Arc::new(joined.map_err(|error| of_leases(operation, &error))?);
         let attending = tokio::spawn(attend(Arc::downgrade(self), leases.clone()));
@@ -108,11 +111,6 @@ impl Shared {
             .leave()
             .await
             .map_err(|error| of_leases(operation, &error))
-    }
-
-    /// How long a shard that was asked for waits for the answers to its deliveries.
-    fn handover(&self) -> Duration {
-        self.options.max_processing.min(Duration::from_secs(30))
     }
 
     /// Waits until every shard that can be begun has an owner, so that what opens is complete.
@@ -172,25 +170,19 @@ impl Shared {
         }
     }
 
-    /// A shard of the stream, if it is kept.
-    pub(crate) async fn shard(&self, id: &str) -> Result<Option<Shard>> {
-        let listed = shards::list(&self.link, "receive", &self.stream).await?;
-        Ok(listed.into_iter().find(|shard| &*shard.id == id))
-    }
-
     /// A shard is read and finished to its end: its children may be begun (C11).
     pub(crate) async fn finish(self: &Arc<Self>, id: &str, grant: Option<&Grant>) -> Result<()> {
-        let listed = shards::list(&self.link, "receive", &self.stream).await?;
+        let listed = self.list("receive").await?;
         match (self.leases(), grant, &self.group) {
             (Some(leases), Some(grant), Some(group)) => {
                 let children = descendants(&listed, &HashSet::from([Arc::from(id)]));
                 let finished = leases.finish(grant, children).await;
                 finished.map_err(|error| of_leases("receive", &error))?;
-                self.revoke(id);
+                self.revoke(id, false);
                 group.sweep(&listed).await
             }
             _ => {
-                self.revoke(id);
+                self.revoke(id, false);
                 self.state().done.insert(id.into());
                 start::private_children(self, &listed);
                 Ok(())
@@ -243,15 +235,7 @@ async fn attend(shared: Weak<Shared>, leases: Arc<Leases>) {
         for change in changes {
             match change {
                 Change::Granted(grant) => take_up(&shared, grant).await,
-                Change::Asked(shard) => {
-                    let state = &mut *shared.state();
-                    if let Some(slot) = state.slots.iter_mut().find(|slot| slot.shard == shard)
-                        && slot.mode == Mode::Reading
-                    {
-                        slot.mode = Mode::Asked;
-                    }
-                    shared.due.notify_one();
-                }
+                Change::Asked(shard) => shared.ask(&shard),
                 Change::Lost(shard) => shared.lose(&shard),
             }
         }

@@ -2,16 +2,15 @@
 //! asked for, and a member that does nothing any more.
 
 use crate::{
-    checkpoint::Resume,
     error::{HUB, of_leases},
     shared::{Presence, Shared},
-    slot::Mode,
+    slot::{Mode, Slot},
 };
 use anyhub_core::{ErrorKind, Result, driver::Lane, driver::Sequence};
-use anyhub_leases::Grant;
+use anyhub_leases::{Grant, Leases};
 use futures_util::future::join_all;
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
@@ -25,8 +24,7 @@ pub(crate) async fn keep(shared: Weak<Shared>) {
         if matches!(strong.state().presence, Presence::Closed) {
             return;
         }
-        let interval = strong.options.commit_interval.max(Duration::from_millis(1));
-        let limit = strong.time_left().unwrap_or(interval).min(interval);
+        let limit = strong.until_next();
         drop(strong);
         sleep_or_due(&shared, limit).await;
         let Some(strong) = shared.upgrade() else {
@@ -54,7 +52,23 @@ async fn sleep_or_due(shared: &Weak<Shared>, limit: Duration) {
     let _ = timeout(limit, due).await;
 }
 
+/// How long the answers to what was delivered of a shard are awaited when another member asks for it;
+/// as on other hubs.
+const DRAIN: Duration = Duration::from_millis(500);
+
 impl Shared {
+    /// When the keeper is next wanted, whatever happens meanwhile.
+    fn until_next(&self) -> Duration {
+        let interval = self.options.commit_interval.max(Duration::from_millis(1));
+        let silent = self.time_left().unwrap_or(self.options.max_processing);
+        let state = self.state();
+        let asked = state.slots.iter().filter_map(|slot| match slot.mode {
+            Mode::Asked(since) => Some(DRAIN.saturating_sub(since.elapsed())),
+            _ => None,
+        });
+        asked.chain([interval, silent]).min().unwrap_or(interval)
+    }
+
     /// How long the application may still go without calling `receive`; None while it does.
     fn time_left(&self) -> Option<Duration> {
         let state = self.state();
@@ -68,7 +82,7 @@ impl Shared {
     fn withdraw(&self) {
         let state = &mut *self.state();
         let presence = std::mem::replace(&mut state.presence, Presence::Away);
-        self.let_go(state, true);
+        self.lose_all(state);
         tracing::warn!(
             hub = HUB,
             limit = ?self.options.max_processing,
@@ -94,17 +108,23 @@ impl Shared {
         let Some(leases) = self.leases() else {
             return Ok(());
         };
-        let finished = self.lanes.uncommitted();
-        let writing = finished.into_iter().filter_map(|lane| {
-            let grant = self.grant_of(&lane)?;
+        let finished: Vec<_> = {
+            let state = self.state();
+            let grant = |lane: &Lane<Sequence>| {
+                let slot = state.slots.iter().find(|slot| slot.lane == lane.id)?;
+                slot.grant.clone()
+            };
+            let finished = self.lanes.uncommitted().into_iter();
+            finished
+                .filter_map(|lane| Some((grant(&lane)?, lane)))
+                .collect()
+        };
+        let writing = finished.into_iter().map(|(grant, lane)| {
             let leases = leases.clone();
-            Some(async move {
-                let text = Resume::from(lane.finished.after()).text()?;
-                Some((leases.checkpoint(&grant, text).await, lane))
-            })
+            async move { (checkpoint(&leases, &grant, lane.finished).await, lane) }
         });
         let mut result = Ok(());
-        for (written, lane) in join_all(writing).await.into_iter().flatten() {
+        for (written, lane) in join_all(writing).await {
             match written {
                 Ok(()) => self.lanes.committed(&[lane]),
                 Err(error) => {
@@ -118,41 +138,47 @@ impl Shared {
         result
     }
 
-    fn grant_of(&self, lane: &Lane<Sequence>) -> Option<Grant> {
-        let state = self.state();
-        let slot = state.slots.iter().find(|slot| slot.lane == lane.id)?;
-        slot.grant.clone()
-    }
-
-    /// Shards that another member asked for, once what was delivered of them is answered.
+    /// Shards that another member asked for, once what was delivered of them is answered, or was
+    /// waited for long enough.
     async fn give_up_what_is_asked_for(&self) {
         let Some(leases) = self.leases() else {
             return;
         };
+        if !self.asked.swap(false, Ordering::Relaxed) {
+            return;
+        }
         let asked: Vec<_> = {
             let state = &mut *self.state();
-            let answered = state
-                .slots
-                .iter_mut()
-                .filter(|slot| slot.mode == Mode::Asked && !self.lanes.has_deliveries(slot.lane));
-            answered
-                .filter_map(|slot| {
+            let leaving = state.slots.iter_mut().filter_map(|slot| match slot.mode {
+                Mode::Asked(since) => {
+                    let open = self.lanes.has_deliveries(slot.lane);
+                    let overdue = since.elapsed() >= DRAIN;
+                    (!open || overdue).then_some((slot, open))
+                }
+                _ => None,
+            });
+            leaving
+                .filter_map(|(slot, open)| {
                     slot.mode = Mode::Leaving;
-                    Some((slot.shard.clone(), slot.grant.clone()?))
+                    Some((slot.shard.clone(), slot.grant.clone()?, open))
                 })
                 .collect()
         };
+        let asks = |slot: &Slot| matches!(slot.mode, Mode::Asked(_));
+        if self.state().slots.iter().any(asks) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
         if asked.is_empty() {
             return;
         }
         let _turn = self.commits.lock().await;
         if let Err(error) = self.commit_now().await {
-            tracing::warn!(hub = HUB, %error, "what was acknowledged comes again elsewhere");
+            tracing::debug!(%error, "what was acknowledged goes with its lease, or comes again");
         }
-        for (shard, grant) in asked {
-            // Nothing more is acknowledged: first the tokens go, then the lease.
-            self.revoke(&shard);
-            if let Err(error) = leases.release(&grant, None).await {
+        for (shard, grant, open) in asked {
+            // First the tokens go, then the lease: with the last that was acknowledged.
+            let finished = self.revoke(&shard, open).map(text);
+            if let Err(error) = leases.release(&grant, finished).await {
                 tracing::debug!(%shard, %error, "a shard was not released; its lease runs out");
             }
         }
@@ -184,4 +210,13 @@ impl Shared {
             }
         }
     }
+}
+
+/// Everything up to this event is done.
+pub(crate) async fn checkpoint(leases: &Leases, grant: &Grant, finished: Sequence) -> Result<()> {
+    leases.checkpoint(grant, text(finished)).await
+}
+
+fn text(finished: Sequence) -> Arc<str> {
+    finished.after().to_string().into()
 }

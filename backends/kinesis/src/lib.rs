@@ -34,3 +34,8 @@ mod usage;
 pub use config::{Aggregation, KinesisConfig, LeasesIn};
 pub use consumer::NativeConsumer;
 pub use streams::{StreamMode, Streams};
+
+/// The version of the SDK's Kinesis client that this is built on.
+pub fn sdk_version() -> &'static str {
+    aws_sdk_kinesis::meta::PKG_VERSION
+}

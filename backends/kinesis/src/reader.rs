@@ -7,7 +7,7 @@ use crate::{
     fanout,
     fetch::{self, Origin, Page},
     pace::Pace,
-    shards::{self, Shard},
+    shards::Shard,
     shared::{Shared, SlotId},
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
@@ -134,6 +134,11 @@ impl Reading {
                     Err(error) if error.kind() == ErrorKind::NotFound => {
                         return self.gone(shared, error).await;
                     }
+                    Err(error) if error.kind() == ErrorKind::Invalid => {
+                        return Err(error.with_advice(
+                            "if the stream was deleted and made again, delete the group, too",
+                        ));
+                    }
                     iterator => iterator?,
                 }
             }
@@ -183,15 +188,19 @@ impl Reading {
             self.decoder.read(record, from, &mut reads)?;
         }
         let mut items = Vec::with_capacity(reads.len() + 1);
-        if let (Some(first), Some(from), true) = (first.transpose()?, from, self.fresh) {
-            if first.same_record(from) {
-                self.fresh = false;
-            } else if let Some(next) = reads.first() {
-                items.push(Item::Gap { from, to: next.at });
-                self.fresh = false;
+        let (first, last) = (first.transpose()?, last.transpose()?);
+        if let (Some(first), true) = (first, self.fresh) {
+            match (from, reads.first()) {
+                (Some(from), Some(next)) if first > from => {
+                    items.push(Item::Gap { from, to: next.at });
+                    self.fresh = false;
+                }
+                // What is missing is known with the first event that is not.
+                (Some(from), None) if first > from => {}
+                _ => self.fresh = false,
             }
         }
-        if let (Some(last), false) = (last.transpose()?, self.fresh && from.is_some()) {
+        if let (Some(last), false) = (last, self.fresh) {
             self.begin.origin = Origin::Record(last);
             let read = reads.last().map(|read| read.at.after());
             self.begin.from = Some(last.after()).max(read);
@@ -202,7 +211,7 @@ impl Reading {
 
     /// The shard was not found: trimmed away, or its whole stream is.
     pub(crate) async fn gone(&mut self, shared: &Shared, error: Error) -> Result<bool> {
-        let listed = shards::list(&shared.link, "receive", &shared.stream).await?;
+        let listed = shared.list("receive").await?;
         if listed.iter().any(|shard| shard.id == self.shard.id) {
             return Err(error);
         }

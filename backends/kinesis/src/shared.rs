@@ -9,19 +9,22 @@ use crate::{
     error::{HUB, closed},
     group::Group,
     reader::{self, Begin},
-    shards::Shard,
+    shards::{self, Shard},
     usage::Counters,
 };
 use anyhub_core::{
-    Batch, Change, ConsumerOptions, Delivery, Error, Partition, Position, Result,
-    driver::{Admission, LaneId, Lanes, Sequence},
+    AckToken, Batch, Change, ConsumerOptions, Delivery, Error, Partition, Position, Result,
+    driver::{AckSink, Admission, Lanes, Sequence},
 };
 use anyhub_leases::{Grant, Leases};
 use std::{
     collections::{HashMap, HashSet},
     fmt,
     num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 use tokio::sync::{Mutex as AsyncMutex, Notify};
@@ -44,7 +47,11 @@ pub(crate) struct Shared {
     pub(crate) due: Notify,
     /// Wakes the readers.
     room: Notify,
+    /// Some shard may wait for its last answer.
+    pub(crate) asked: AtomicBool,
     state: Mutex<State>,
+    /// Shards that were listed before: what is read of them here never changes.
+    known: Mutex<HashMap<Arc<str>, Shard>>,
 }
 
 #[derive(Debug)]
@@ -116,7 +123,31 @@ impl Shared {
             wake: Notify::new(),
             due: Notify::new(),
             room: Notify::new(),
+            asked: AtomicBool::new(false),
+            known: Mutex::default(),
         }
+    }
+
+    /// The shards that are kept now.
+    pub(crate) async fn list(&self, operation: &'static str) -> Result<Vec<Shard>> {
+        let listed = shards::list(&self.link, operation, &self.stream).await?;
+        let known = listed.iter().map(|shard| (shard.id.clone(), shard.clone()));
+        let known = known.collect();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(listed)
+    }
+
+    /// A shard by its id; None: it is not kept.
+    pub(crate) async fn shard(&self, id: &str) -> Result<Option<Shard>> {
+        let known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(id).cloned()
+        };
+        if known.is_some() {
+            return Ok(known);
+        }
+        let listed = self.list("receive").await?;
+        Ok(listed.into_iter().find(|shard| &*shard.id == id))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -297,6 +328,26 @@ impl Shared {
         Ok(polled)
     }
 
+    /// Shards that wait for the last answer are looked at.
+    fn answered(&self) {
+        if self.asked.load(Ordering::Relaxed) {
+            self.due.notify_one();
+        }
+    }
+
+    /// Another member asks for a shard.
+    pub(crate) fn ask(&self, shard: &str) {
+        let state = &mut *self.state();
+        let mut slots = state.slots.iter_mut();
+        if let Some(slot) = slots.find(|slot| &*slot.shard == shard)
+            && slot.mode == Mode::Reading
+        {
+            slot.mode = Mode::Asked(Instant::now());
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        self.due.notify_one();
+    }
+
     /// A shard was taken, or given up as it stood: its tokens are stale.
     pub(crate) fn lose(&self, shard: &str) {
         let state = &mut *self.state();
@@ -307,36 +358,48 @@ impl Shared {
         }
     }
 
-    /// A shard was given up in good order.
-    pub(crate) fn revoke(&self, shard: &str) {
+    /// A shard is given up in good order: what of it is finished and not committed yet. With `open`
+    /// deliveries, acknowledgements that wait behind one are lost to the next owner (C3).
+    pub(crate) fn revoke(&self, shard: &str, open: bool) -> Option<Sequence> {
         let state = &mut *self.state();
-        if let Some(slot) = state.take(shard) {
-            self.lanes.revoke(slot.lane);
-            state.tell(Change::Revoked, &slot.partition);
-            self.wake.notify_one();
+        let slot = state.take(shard)?;
+        state.tell(Change::Revoked, &slot.partition);
+        self.wake.notify_one();
+        if open {
+            self.lanes.lose(slot.lane);
+            return None;
         }
+        self.lanes.revoke(slot.lane)
     }
 
-    /// Everything goes, in good order or not.
-    pub(crate) fn let_go(&self, state: &mut State, lost: bool) {
+    /// All shards go: what of each is finished and not committed yet.
+    pub(crate) fn revoke_all(&self, state: &mut State) -> Vec<(Grant, Sequence)> {
+        let slots = std::mem::take(&mut state.slots).into_iter();
+        let finished = slots.filter_map(|slot| {
+            let finished = self.lanes.revoke(slot.lane);
+            Some((slot.grant?, finished?))
+        });
+        let finished = finished.collect();
+        self.wake.notify_one();
+        self.room.notify_waiters();
+        finished
+    }
+
+    /// All shards go as they stand: their tokens are stale.
+    pub(crate) fn lose_all(&self, state: &mut State) {
         for slot in std::mem::take(&mut state.slots) {
-            if lost {
-                self.lanes.lose(slot.lane);
-                state.tell(Change::Lost, &slot.partition);
-            } else {
-                self.lanes.revoke(slot.lane);
-            }
+            self.lanes.lose(slot.lane);
+            state.tell(Change::Lost, &slot.partition);
         }
         self.wake.notify_one();
         self.room.notify_waiters();
     }
 
-    /// Where to go on with a shard whose lane is at this place, in the words of a checkpoint.
-    pub(crate) fn resume_of(&self, shard: &str) -> Option<(Resume, LaneId)> {
+    /// The place behind what was read last of a shard, as long as that is kept here.
+    pub(crate) fn read_to(&self, shard: &str) -> Option<Resume> {
         let state = self.state();
         let slot = state.slots.iter().find(|slot| &*slot.shard == shard)?;
-        let last = slot.backlog.last()?;
-        Some((Resume::After(last.after()), slot.lane))
+        slot.backlog.last().map(Resume::After)
     }
 }
 
@@ -407,6 +470,20 @@ impl State {
             | (Some(Change::Lost(last)), Change::Lost(new)) => last.append(new),
             _ => self.changes.push(change),
         }
+    }
+}
+
+impl AckSink for Shared {
+    fn ack(&self, tokens: &[AckToken]) -> usize {
+        let valid = self.lanes.ack(tokens);
+        self.answered();
+        valid
+    }
+
+    fn nack(&self, tokens: &[AckToken]) -> usize {
+        let valid = self.lanes.nack(tokens);
+        self.answered();
+        valid
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::backlog::Backlog;
 use anyhub_core::{Partition, driver::LaneId};
 use anyhub_leases::Grant;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio::task::AbortHandle;
 
 /// Names one reading of one shard: what a reader of before brings is not wanted any more.
@@ -27,8 +27,8 @@ pub(crate) struct Slot {
 pub(crate) enum Mode {
     /// Its events are delivered.
     Reading,
-    /// Another member asked for it: what was delivered is awaited, and nothing more is.
-    Asked,
+    /// Another member asked for it then: what was delivered is awaited, and nothing more is.
+    Asked(Instant),
     /// It is being given up: as finished, or to another member.
     Leaving,
 }

@@ -106,12 +106,11 @@ fn concrete(point: &Point) -> Point {
 
 /// The ends of these shards, as places in the log.
 async fn ends(shared: &Shared, operation: &'static str, shards: &[Shard]) -> Result<Vec<Resume>> {
-    let link = &shared.link;
-    let ends = side_by_side(
-        shards
-            .iter()
-            .map(|shard| locate::end(link, operation, &shared.stream, shard)),
-    );
+    let mut ends = Vec::with_capacity(shards.len());
+    for shard in shards {
+        ends.push(locate::end(&shared.link, operation, &shared.stream, shard));
+    }
+    let ends = side_by_side(ends);
     Ok(ends.await?.into_iter().map(Resume::from).collect())
 }
 
@@ -123,12 +122,11 @@ async fn kept(
     shards: &[Shard],
     named: &[(Partition, Position)],
 ) -> Result<Vec<(Shard, Resume)>> {
-    side_by_side(
-        named
-            .iter()
-            .map(|named| kept_one(shared, operation, shards, named)),
-    )
-    .await
+    let mut places = Vec::with_capacity(named.len());
+    for named in named {
+        places.push(kept_one(shared, operation, shards, named));
+    }
+    side_by_side(places).await
 }
 
 async fn kept_one(
@@ -148,11 +146,9 @@ async fn kept_one(
 }
 
 /// Asks several things at a time; the answers are in their order.
-async fn side_by_side<T, F: Future<Output = Result<T>>>(
-    asked: impl Iterator<Item = F>,
-) -> Result<Vec<T>> {
-    // A list first: a lazy one would tie the futures to the closure that makes them.
-    let asked: Vec<F> = asked.collect();
+///
+/// A list, since a lazy iterator would tie the futures to the closure that makes them.
+async fn side_by_side<T, F: Future<Output = Result<T>>>(asked: Vec<F>) -> Result<Vec<T>> {
     stream::iter(asked)
         .buffered(SIDE_BY_SIDE)
         .try_collect()
@@ -187,19 +183,18 @@ pub(crate) async fn of_private(shared: &Arc<Shared>, listed: &[Shard]) -> Result
         // Exact, and cheaper than to look for the last event.
         let open: Vec<&Shard> = listed.iter().filter(|shard| shard.open).collect();
         let client = shared.link.patient("consumer").await?;
-        let iterators = open.iter().map(|shard| {
-            fetch::iterator(
+        let mut asked = Vec::with_capacity(open.len());
+        for shard in &open {
+            let (stream, id) = (&shared.stream, &*shard.id);
+            asked.push(fetch::iterator(
                 client,
                 "consumer",
-                &shared.stream,
-                &shard.id,
+                stream,
+                id,
                 Origin::Latest,
-            )
-        });
-        let iterators: Vec<String> = stream::iter(iterators)
-            .buffered(SIDE_BY_SIDE)
-            .try_collect()
-            .await?;
+            ));
+        }
+        let iterators = side_by_side(asked).await?;
         let closed = listed.iter().filter(|shard| !shard.open);
         shared
             .state()

@@ -247,7 +247,7 @@ fn section(table: &Table) -> Markup {
                 }
             } } } }
         } }
-        @if let Some(foot) = table.foot { p .soft { (foot) } }
+        @for foot in &table.feet { p .soft { (foot) } }
     }
 }
 

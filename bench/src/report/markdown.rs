@@ -103,7 +103,7 @@ fn draw(out: &mut String, table: &Table) {
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
     let _ = writeln!(out);
-    if let Some(foot) = table.foot {
+    for foot in &table.feet {
         let _ = writeln!(out, "{}\n", escape(foot));
     }
 }

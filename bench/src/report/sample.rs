@@ -141,6 +141,8 @@ fn hub(name: &str, ran_on: RanOn, typical_us: f64, per_s: f64, delivery: Deliver
             cpu_s: 1.9,
             cpu_ns_per_event: 4_600.0,
             rss_max_bytes: 96 << 20,
+            server_in_process: ran_on == RanOn::StandIn,
+            server_cpu_s: (ran_on == RanOn::StandIn).then_some(2.5),
         }),
     }
 }

@@ -485,13 +485,19 @@ pub struct CostItem {
     pub source: String,
 }
 
-/// What the harness itself spent on a hub, the memory hub's own work included.
+/// What the harness and the client spent on a hub, the memory hub's own work included.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Process {
-    /// User and system time of this process, without the server's.
+    /// User and system time of this process, without the server's, unless it runs in this process and its share is unknown.
     pub cpu_s: f64,
     /// That, for each event sent and received.
     pub cpu_ns_per_event: f64,
-    /// Peak resident memory of this process.
+    /// Peak resident memory of this process, with the server's where it runs in it.
     pub rss_max_bytes: u64,
+    /// Whether the server ran in this process.
+    #[serde(default)]
+    pub server_in_process: bool,
+    /// What it spent there, if the system tells its share.
+    #[serde(default)]
+    pub server_cpu_s: Option<f64>,
 }

@@ -1,6 +1,6 @@
 //! The tables of a report, once for all of its forms: the terminal, Markdown and HTML only lay them out.
 
-use crate::report::{BoundBy, Histogram, Hub, Limits, Report, Status, Verdict};
+use crate::report::{BoundBy, Histogram, Hub, Limits, Process, Report, Status, Verdict};
 use crate::units::{bytes, count, micros, short};
 
 /// A titled table, a row for each hub.
@@ -11,8 +11,8 @@ pub(super) struct Table {
     pub(super) note: String,
     pub(super) columns: Vec<Column>,
     pub(super) rows: Vec<Row>,
-    /// What a sign in the table stands for.
-    pub(super) foot: Option<&'static str>,
+    /// What each sign in the table stands for.
+    pub(super) feet: Vec<&'static str>,
 }
 
 /// The first column is the hub's name and is aligned to the left, like words; numbers stand right.
@@ -215,7 +215,7 @@ fn latency(report: &Report) -> Option<Table> {
         ),
         columns,
         rows,
-        foot: None,
+        feet: Vec::new(),
     })
 }
 
@@ -243,11 +243,14 @@ fn throughput(report: &Report) -> Option<Table> {
             plain(count(t.receive_events_per_s.round() as u64)),
             plain(format!("{:.1}", t.receive_mib_per_s)),
             bound_by,
-            plain(process.map_or("–".into(), |p| {
-                format!("{} ns", count(p.cpu_ns_per_event.round() as u64))
-            })),
-            plain(process.map_or("–".into(), |p| format!("{:.1} s", p.cpu_s))),
-            plain(process.map_or("–".into(), |p| bytes(p.rss_max_bytes))),
+            spent(process, |p| {
+                (
+                    format!("{} ns", count(p.cpu_ns_per_event.round() as u64)),
+                    p.server_cpu_s.is_none(),
+                )
+            }),
+            spent(process, |p| (format!("{:.1} s", p.cpu_s), p.server_cpu_s.is_none())),
+            spent(process, |p| (bytes(p.rss_max_bytes), true)),
         ])
     })?;
     let note = "As fast as backpressure allows, timed when events are handed over. CPU and memory are this process's: harness and \
@@ -257,16 +260,39 @@ fn throughput(report: &Report) -> Option<Table> {
             .as_ref()
             .is_some_and(|t| t.bound_by == BoundBy::Harness)
     };
-    let foot =
-        "* within 70% of what the memory hub reached: the harness sets the speed, not the hub";
-    let foot = report.hubs.iter().any(by_harness).then_some(foot);
+    let server_inside = |hub: &Hub| {
+        let process = hub.process.as_ref();
+        hub.throughput.is_some() && process.is_some_and(|p| p.server_in_process)
+    };
+    let feet = [
+        (
+            report.hubs.iter().any(by_harness),
+            "* within 70% of what the memory hub reached: the harness sets the speed, not the hub",
+        ),
+        (
+            report.hubs.iter().any(server_inside),
+            "† with the server, which runs in this process",
+        ),
+    ];
+    let feet = feet.into_iter().filter_map(|(shown, foot)| shown.then_some(foot));
     Some(Table {
         title: "Throughput",
         note: note.into(),
         columns,
         rows,
-        foot,
+        feet: feet.collect(),
     })
+}
+
+/// A figure of this process, and whether it holds the server's too, where that runs in it.
+fn spent(process: Option<&Process>, figure: impl Fn(&Process) -> (String, bool)) -> Cell {
+    let Some(process) = process else {
+        return plain("–");
+    };
+    match figure(process) {
+        (text, true) if process.server_in_process => plain(text + "†"),
+        (text, _) => plain(text),
+    }
 }
 
 fn delivery(report: &Report) -> Option<Table> {
@@ -339,7 +365,7 @@ fn delivery(report: &Report) -> Option<Table> {
         ),
         columns,
         rows,
-        foot: None,
+        feet: Vec::new(),
     })
 }
 
@@ -387,7 +413,7 @@ fn sentiment(report: &Report) -> Option<Table> {
         note: "The same digest means that the hubs carried the same events and each text was scored alike.".into(),
         columns,
         rows: rows.collect(),
-        foot: None,
+        feet: Vec::new(),
     })
 }
 

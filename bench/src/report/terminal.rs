@@ -108,7 +108,7 @@ fn draw(out: &mut String, table: &Table, color: bool) {
             }
         }
     }
-    if let Some(foot) = table.foot {
+    for foot in &table.feet {
         wrap(out, foot, GAP);
     }
 }

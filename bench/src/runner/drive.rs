@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     clock::seconds,
     phase::{Kind, Phase},
-    process,
+    process::{self, Spent},
     produce::Sender,
     session::{DEADLINE, Session},
     source::Plan,
@@ -35,7 +35,8 @@ const UNANSWERED: Duration = DEADLINE.saturating_add(Duration::from_secs(10));
 const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// After the last event that was due: what still comes is a duplicate or a phantom.
 const QUIET: Duration = Duration::from_millis(200);
-/// Quiet is not waited for longer than this: a hub may redeliver for ever.
+/// Quiet is not waited for longer than this: a hub may redeliver for ever, or have said a place at
+/// which there is nothing.
 const UNQUIET: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(20);
 /// How often a person is told.
@@ -49,7 +50,7 @@ pub(super) struct Driven {
     pub(super) series: Vec<Point>,
     /// Why it ended before its time.
     pub(super) failed: Option<String>,
-    pub(super) cpu: Duration,
+    pub(super) spent: Spent,
     pub(super) rss_max_bytes: u64,
     /// All that was acknowledged has arrived.
     pub(super) drained: bool,
@@ -84,7 +85,8 @@ impl Driver<'_> {
             ..
         } = self;
         let halt = stop.child_token();
-        let begun = process::cpu();
+        let server = session.server.as_deref();
+        let begun = Spent::so_far(server);
         session.reading.begin(phase.clone());
         let start_ns = phase.clock.now_ns() + LEAD_NS;
         let total: u64 = plan.sources.iter().map(|source| source.total()).sum();
@@ -140,9 +142,7 @@ impl Driver<'_> {
         watch.point();
         driven.series = watch.series;
         driven.rss_max_bytes = watch.rss_max_bytes;
-        driven.cpu = process::cpu()
-            .zip(begun)
-            .map_or(Duration::ZERO, |(now, begun)| now - begun);
+        driven.spent = Spent::so_far(server).since(&begun);
         driven
     }
 }
@@ -155,7 +155,8 @@ fn why(sent: std::result::Result<Result<()>, tokio::task::JoinError>) -> Option<
     }
 }
 
-/// Waits until every acknowledged event has come, and a little longer; false if it stalled.
+/// Waits until every acknowledged event has come, from where its receipt says, and a little longer;
+/// false if it stalled.
 async fn drain(
     session: &Session,
     phase: &Phase,
@@ -184,8 +185,11 @@ async fn drain(
             counted = Some(deliveries);
             complete = (phase.ledger.outstanding() == 0).then(Instant::now);
         }
-        if complete.is_some_and(|since| moved.elapsed() >= QUIET || since.elapsed() > UNQUIET) {
-            return true;
+        if let Some(since) = complete {
+            let quiet = moved.elapsed() >= QUIET && phase.ledger.unconfirmed() == 0;
+            if quiet || since.elapsed() > UNQUIET {
+                return true;
+            }
         }
         if session.broken.is_cancelled() || progressed.elapsed() > STALLED {
             return phase.ledger.outstanding() == 0;

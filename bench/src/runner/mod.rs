@@ -68,7 +68,7 @@ pub async fn run(job: &Job, entries: Vec<Entry>, stop: &CancellationToken) -> Me
     let ready = |running: Running| Ready {
         hub: running.hub.clone(),
         topic: running.topic.clone(),
-        _server: Some(running),
+        server: Some(Arc::new(running)),
     };
     let rows = entries
         .into_iter()
@@ -80,8 +80,16 @@ pub async fn run(job: &Job, entries: Vec<Entry>, stop: &CancellationToken) -> Me
 struct Ready {
     hub: Arc<dyn Hub>,
     topic: Option<String>,
-    /// Ends when this is dropped.
-    _server: Option<Running>,
+    /// Ends when this is dropped; None where it is not ours.
+    server: Option<Arc<Running>>,
+}
+
+impl Ready {
+    fn has_server_inside(&self) -> bool {
+        self.server
+            .as_ref()
+            .is_some_and(|running| running.has_server_inside())
+    }
 }
 
 async fn run_ready(
@@ -175,6 +183,7 @@ impl<'a> Bench<'a> {
             self.clock,
         );
         let mut session = opened.await.map_err(|error| error.to_string())?;
+        session.server.clone_from(&ready.server);
         let limits = session.producers.first().map(|producer| producer.limits());
         let largest = self.workload.payload_bytes_max as usize
             + self.keys.name(self.keys.len() - 1).map_or(0, <[u8]>::len);
@@ -205,6 +214,7 @@ impl<'a> Bench<'a> {
             row.note(note);
         }
         row.usage(&*session.hub);
+        row.server_inside = ready.has_server_inside();
         phases.and(closed)
     }
 

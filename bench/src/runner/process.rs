@@ -7,6 +7,51 @@ use nix::sys::{
     time::TimeVal,
 };
 
+use crate::hubs::Running;
+
+/// The processor time of this process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spent {
+    /// Without the server's, where that is known.
+    pub(super) cpu: Duration,
+    /// The hub's server's, where it runs in this process; None where it does and its share is not known.
+    pub(super) server: Option<Duration>,
+}
+
+impl Default for Spent {
+    /// Nothing.
+    fn default() -> Self {
+        Self {
+            cpu: Duration::ZERO,
+            server: Some(Duration::ZERO),
+        }
+    }
+}
+
+impl Spent {
+    pub(super) fn so_far(server: Option<&Running>) -> Self {
+        let server = server.map_or(Some(Duration::ZERO), Running::server_cpu);
+        let cpu = cpu().unwrap_or_default();
+        Self {
+            cpu: cpu.saturating_sub(server.unwrap_or_default()),
+            server,
+        }
+    }
+
+    /// What was added to `begun`.
+    pub(super) fn since(self, begun: &Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_sub(begun.cpu),
+            server: self.server.zip(begun.server).map(|(now, begun)| now.saturating_sub(begun)),
+        }
+    }
+
+    pub(super) fn add(&mut self, more: &Self) {
+        self.cpu += more.cpu;
+        self.server = self.server.zip(more.server).map(|(one, other)| one + other);
+    }
+}
+
 /// Processor time of all threads so far; None where the system does not tell.
 pub(super) fn cpu() -> Option<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;

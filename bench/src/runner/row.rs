@@ -9,7 +9,7 @@ use std::{
 
 use anyhub_core::Hub;
 
-use super::{clock::seconds, drive::Driven, phase::Phase, score::Scored};
+use super::{clock::seconds, drive::Driven, phase::Phase, process::Spent, score::Scored};
 use crate::{
     histogram::Histogram,
     job::Job,
@@ -36,8 +36,11 @@ pub(super) struct Row {
     tally: Tally,
     tally_of_latency: Tally,
     digests: Vec<Option<String>>,
-    cpu: Duration,
-    cpu_events: u64,
+    spent: Spent,
+    /// On so many events.
+    spent_on: u64,
+    /// The server runs in this process.
+    pub(super) server_inside: bool,
     rss_max_bytes: u64,
     idempotent: bool,
     notes: Vec<String>,
@@ -62,8 +65,9 @@ impl Row {
             tally: Tally::default(),
             tally_of_latency: Tally::default(),
             digests: Vec::new(),
-            cpu: Duration::ZERO,
-            cpu_events: 0,
+            spent: Spent::default(),
+            spent_on: 0,
+            server_inside: false,
             rss_max_bytes: 0,
             idempotent: false,
             notes: Vec::new(),
@@ -157,7 +161,8 @@ impl Row {
         self.tally_of_latency.merge(&phase.tally());
         self.rss_max_bytes = self.rss_max_bytes.max(driven.rss_max_bytes);
         if self.throughputs.is_empty() {
-            (self.cpu, self.cpu_events) = (self.cpu + driven.cpu, self.cpu_events + sent);
+            self.spent.add(&driven.spent);
+            self.spent_on += sent;
         }
         self.trouble(phase);
         self.findings.add(phase.finish(name));
@@ -209,11 +214,11 @@ impl Row {
         });
         if self.throughputs.is_empty() {
             // What the latency phase spent was mostly waiting for the next event.
-            (self.cpu, self.cpu_events) = (Duration::ZERO, 0);
+            (self.spent, self.spent_on) = (Spent::default(), 0);
         }
         self.throughputs.push(measured);
-        self.cpu += driven.cpu;
-        self.cpu_events += seen;
+        self.spent.add(&driven.spent);
+        self.spent_on += seen;
         self.rss_max_bytes = self.rss_max_bytes.max(driven.rss_max_bytes);
         self.trouble(phase);
         let findings = phase.finish(name);
@@ -284,10 +289,16 @@ impl Row {
         self.row.throughput = median_throughput(&self.throughputs);
         self.row.delivery = (self.findings.sent > 0).then(|| self.delivery(job));
         self.row.sentiment = self.sentiment();
-        self.row.process = (self.cpu_events > 0).then(|| report::Process {
-            cpu_s: self.cpu.as_secs_f64(),
-            cpu_ns_per_event: self.cpu.as_nanos() as f64 / self.cpu_events as f64,
+        self.row.process = (self.spent_on > 0).then(|| report::Process {
+            cpu_s: self.spent.cpu.as_secs_f64(),
+            cpu_ns_per_event: self.spent.cpu.as_nanos() as f64 / self.spent_on as f64,
             rss_max_bytes: self.rss_max_bytes,
+            server_in_process: self.server_inside,
+            server_cpu_s: self
+                .spent
+                .server
+                .filter(|_| self.server_inside)
+                .map(|cpu| cpu.as_secs_f64()),
         });
         if interrupted {
             self.notes.push("the run was interrupted".into());

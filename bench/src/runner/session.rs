@@ -20,7 +20,7 @@ use super::{
     consume::{Reader, Reading},
     phase::lock,
 };
-use crate::{keys::KeySpace, workload::Workload};
+use crate::{hubs::Running, keys::KeySpace, workload::Workload};
 
 /// Within this every send resolves, so that a hub that vanished does not hold up the report.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
@@ -34,6 +34,8 @@ const SHARING: Duration = Duration::from_secs(30);
 
 pub(super) struct Session {
     pub(super) hub: Arc<dyn Hub>,
+    /// The hub's server, where it is ours.
+    pub(super) server: Option<Arc<Running>>,
     pub(super) topic: String,
     pub(super) producers: Vec<Arc<dyn Producer>>,
     pub(super) reading: Arc<Reading>,
@@ -84,6 +86,7 @@ impl Session {
             owns_topic,
             readers: Vec::new(),
             close: CancellationToken::new(),
+            server: None,
             hub,
         };
         match session.open_clients(workload, producers).await {

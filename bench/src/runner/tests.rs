@@ -85,7 +85,7 @@ async fn measure(
                     defect: *defect,
                 }),
                 topic: None,
-                _server: None,
+                server: None,
             };
             (row(&format!("{defect:?}").to_lowercase()), Some(ready))
         })
@@ -255,6 +255,15 @@ async fn every_defect_is_named() {
     }
 }
 
+/// A producer that had no answer sends again, and its receipt names the second copy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_copy_that_a_receipt_names_is_waited_for() {
+    let hub = one(workload(Phases::Throughput), Defect::LateCopy).await;
+    let delivery = hub.delivery.unwrap();
+    assert_eq!(delivery.position_violations, 0, "{delivery:?}");
+    assert_eq!(delivery.duplicates_in_log, 500, "{delivery:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn indeterminate_sends_are_legal_but_leave_no_digest() {
     let hub = one(workload(Phases::Throughput), Defect::Indeterminate).await;
@@ -343,7 +352,7 @@ async fn a_topic_that_is_there_is_used_and_left_alone() {
     let ready = Ready {
         hub: hub.clone(),
         topic: Some("theirs".into()),
-        _server: None,
+        server: None,
     };
     let stop = CancellationToken::new();
     let rows = vec![(row("memory"), Some(ready))];

@@ -313,6 +313,14 @@ impl Ledger {
             && self.arrivals[index].load(Relaxed) & (DELIVERED | CORRUPT) == 0
     }
 
+    /// Acknowledged events that came, but not from where their receipts say. The copy that a receipt
+    /// names may still be on its way: a producer that was left without an answer has sent twice.
+    pub fn unconfirmed(&self) -> u64 {
+        let both = self.sends.iter().zip(&self.arrivals);
+        both.filter(|(send, arrival)| is_elsewhere(send.load(Relaxed), arrival.load(Relaxed)))
+            .count() as u64
+    }
+
     /// Every event as (key, sequence number), in the order of [`index`](Self::index).
     pub fn ids(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         let lanes = self.lanes.iter().zip(0u32..);
@@ -427,9 +435,7 @@ impl Findings {
                     self.gaps += u64::from(overtaken);
                     return Some("lost");
                 }
-                let (told, seen) = (send >> SHIFT, arrival >> SHIFT);
-                // With two copies in the log the receipt may name the other one.
-                if delivered && told != 0 && told != seen && arrival & DUPLICATE == 0 {
+                if is_elsewhere(send, arrival) {
                     self.position_violations += 1;
                     return Some("position");
                 }
@@ -448,6 +454,16 @@ impl Findings {
             }
         }
     }
+}
+
+/// Acknowledged at one place, delivered from another, and not from two: with two copies in the log
+/// the receipt may name the other one.
+fn is_elsewhere(send: u32, arrival: u32) -> bool {
+    let (told, seen) = (send >> SHIFT, arrival >> SHIFT);
+    send & OUTCOME == ACKED
+        && arrival & (DELIVERED | DUPLICATE) == DELIVERED
+        && told != 0
+        && told != seen
 }
 
 fn outcome(send: u32) -> &'static str {

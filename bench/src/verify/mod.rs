@@ -5,7 +5,9 @@
 //! where the rules stand.
 //!
 //! Memory, allocated before the phase begins: [`BYTES_PER_EVENT`] for each event and
-//! [`BYTES_PER_KEY`] for each key; [`Positions`] adds one bit for each event received.
+//! [`BYTES_PER_KEY`] for each key. [`Positions`] adds, for each event received, one bit where positions
+//! are offsets, and [`BYTES_PER_FINGERPRINT`] or more as its list grows, at most twice that, where
+//! they are sequence numbers.
 
 mod findings;
 mod ledger;
@@ -16,7 +18,7 @@ mod verdict;
 pub use findings::{Finding, Findings};
 pub use ledger::{BYTES_PER_EVENT, BYTES_PER_KEY, Ledger, Outcome, Seen};
 pub use ownership::Ownership;
-pub use positions::{Place, Positions};
+pub use positions::{BYTES_PER_FINGERPRINT, Place, Positions};
 pub use verdict::{Guarantee, Promise, verdict};
 
 #[cfg(test)]

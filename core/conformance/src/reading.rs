@@ -115,6 +115,20 @@ pub(crate) async fn over_time(ctx: &Context, topic: &str) -> Outcome<(Vec<Delive
     Ok((all, later))
 }
 
+/// Publishes events one after the other, so that they stand in the log in this order whatever their
+/// keys: a hub orders the events of a key, not those of a partition (P3).
+pub(crate) async fn publish_in_turn(
+    ctx: &Context,
+    producer: &dyn Producer,
+    events: impl IntoIterator<Item = Event>,
+) -> Outcome<Vec<Receipt>> {
+    let mut receipts = Vec::new();
+    for event in events {
+        receipts.extend(publish(ctx, producer, vec![event]).await?);
+    }
+    Ok(receipts)
+}
+
 /// An event of `key` whose payload is its name.
 pub(crate) fn named(key: &str, name: impl Into<String>) -> Event {
     Event::new(name.into()).with_key(key.to_owned())

@@ -1,11 +1,10 @@
 //! Finds a Java runtime.
 
-use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crate::Error;
-use crate::requirement::{Requirement, State, install};
+use crate::program::{Program, answer, in_home, on_path, side_by_side};
+use crate::requirement::{Requirement, install};
 
 /// The oldest Java that Kafka 4's brokers run on (Apache Kafka 4.0 upgrade notes, 2025-03-18).
 const OLDEST: u32 = 17;
@@ -25,25 +24,21 @@ impl Java {
     }
 
     fn among(candidates: impl Iterator<Item = PathBuf>) -> Result<Self, Error> {
-        let mut too_old = None;
-        for path in candidates {
-            let Some(version) = version(&path) else {
-                continue;
-            };
-            if major(&version).is_some_and(|major| major >= OLDEST) {
-                return Ok(Java { path, version });
+        let fits = |version: &str| major(version).is_some_and(|major| major >= OLDEST);
+        match Program::first(candidates, version, fits) {
+            Ok(Program { path, version }) => Ok(Java { path, version }),
+            Err(unfit) => {
+                let fix = install(
+                    "openjdk-17-jre-headless",
+                    "openjdk",
+                    "a Java runtime, 17 or newer (java-21-openjdk-headless or the like),",
+                );
+                Err(Error::Missing {
+                    what: what(),
+                    fix: fix + &unfit,
+                })
             }
-            too_old.get_or_insert((path, version));
         }
-        let mut fix = install(
-            "openjdk-17-jre-headless",
-            "openjdk",
-            "a Java runtime, 17 or newer (java-21-openjdk-headless or the like),",
-        );
-        if let Some((path, version)) = too_old {
-            fix += &format!(" ({} is version {version})", path.display());
-        }
-        Err(Error::Missing { what: what(), fix })
     }
 
     /// What `JAVA_HOME` should be for this Java, for scripts that look there first.
@@ -53,43 +48,13 @@ impl Java {
     }
 
     pub(crate) fn requirement() -> Requirement {
-        let state = match Java::find() {
-            Ok(java) => State::Found {
-                path: java.path,
-                version: Some(java.version),
-            },
-            Err(Error::Missing { fix, .. }) => State::Missing { fix },
-            Err(other) => State::Missing {
-                fix: other.to_string(),
-            },
-        };
-        Requirement {
-            what: what(),
-            state,
-            needed: true,
-        }
+        let found = Java::find().map(|java| (java.path, Some(java.version)));
+        Requirement::of(what(), found, true)
     }
 }
 
 fn what() -> String {
     format!("Java {OLDEST} or newer")
-}
-
-/// A program of that name in the folders of `PATH`.
-pub(crate) fn on_path(name: &str) -> impl Iterator<Item = PathBuf> + use<> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .filter(|file| file.is_file())
-        .collect::<Vec<_>>()
-        .into_iter()
-}
-
-/// `bin/PROGRAM` of the folder that an environment variable names.
-pub(crate) fn in_home(variable: &str, program: &str) -> Option<PathBuf> {
-    let home = env::var_os(variable).filter(|home| !home.is_empty())?;
-    let file = Path::new(&home).join("bin").join(program);
-    file.is_file().then_some(file)
 }
 
 fn candidates() -> impl Iterator<Item = PathBuf> {
@@ -98,30 +63,17 @@ fn candidates() -> impl Iterator<Item = PathBuf> {
         "/opt/homebrew/opt/openjdk/bin/java",
         "/usr/local/opt/openjdk/bin/java",
     ];
-    let mut side_by_side: Vec<_> = std::fs::read_dir("/usr/lib/jvm")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path().join("bin/java"))
-        .collect();
-    side_by_side.sort();
     in_home("JAVA_HOME", "java")
         .into_iter()
         .chain(on_path("java"))
         .chain(brew.map(PathBuf::from))
-        .chain(side_by_side)
-        .filter(|file| file.is_file())
+        .chain(side_by_side(Path::new("/usr/lib/jvm"), "", "java"))
 }
 
 fn version(java: &Path) -> Option<String> {
     // On macOS /usr/bin/java is there without any Java: it answers with a status other than 0.
-    let output = Command::new(java)
-        .arg("-version")
-        .stdin(Stdio::null())
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    quoted(&String::from_utf8_lossy(&output.stderr))
+    let (_, told) = answer(java, &["-version"])?;
+    quoted(&told)
 }
 
 /// `17.0.15` of `openjdk version "17.0.15" 2025-04-15`.
@@ -143,31 +95,23 @@ fn major(version: &str) -> Option<u32> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use crate::program::script;
 
     /// A program that answers as a Java of that version does.
     fn java(folder: &Path, version: &str) -> PathBuf {
-        let path = folder.join(version);
-        let script = format!("#!/bin/sh\necho 'openjdk version \"{version}\" 2025' >&2\n");
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        // Another test that starts a process just now may hold the file open for writing for a moment.
-        while Command::new(&path).output().is_err() {}
-        path
+        let line = format!("echo 'openjdk version \"{version}\" 2025' >&2");
+        script(folder, version, &line)
     }
 
     #[test]
     fn the_first_that_is_new_enough_is_taken() {
         let folder = tempfile::tempdir().unwrap();
         let [old, fit, newer] = ["11.0.1", "17.0.2", "25"].map(|v| java(folder.path(), v));
-        let broken = folder.path().join("broken");
-        fs::write(&broken, "").unwrap();
-        let all = [broken.clone(), old.clone(), fit.clone(), newer];
+        let all = [old.clone(), fit.clone(), newer];
         let found = Java::among(all.into_iter()).unwrap();
         assert_eq!((found.path, found.version.as_str()), (fit, "17.0.2"));
 
-        let text = Java::among([broken, old.clone()].into_iter())
+        let text = Java::among([old.clone()].into_iter())
             .unwrap_err()
             .to_string();
         assert!(text.contains("Java 17 or newer is missing"), "{text}");

@@ -7,33 +7,37 @@
 //! |---|---|
 //! | Sizes | 5 MiB a PutRecords (AWS: 10 MiB), 1 MiB a record (AWS: up to 10 MiB where a stream is set so) |
 //! | Times of arrival | whole seconds, rounded down; a start at a time begins with that second |
+//! | Retention | at most 168 hours (AWS: 8,760), which are as long as [`KinesisBuilder::hour`] says, unless [`Kinesis::keep`] says otherwise; records, and closed shards with them, go up to a second and an hour too late, never early |
 //! | Puts | one at a time, for the order that readers rely on; in AWS PutRecords promises no order at all |
 //! | SplitShard, MergeShards, UpdateShardCount | done when they are answered; no UPDATING; no limit of changes a day |
 //! | ListShards | ShardFilter is ignored; a page but the first can't be asked for by NextToken, but all fit into the first |
 //! | SubscribeToShard | a second one for the same consumer and shard goes beside the first; always 0 ms behind; looks for new records every 200 ms |
 //! | RegisterStreamConsumer | ACTIVE after 0.5 s |
-//! | CBOR | carried, as the AWS SDK for Java sends it by default; refused where limits or failing records are on, and without MillisBehindLatest and ChildShards |
+//! | CBOR | carried, as the AWS SDK for Java sends it by default; refused where limits or failing records are on, and without MillisBehindLatest and ChildShards, and with shards that are past retention |
 //! | Signatures | looked at, not checked; expired tokens and wrong regions go through |
 
 mod answer;
 mod builder;
 mod counts;
+mod cpu;
 mod faults;
 mod layer;
 mod limits;
 mod parity;
 mod partial;
 mod reshard;
+mod retention;
 mod server;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use builder::KinesisBuilder;
 pub use counts::Counts;
 pub use faults::{Faults, Rate};
 
-use crate::Error;
+use crate::{Error, kinesis_url};
 use layer::Layer;
 use server::Server;
 
@@ -49,7 +53,7 @@ const REGION: &str = "us-east-1";
 /// use anyhub_local::kinesis::{Faults, Kinesis, Rate};
 ///
 /// let kinesis = Kinesis::builder().limits(true).start()?;
-/// println!("{}", kinesis.url()); // kinesis://us-east-1?endpoint=http://127.0.0.1:20001
+/// println!("{}", kinesis.endpoint()); // http://127.0.0.1:20001
 /// kinesis.set_faults(Faults::none().lost_answers(Rate::next(3)))?;
 /// assert_eq!(kinesis.counts().records_put, 0);
 /// # Ok::<(), anyhub_local::Error>(())
@@ -79,9 +83,10 @@ impl Kinesis {
         format!("http://{}", self.address)
     }
 
-    /// The URL without a stream: `kinesis://us-east-1?endpoint=http://127.0.0.1:PORT`.
+    /// The URL without a stream:
+    /// `kinesis://us-east-1?endpoint=http://127.0.0.1:PORT&max_batch_bytes=5242880&leases=memory`.
     pub fn url(&self) -> String {
-        format!("kinesis://{REGION}?endpoint={}", self.endpoint())
+        kinesis_url::of(&self.endpoint())
     }
 
     /// The seed of the faults, to be printed where a test fails.
@@ -104,9 +109,21 @@ impl Kinesis {
         Ok(())
     }
 
+    /// Has a stream of this name, there or not made yet, keep its records for this time, whatever its retention says in hours;
+    /// the others keep theirs as before.
+    pub fn keep(&self, stream: &str, time: Duration) {
+        self.layer.retention.keep(stream, time);
+    }
+
     /// What has come in since the start, and what was done about it.
     pub fn counts(&self) -> Counts {
         self.layer.counters.read()
+    }
+
+    /// The processor time that the server has spent so far, of this process's; None where the system does not tell, as outside
+    /// of Linux. Threads that have ended are not counted any more.
+    pub fn cpu(&self) -> Option<Duration> {
+        cpu::of_threads(&server::thread_name(self.address))
     }
 
     /// Stops the server, cuts its connections and waits until it is gone, at most a second. A second call does nothing.

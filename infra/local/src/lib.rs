@@ -14,16 +14,19 @@ compile_error!("anyhub-local starts its servers on Linux and macOS only");
 
 mod cache;
 mod error;
+mod fetch;
 mod folder;
 mod java;
 pub mod kafka;
 #[cfg(feature = "kinesis")]
 pub mod kinesis;
+mod kinesis_url;
 pub mod localstack;
 mod log;
 mod maven;
 mod ports;
 mod process;
+mod program;
 mod python;
 mod requirement;
 

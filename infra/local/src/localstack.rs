@@ -21,6 +21,7 @@ pub use builder::LocalStackBuilder;
 use crate::Error;
 use crate::cache::Check;
 use crate::folder::Folder;
+use crate::kinesis_url;
 use crate::log::Log;
 use crate::process::Process;
 use crate::requirement::Requirement;
@@ -43,7 +44,7 @@ const STOP: Duration = Duration::from_secs(10);
 ///
 /// ```no_run
 /// let localstack = anyhub_local::LocalStack::builder().start()?;
-/// println!("{}", localstack.url()); // kinesis://us-east-1?endpoint=http://127.0.0.1:20001
+/// println!("{}", localstack.endpoint()); // http://127.0.0.1:20001
 /// # Ok::<(), anyhub_local::Error>(())
 /// ```
 #[derive(Debug)]
@@ -120,9 +121,10 @@ impl LocalStack {
         format!("http://{}", self.address)
     }
 
-    /// The URL without a stream: `kinesis://us-east-1?endpoint=http://127.0.0.1:PORT`.
+    /// The URL without a stream:
+    /// `kinesis://us-east-1?endpoint=http://127.0.0.1:PORT&max_batch_bytes=5242880&leases=memory`.
     pub fn url(&self) -> String {
-        format!("kinesis://us-east-1?endpoint={}", self.endpoint())
+        kinesis_url::of(&self.endpoint())
     }
 
     /// Its log: what it wrote to stdout and stderr.

@@ -1,17 +1,16 @@
 //! Finds Maven and fetches jars with it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::Error;
-use crate::java::{Java, in_home, on_path};
-use crate::log::Log;
-use crate::process::Process;
-use crate::requirement::{Requirement, State, install};
+use crate::fetch::Fetch;
+use crate::java::Java;
+use crate::program::{answer, in_home, on_path};
+use crate::requirement::{Requirement, install};
 
-/// A mirror that hangs must not hang us: 54 MB in that time is 90 KB/s.
+/// 54 MB in that time is 90 KB/s.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// `mvn` by `MAVEN_HOME`, `M2_HOME` or `PATH`.
@@ -27,27 +26,16 @@ pub(crate) fn find() -> Result<PathBuf, Error> {
 
 /// `needed` is false where the jars are there already.
 pub(crate) fn requirement(needed: bool) -> Requirement {
-    let state = match find() {
-        Ok(path) => State::Found {
-            version: version(&path),
-            path,
-        },
-        Err(Error::Missing { fix, .. }) => State::Missing { fix },
-        Err(other) => State::Missing {
-            fix: other.to_string(),
-        },
-    };
-    Requirement {
-        what: "Maven".into(),
-        state,
-        needed,
-    }
+    let found = find().map(|path| {
+        let version = version(&path);
+        (path, version)
+    });
+    Requirement::of("Maven", found, needed)
 }
 
 /// Copies the jars that the POM names, with all that they need at run time, to the folder `lib` beside it.
-pub(crate) fn fetch(what: &str, java: &Java, pom: &Path, log: &Log) -> Result<(), Error> {
-    let mvn = find()?;
-    let mut command = Command::new(&mvn);
+pub(crate) fn fetch(what: String, java: &Java, pom: &Path, log: PathBuf) -> Result<(), Error> {
+    let mut command = Command::new(find()?);
     command
         .args(["--quiet", "--batch-mode", "--strict-checksums", "--file"])
         .arg(pom)
@@ -58,36 +46,12 @@ pub(crate) fn fetch(what: &str, java: &Java, pom: &Path, log: &Log) -> Result<()
     if let Some(home) = java.home() {
         command.env("JAVA_HOME", home);
     }
-    match fs::remove_file(log.path()) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io("removing the old", log.path(), e));
-        }
-        _ => {}
-    }
-    let process =
-        Process::start(&command, log.path(), None).map_err(|e| Error::io("starting", &mvn, e))?;
-    let failed = |cause| Error::Fetch {
-        what: what.to_owned(),
-        cause,
-        log: log.path().to_owned(),
-    };
-    match process.wait(TIMEOUT) {
-        Some(exit) if exit.success() => Ok(()),
-        Some(_) => Err(failed(log.first("[ERROR]").unwrap_or_else(|| log.cause()))),
-        None => Err(failed(format!(
-            "Maven was still at it after {} minutes; what it has fetched is kept for the next try",
-            TIMEOUT.as_secs() / 60
-        ))),
-    }
+    Fetch::new(what, log, "[ERROR]", TIMEOUT)?.run(&command)
 }
 
 fn version(mvn: &Path) -> Option<String> {
-    let output = Command::new(mvn)
-        .args(["--batch-mode", "--version"])
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    released(&String::from_utf8_lossy(&output.stdout))
+    let (told, _) = answer(mvn, &["--batch-mode", "--version"])?;
+    released(&told)
 }
 
 /// `3.8.7` of `Apache Maven 3.8.7 (...)`, which may be wrapped in colours.

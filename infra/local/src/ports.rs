@@ -5,6 +5,9 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+use crate::Error;
 
 /// Below the range that outgoing connections take their ports from (32768 and up on Linux, 49152 on macOS): while a server is
 /// down, no client can be given its port, and none that keeps trying to reach it can connect to itself.
@@ -20,9 +23,15 @@ pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind(loopback(port)).is_ok()
 }
 
+/// A port that is free now, as [`pick`] does.
+pub(crate) fn pick_one() -> Result<u16, Error> {
+    let picked = pick(1, &[])?;
+    Ok(picked.first().copied().unwrap_or_default())
+}
+
 /// Picks `count` ports that are free now and not among `taken`. Another process may still take one before it is used: be
 /// ready to pick anew.
-pub(crate) fn pick(count: usize, taken: &[u16]) -> io::Result<Vec<u16>> {
+pub(crate) fn pick(count: usize, taken: &[u16]) -> Result<Vec<u16>, Error> {
     let mut seen: HashSet<u16> = taken.iter().copied().collect();
     let mut ports = Vec::with_capacity(count);
     for _ in 0..10_000 {
@@ -35,12 +44,12 @@ pub(crate) fn pick(count: usize, taken: &[u16]) -> io::Result<Vec<u16>> {
             ports.push(port);
         }
     }
-    Err(io::Error::new(
-        io::ErrorKind::AddrInUse,
-        format!(
-            "no free port found between {} and {}",
-            RANGE.start, RANGE.end
-        ),
+    let message = format!("none is free from {} to {}", RANGE.start, RANGE.end - 1);
+    let error = io::Error::new(io::ErrorKind::AddrInUse, message);
+    Err(Error::io(
+        "picking a port on",
+        Path::new("127.0.0.1"),
+        error,
     ))
 }
 

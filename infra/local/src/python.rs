@@ -1,13 +1,11 @@
 //! Finds a Python.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crate::Error;
-use crate::java::on_path;
-use crate::requirement::{Requirement, State};
+use crate::program::{Program, answer, on_path, side_by_side};
+use crate::requirement::Requirement;
 
 /// The Python that LocalStack 4.14 was tried on; with 3.11 it doesn't start.
 const WANTED: &str = "3.13";
@@ -30,38 +28,22 @@ impl Python {
     }
 
     fn among(candidates: impl Iterator<Item = PathBuf>) -> Result<Self, Error> {
-        for path in candidates {
-            if let Some(version) = version(&path)
-                && version.starts_with(&format!("{WANTED}."))
-            {
-                return Ok(Python { path, version });
-            }
+        let fits = |version: &str| version.starts_with(&format!("{WANTED}."));
+        match Program::first(candidates, version, fits) {
+            Ok(Program { path, version }) => Ok(Python { path, version }),
+            Err(unfit) => Err(Error::Missing {
+                what: what(),
+                fix: format!(
+                    "pyenv install {WANTED}, uv python install {WANTED}, brew install python@{WANTED}, or apt-get install \
+                     python{WANTED}-venv (Debian 13 and newer, Ubuntu 25.04 and newer){unfit}"
+                ),
+            }),
         }
-        Err(Error::Missing {
-            what: what(),
-            fix: format!(
-                "pyenv install {WANTED}, uv python install {WANTED}, brew install python@{WANTED}, or apt-get install \
-                 python{WANTED}-venv (Debian 13 and newer, Ubuntu 25.04 and newer)"
-            ),
-        })
     }
 
     pub(crate) fn requirement() -> Requirement {
-        let state = match Python::find() {
-            Ok(python) => State::Found {
-                path: python.path,
-                version: Some(python.version),
-            },
-            Err(Error::Missing { fix, .. }) => State::Missing { fix },
-            Err(other) => State::Missing {
-                fix: other.to_string(),
-            },
-        };
-        Requirement {
-            what: what(),
-            state,
-            needed: true,
-        }
+        let found = Python::find().map(|python| (python.path, Some(python.version)));
+        Requirement::of(what(), found, true)
     }
 }
 
@@ -77,56 +59,33 @@ fn candidates() -> impl Iterator<Item = PathBuf> {
         env::var_os("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from);
     // A shim of pyenv on PATH answers only for versions that are switched on; the versions themselves stand beside it.
     let apart = [
-        (pyenv.join("versions"), WANTED.to_owned()),
-        (data.join("uv/python"), format!("cpython-{WANTED}")),
+        side_by_side(&pyenv.join("versions"), WANTED, "python3"),
+        side_by_side(
+            &data.join("uv/python"),
+            &format!("cpython-{WANTED}"),
+            "python3",
+        ),
     ];
-    let apart = apart
-        .into_iter()
-        .flat_map(|(folder, prefix)| beginning_with(&folder, &prefix));
-    let brew = ["/opt/homebrew/bin", "/usr/local/bin"].map(PathBuf::from);
+    let brew = ["/opt/homebrew/bin", "/usr/local/bin"].map(|folder| Path::new(folder).join(&name));
     on_path(&name)
         .chain(on_path("python3"))
-        .chain(apart.map(|version| version.join("bin/python3")))
-        .chain(brew.into_iter().map(move |folder| folder.join(&name)))
-        .filter(|file| file.is_file())
-}
-
-fn beginning_with(folder: &Path, prefix: &str) -> Vec<PathBuf> {
-    let mut found: Vec<_> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
-        .map(|entry| entry.path())
-        .collect();
-    found.sort();
-    found
+        .chain(apart.into_iter().flatten())
+        .chain(brew)
 }
 
 fn version(python: &Path) -> Option<String> {
-    let output = Command::new(python)
-        .args(["-I", "-c", ASK])
-        .stdin(Stdio::null())
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Some(answer(python, &["-I", "-c", ASK])?.0)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use crate::program::script;
 
     /// A program that answers as a Python of that version does.
     fn python(folder: &Path, version: &str, status: i32) -> PathBuf {
-        let path = folder.join(version);
-        fs::write(&path, format!("#!/bin/sh\necho {version}\nexit {status}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        // Another test that starts a process just now may hold the file open for writing for a moment.
-        while Command::new(&path).output().is_err() {}
-        path
+        script(folder, version, &format!("echo {version}\nexit {status}"))
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::Error;
+use crate::cache::{Check, Entry};
+
 /// One thing that a local hub needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,6 +35,47 @@ pub enum State {
 }
 
 impl Requirement {
+    /// What was looked for, and its version where it tells.
+    pub(crate) fn of(
+        what: impl Into<String>,
+        found: Result<(PathBuf, Option<String>), Error>,
+        needed: bool,
+    ) -> Self {
+        let state = match found {
+            Ok((path, version)) => State::Found { path, version },
+            Err(Error::Missing { fix, .. }) => State::Missing { fix },
+            Err(other) => State::Missing {
+                fix: other.to_string(),
+            },
+        };
+        Requirement {
+            what: what.into(),
+            state,
+            needed,
+        }
+    }
+
+    /// What the first start fetches, if `entry` is not there already.
+    pub(crate) fn fetched(
+        what: String,
+        entry: Option<&Entry>,
+        version: &str,
+        fix: &'static str,
+    ) -> Self {
+        let found = entry.filter(|entry| entry.is_complete(Check::Sizes));
+        let found = found.map(|entry| (entry.path(), Some(version.to_owned())));
+        let missing = || Error::Missing {
+            what: what.clone(),
+            fix: fix.to_owned(),
+        };
+        Requirement::of(what.clone(), found.ok_or_else(missing), false)
+    }
+
+    /// True if it is there.
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.state, State::Found { .. })
+    }
+
     /// The same, but nothing has to be done about it.
     #[must_use]
     pub fn optional(self) -> Self {
@@ -43,7 +87,7 @@ impl Requirement {
 
     /// True if nothing has to be done about it.
     pub fn is_met(&self) -> bool {
-        !self.needed || matches!(self.state, State::Found { .. })
+        !self.needed || self.is_there()
     }
 }
 

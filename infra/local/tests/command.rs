@@ -271,6 +271,7 @@ fn kinesis_answers_where_it_says_until_it_is_told_to_stop() {
     let address = line
         .trim()
         .strip_prefix("kinesis://us-east-1?endpoint=http://")
+        .and_then(|rest| rest.strip_suffix("&max_batch_bytes=5242880&leases=memory"))
         .unwrap_or_else(|| panic!("{line}"));
     use std::io::{Read, Write};
     use std::net::TcpStream;

@@ -150,7 +150,7 @@ fn a_kill_9_of_the_command_leaves_nothing() {
     assert_eq!(
         said["url"],
         format!(
-            "kinesis://us-east-1?endpoint={}",
+            "kinesis://us-east-1?endpoint={}&max_batch_bytes=5242880&leases=memory",
             said["endpoint"].as_str().unwrap()
         )
     );

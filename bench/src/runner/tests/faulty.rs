@@ -2,11 +2,12 @@
 
 use std::{
     any::Any,
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use anyhub_core::{
@@ -15,6 +16,8 @@ use anyhub_core::{
     Usage, memory::MemoryHub,
 };
 use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::timeout;
 
 /// What the wrapper does wrong, about once in 400 events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub(super) enum Defect {
     None,
     Drop,
     CopyInLog,
+    /// The receipt names the second copy, which comes a second later than all else.
+    LateCopy,
     SamePositionAgain,
     Swap,
     FlipBit,
@@ -52,6 +57,7 @@ pub(super) struct FaultyConsumer {
     defect: Defect,
     count: u64,
     held: VecDeque<Delivery>,
+    seen: HashSet<Bytes>,
 }
 
 #[async_trait]
@@ -86,6 +92,7 @@ impl Hub for Faulty {
             defect,
             count: 0,
             held: VecDeque::new(),
+            seen: HashSet::new(),
         }))
     }
 
@@ -116,7 +123,7 @@ impl Producer for FaultyProducer {
         let number = self.batches.fetch_add(1, Relaxed);
         match self.defect {
             Defect::Vanish if number >= 20 => return Err(refused("the hub is gone")),
-            Defect::CopyInLog if number % 10 == 3 => {
+            Defect::CopyInLog | Defect::LateCopy if number % 10 == 3 => {
                 drop(self.inner.submit(batch.clone()).await?);
             }
             Defect::FailThoughWritten | Defect::Indeterminate if number % 10 == 3 => {
@@ -162,7 +169,18 @@ impl Producer for FaultyProducer {
 #[async_trait]
 impl Consumer for FaultyConsumer {
     async fn receive(&mut self, max: usize) -> Result<Batch> {
-        let mut batch = self.inner.receive(max).await?;
+        let mut batch = if self.defect == Defect::LateCopy && !self.held.is_empty() {
+            match timeout(Duration::from_secs(1), self.inner.receive(max)).await {
+                Ok(batch) => batch?,
+                Err(_) => {
+                    let mut late = Batch::default();
+                    late.deliveries = self.held.drain(..).collect();
+                    return Ok(late);
+                }
+            }
+        } else {
+            self.inner.receive(max).await?
+        };
         let mut out = Vec::new();
         for mut delivery in std::mem::take(&mut batch.deliveries) {
             self.count += 1;
@@ -183,6 +201,10 @@ impl Consumer for FaultyConsumer {
                 Defect::OtherPosition if now => {
                     delivery.position = Position::offset(1 << 40 | self.count as i64)
                 }
+                Defect::LateCopy if !self.seen.insert(delivery.event.payload.clone()) => {
+                    self.held.push_back(delivery);
+                    continue;
+                }
                 Defect::Swap if self.held.is_empty() && now => {
                     self.held.push_back(delivery);
                     continue;
@@ -193,10 +215,11 @@ impl Consumer for FaultyConsumer {
                 _ => {}
             }
             // What was held back comes after the next event of its key.
-            let held = self
-                .held
-                .front()
-                .is_some_and(|held| held.event.key == delivery.event.key);
+            let held = self.defect == Defect::Swap
+                && self
+                    .held
+                    .front()
+                    .is_some_and(|held| held.event.key == delivery.event.key);
             out.push(delivery);
             if held {
                 out.extend(self.held.pop_front());

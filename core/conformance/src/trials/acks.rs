@@ -5,7 +5,7 @@ use crate::{
     Context, Outcome,
     cancel::cancelled_after,
     failure::{ensure, ensure_eq},
-    reading::{Party, name, named, names, publish, take},
+    reading::{Party, name, named, names, publish, publish_in_turn, take},
 };
 use anyhub_core::{AckToken, Batch, ConsumerOptions, Delivery, ErrorKind, Point};
 use rand::seq::SliceRandom;
@@ -47,10 +47,8 @@ pub(super) fn tokens(deliveries: &[Delivery]) -> Vec<AckToken> {
 pub(super) async fn numbered(ctx: &Context, events: usize) -> Outcome<String> {
     let topic = ctx.topic(1).await?;
     let producer = ctx.producer(&topic).await?;
-    let events = (0..events)
-        .map(|nth| named(&format!("k{}", nth % 5), nth.to_string()))
-        .collect();
-    publish(ctx, &*producer, events).await?;
+    let events = (0..events).map(|nth| named(&format!("k{}", nth % 5), nth.to_string()));
+    publish_in_turn(ctx, &*producer, events).await?;
     Ok(topic)
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Context, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{name, named, names, publish, take},
+    reading::{name, named, names, publish, publish_in_turn, take},
 };
 use anyhub_core::{Consumer, Delivery, Event, Producer};
 use std::{
@@ -34,7 +34,7 @@ async fn received(
     let topic = ctx.topic(1).await?;
     let producer = ctx.producer(&topic).await?;
     let count = events.len();
-    publish(ctx, &*producer, events).await?;
+    publish_in_turn(ctx, &*producer, events).await?;
     let options = ctx.member(&ctx.name()).nack_delay(delay, delay * 8);
     let mut consumer = ctx.consumer(&topic, options).await?;
     let came = take(ctx, &mut *consumer, count, "all events").await?;
@@ -163,7 +163,7 @@ async fn not_committed(ctx: Context) -> Outcome {
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     let events = ["b0", "a0", "a1", "b1"].map(|name| named(&name[..1], name));
-    publish(&ctx, &*producer, events.into()).await?;
+    publish_in_turn(&ctx, &*producer, events).await?;
     let long = ctx.settings().patience * 2;
     let options = never_by_itself(&ctx, &group).nack_delay(long, long);
     let mut first = ctx.consumer(&topic, options).await?;

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Context, Failure, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{Party, name, named, names, publish, take},
+    reading::{Party, name, named, names, publish, publish_in_turn, take},
 };
 use anyhub_core::{Assignment, Partition, Point};
 use std::collections::HashSet;
@@ -163,10 +163,8 @@ async fn nothing_fetched(ctx: Context) -> Outcome {
 async fn before_the_first(ctx: Context) -> Outcome {
     let topic = ctx.topic(2).await?;
     let producer = ctx.producer(&topic).await?;
-    let events: Vec<_> = (0..60)
-        .map(|nth| named(&format!("k{nth}"), nth.to_string()))
-        .collect();
-    let receipts = publish(&ctx, &*producer, events).await?;
+    let events = (0..60).map(|nth| named(&format!("k{nth}"), nth.to_string()));
+    let receipts = publish_in_turn(&ctx, &*producer, events).await?;
     let places: Vec<_> = receipts
         .into_iter()
         .map(|receipt| (receipt.partition, receipt.position))

@@ -284,10 +284,7 @@ impl KafkaBuilder {
             Some(first) => self.client_ports(first)?,
             None => Vec::new(),
         };
-        let failed = |e| Error::io("picking ports on", Path::new("127.0.0.1"), e);
-        let mut free = ports::pick(3 * self.brokers, &given)
-            .map_err(failed)?
-            .into_iter();
+        let mut free = ports::pick(3 * self.brokers, &given)?.into_iter();
         let mut given = given.into_iter();
         let mut next = || free.next().unwrap_or_default();
         Ok((0..self.brokers)

@@ -7,9 +7,8 @@ use super::{Phase, VERSION};
 use crate::Error;
 use crate::cache::{Check, Entry, cache_dir};
 use crate::java::Java;
-use crate::log::Log;
 use crate::maven;
-use crate::requirement::{Requirement, State};
+use crate::requirement::Requirement;
 
 const POM: &str = include_str!("pom.xml");
 const CLASSES: &str = "kafka.jsa";
@@ -24,8 +23,7 @@ pub(crate) fn get(java: &Java, check: Check, progress: &dyn Fn(Phase)) -> Result
             progress(Phase::Fetching);
             let pom = folder.join("pom.xml");
             fs::write(&pom, POM).map_err(|e| Error::io("writing", &pom, e))?;
-            let log = Log::new(entry.beside(".log"));
-            maven::fetch(&what(), java, &pom, &log)
+            maven::fetch(what(), java, &pom, entry.beside(".log"))
         },
     )?;
     Ok(folder.join("lib"))
@@ -85,24 +83,10 @@ pub(crate) fn classes(
 
 /// What a start needs, and what is there.
 pub(crate) fn requirements() -> Vec<Requirement> {
-    let found = entry().ok().filter(|entry| entry.is_complete(Check::Sizes));
-    let fetched = found.is_some();
-    let state = match found {
-        Some(entry) => State::Found {
-            path: entry.path(),
-            version: Some(VERSION.to_owned()),
-        },
-        None => State::Missing {
-            fix: "anyhub-local prepare kafka (54 MB, once)".into(),
-        },
-    };
-    let jars = Requirement {
-        what: what(),
-        state,
-        // Fetched by the first start.
-        needed: false,
-    };
-    vec![Java::requirement(), jars, maven::requirement(!fetched)]
+    let fix = "anyhub-local prepare kafka (54 MB, once)";
+    let jars = Requirement::fetched(what(), entry().ok().as_ref(), VERSION, fix);
+    let maven = maven::requirement(!jars.is_there());
+    vec![Java::requirement(), jars, maven]
 }
 
 fn entry() -> Result<Entry, Error> {

@@ -9,6 +9,7 @@ use ferrokinesis::store::{Store, StoreOptions};
 
 use super::faults::{Dice, Faults};
 use super::layer::Layer;
+use super::retention::{REAL_HOUR, Retention};
 use super::server::Server;
 use super::{Kinesis, REGION};
 use crate::{Error, ports};
@@ -26,6 +27,7 @@ pub struct KinesisBuilder {
     port: Option<u16>,
     transition: Duration,
     subscription: Duration,
+    hour: Duration,
 }
 
 impl KinesisBuilder {
@@ -38,6 +40,7 @@ impl KinesisBuilder {
             port: None,
             transition: Duration::ZERO,
             subscription: Duration::from_secs(300),
+            hour: REAL_HOUR,
         }
     }
 
@@ -92,13 +95,28 @@ impl KinesisBuilder {
         self
     }
 
+    /// How long an hour of retention lasts; a real hour by default. With 50 ms a stream of 24 hours keeps its records for
+    /// 1.2 s (and up to a second more, as arrivals have whole seconds), so that trimming is seen in a moment.
+    #[must_use]
+    pub fn hour(mut self, time: Duration) -> Self {
+        self.hour = time;
+        self
+    }
+
     /// Starts the server and returns when it answers.
     ///
     /// # Errors
-    /// Invalid for a share outside of 0.0 to 1.0, an operation that Kinesis doesn't have, or port 0; PortInUse; Io if no port
-    /// or thread can be had.
+    /// Invalid for a share outside of 0.0 to 1.0, an operation that Kinesis doesn't have, an hour of no time or of more than a
+    /// real one, or port 0; PortInUse; Io if no port or thread can be had.
     pub fn start(self) -> Result<Kinesis, Error> {
         self.faults.check()?;
+        if self.hour.is_zero() || self.hour > REAL_HOUR {
+            let message = format!(
+                "an hour of retention can't last {:?}: choose up to 1 h",
+                self.hour
+            );
+            return Err(Error::Invalid(message));
+        }
         let listener = self.listen()?;
         let address = listener.local_addr().map_err(failed)?;
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -115,6 +133,7 @@ impl KinesisBuilder {
         let layer = Arc::new(Layer::new(
             store,
             self.limits,
+            Retention::new(self.hour),
             Dice::new(self.faults, self.seed),
         ));
         let server = Server::start(listener, Arc::clone(&layer)).map_err(failed)?;
@@ -138,12 +157,7 @@ impl KinesisBuilder {
         }
         let mut tries = 1;
         loop {
-            let port = ports::pick(1, &[])
-                .map_err(failed)?
-                .first()
-                .copied()
-                .unwrap_or_default();
-            match TcpListener::bind(ports::loopback(port)) {
+            match TcpListener::bind(ports::loopback(ports::pick_one()?)) {
                 Err(e) if e.kind() != std::io::ErrorKind::AddrInUse || tries == TRIES => {
                     return Err(failed(e));
                 }

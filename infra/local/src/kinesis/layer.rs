@@ -26,6 +26,8 @@ use super::answer::{self, Whole};
 use super::counts::Counters;
 use super::faults::Dice;
 use super::limits::ReadLimits;
+use super::parity::Place;
+use super::retention::{self, Retention};
 use super::{parity, partial, reshard};
 
 /// 5 MiB of data, the most that ferrokinesis takes, are 7 MiB in base64; to these come 500 keys, escaped at worst.
@@ -47,6 +49,7 @@ pub(super) struct Layer {
     pub(super) dice: Dice,
     pub(super) counters: Counters,
     limits: Option<ReadLimits>,
+    pub(super) retention: Retention,
     store: Backing,
     order: RwLock<()>,
 }
@@ -97,11 +100,12 @@ impl Call {
 }
 
 impl Layer {
-    pub(super) fn new(store: Store, limits: bool, dice: Dice) -> Self {
+    pub(super) fn new(store: Store, limits: bool, retention: Retention, dice: Dice) -> Self {
         Layer {
             dice,
             counters: Counters::default(),
             limits: limits.then(ReadLimits::default),
+            retention,
             store: Backing(store),
             order: RwLock::new(()),
         }
@@ -146,6 +150,28 @@ impl Layer {
             tokio::time::sleep(delay).await;
         }
         outcome
+    }
+
+    /// Deletes what is past retention, for ever.
+    pub(super) async fn trim(&self) {
+        loop {
+            self.retention.due().await;
+            let _alone = self.order.write().await;
+            self.retention.trim(&self.store.0).await;
+        }
+    }
+
+    /// The refusal of a read from a shard that is past retention as a whole.
+    async fn refused_as_over(&self, place: &Place) -> Option<Response<Body>> {
+        let store = &self.store.0;
+        self.retention.is_over(store, place).await.then(|| {
+            let error = KinesisErrorResponse::shard_not_found(
+                &place.shard,
+                &place.stream,
+                &store.aws_account_id,
+            );
+            of_error(&error)
+        })
     }
 
     async fn carry_out(&self, operation: Option<Operation>, call: Call) -> Outcome {
@@ -240,7 +266,13 @@ impl Layer {
         let Some(mut request) = call.json() else {
             return self.forward(call).await;
         };
-        let limited = self.limits.as_ref().zip(parity::place(&request));
+        let place = parity::place(&request);
+        if let Some(place) = &place
+            && let Some(refusal) = self.refused_as_over(place).await
+        {
+            return refusal;
+        }
+        let limited = self.limits.as_ref().zip(place);
         if let Some((limits, place)) = &limited
             && !limits.admit(&place.stream, &place.shard, Instant::now())
         {
@@ -292,6 +324,11 @@ impl Layer {
             .as_str()
             .unwrap_or_default()
             .to_owned();
+        if let Some(place) = retention::place(operation, &request)
+            && let Some(refusal) = self.refused_as_over(&place).await
+        {
+            return refusal;
+        }
         match operation {
             Operation::UpdateShardCount => {
                 let _alone = self.order.write().await;
@@ -331,7 +368,12 @@ impl Layer {
                     // What the answer calls ACTIVE has to be.
                     reshard::finish(store, &stream).await;
                 }
-                answer
+                if !retention::lists_shards(operation) || answer.status() != StatusCode::OK {
+                    return answer;
+                }
+                let mut answer = Whole::of(answer).await;
+                self.retention.unlist(store, &stream, &mut answer).await;
+                answer.into()
             }
         }
     }

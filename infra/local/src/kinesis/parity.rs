@@ -107,7 +107,7 @@ pub(super) async fn start_at_time(store: &Store, request: &mut Value) {
     }
 }
 
-/// Where a GetRecords reads.
+/// Where a request reads.
 pub(super) struct Place {
     pub(super) stream: String,
     pub(super) shard: String,
@@ -223,7 +223,7 @@ pub(super) fn records_written(body: &Bytes) -> u64 {
 }
 
 /// Seconds since 1970.
-fn now() -> f64 {
+pub(super) fn now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs_f64()
 }

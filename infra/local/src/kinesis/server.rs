@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -34,15 +34,16 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn start(listener: TcpListener, layer: Arc<Layer>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
+        let name = thread_name(listener.local_addr()?);
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
-            .thread_name("anyhub-kinesis")
+            .thread_name(&name)
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel();
         // The thread owns the runtime: to drop one is forbidden in async code, from where a server may be dropped.
         let thread = thread::Builder::new()
-            .name("anyhub-kinesis".into())
+            .name(name)
             .spawn(move || run(runtime, listener, layer, stopped))?;
         Ok(Server {
             stop: Some(stop),
@@ -60,7 +61,14 @@ impl Drop for Server {
     }
 }
 
+/// The threads are known by it, so it is one server's alone, and the 15 bytes that Linux keeps.
+pub(super) fn thread_name(address: SocketAddr) -> String {
+    format!("kinesis-{}", address.port())
+}
+
 fn run(runtime: Runtime, listener: TcpListener, layer: Arc<Layer>, stopped: oneshot::Receiver<()>) {
+    let trimmed = Arc::clone(&layer);
+    runtime.spawn(async move { trimmed.trim().await });
     runtime.block_on(async {
         tokio::select! {
             _ = stopped => {}

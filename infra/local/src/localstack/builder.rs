@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -105,15 +105,7 @@ impl LocalStackBuilder {
     }
 
     fn launch(&self, installed: &Installed) -> Result<LocalStack, Error> {
-        let failed = |e| Error::io("picking a port on", Path::new("127.0.0.1"), e);
-        let port = match self.port {
-            Some(port) => port,
-            None => ports::pick(1, &[])
-                .map_err(failed)?
-                .first()
-                .copied()
-                .unwrap_or_default(),
-        };
+        let port = self.port.map_or_else(ports::pick_one, Ok)?;
         let address = ports::loopback(port);
         let folder = Folder::temporary("anyhub-localstack-")?;
         let root = folder.path().join("root");

@@ -8,11 +8,10 @@ use std::time::Duration;
 use super::{Phase, VERSION};
 use crate::Error;
 use crate::cache::{Check, Entry, cache_dir};
-use crate::java::on_path;
-use crate::log::Log;
-use crate::process::Process;
+use crate::fetch::Fetch;
+use crate::program::on_path;
 use crate::python::Python;
-use crate::requirement::{Requirement, State, install};
+use crate::requirement::{Requirement, install};
 
 /// 4.14.0 is the last release that needs no account. Later versions of the others it can't work with.
 const PACKAGES: [&str; 6] = [
@@ -48,7 +47,8 @@ pub(super) fn get(check: Check, progress: &dyn Fn(Phase)) -> Result<Installed, E
         |folder| {
             npm()?;
             progress(Phase::Fetching);
-            fetch(&python, folder, &Log::new(entry.beside(".log")))
+            let fetch = Fetch::new(what(), entry.beside(".log"), "ERROR", TIMEOUT)?;
+            fill(folder, &python, &fetch)
         },
     )?;
     Ok(Installed {
@@ -57,19 +57,10 @@ pub(super) fn get(check: Check, progress: &dyn Fn(Phase)) -> Result<Installed, E
     })
 }
 
-fn fetch(python: &Python, folder: &Path, log: &Log) -> Result<(), Error> {
-    match fs::remove_file(log.path()) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io("removing the old", log.path(), e));
-        }
-        _ => {}
-    }
+fn fill(folder: &Path, python: &Python, fetch: &Fetch) -> Result<(), Error> {
     let venv = folder.join("venv");
     let own = venv.join("bin/python");
-    run(
-        Command::new(&python.path).args(["-m", "venv"]).arg(&venv),
-        log,
-    )?;
+    fetch.run(Command::new(&python.path).args(["-m", "venv"]).arg(&venv))?;
     // A second name for lib, which would be taken for a file.
     let _ = fs::remove_file(venv.join("lib64"));
     let mut pip = Command::new(&own);
@@ -81,11 +72,11 @@ fn fetch(python: &Python, folder: &Path, log: &Log) -> Result<(), Error> {
         "--no-input",
         "--disable-pip-version-check",
     ]);
-    run(pip.args(PACKAGES), log)?;
+    fetch.run(pip.args(PACKAGES))?;
     let mut servers = Command::new(&own);
     servers.args(["-m", "localstack.cli.lpm", "install", "kinesis-mock"]);
     settings(&mut servers, &folder.join("root"));
-    run(&mut servers, log)
+    fetch.run(&servers)
 }
 
 /// What LocalStack is told by its environment. All of its files are below `root`.
@@ -102,69 +93,18 @@ pub(super) fn settings(command: &mut Command, root: &Path) {
         .env_remove("LOCALSTACK_API_KEY");
 }
 
-fn run(command: &mut Command, log: &Log) -> Result<(), Error> {
-    let program = PathBuf::from(command.get_program());
-    let process = Process::start(command, log.path(), None)
-        .map_err(|e| Error::io("starting", &program, e))?;
-    let failed = |cause| Error::Fetch {
-        what: what(),
-        cause,
-        log: log.path().to_owned(),
-    };
-    match process.wait(TIMEOUT) {
-        Some(exit) if exit.success() => Ok(()),
-        Some(_) => Err(failed(log.first("ERROR").unwrap_or_else(|| log.cause()))),
-        None => Err(failed(format!(
-            "it was still at it after {} minutes",
-            TIMEOUT.as_secs() / 60
-        ))),
-    }
-}
-
 /// What a start needs, and what is there.
 pub(super) fn requirements() -> Vec<Requirement> {
     let entry = Python::find().and_then(|python| entry(&python)).ok();
-    let found = entry.filter(|entry| entry.is_complete(Check::Sizes));
-    let fetched = found.is_some();
-    let state = match found {
-        Some(entry) => State::Found {
-            path: entry.path(),
-            version: Some(VERSION.to_owned()),
-        },
-        None => State::Missing {
-            fix: "anyhub-local prepare kinesis --with localstack (some minutes, once)".into(),
-        },
-    };
-    let itself = Requirement {
-        what: what(),
-        state,
-        // Fetched by the first start.
-        needed: false,
-    };
+    let fix = "anyhub-local prepare kinesis --with localstack (some minutes, once)";
+    let itself = Requirement::fetched(what(), entry.as_ref(), VERSION, fix);
+    let found = |program: Result<PathBuf, Error>| program.map(|path| (path, None));
     vec![
         Python::requirement(),
-        program("Node.js", node(), true),
-        program("npm", npm(), !fetched),
+        Requirement::of("Node.js", found(node()), true),
+        Requirement::of("npm", found(npm()), !itself.is_there()),
         itself,
     ]
-}
-
-fn program(what: &str, found: Result<PathBuf, Error>, needed: bool) -> Requirement {
-    let state = match found {
-        Ok(path) => State::Found {
-            path,
-            version: None,
-        },
-        Err(Error::Missing { fix, .. }) => State::Missing { fix },
-        Err(other) => State::Missing {
-            fix: other.to_string(),
-        },
-    };
-    Requirement {
-        what: what.to_owned(),
-        state,
-        needed,
-    }
 }
 
 /// Node.js runs the Kinesis server.

@@ -6,7 +6,10 @@ mod faults;
 mod limits;
 mod order;
 mod parity;
+mod retention;
 mod subscribe;
+
+use std::time::Duration;
 
 use anyhub_local::{Error, Kinesis};
 use aws_sdk_kinesis::primitives::Blob;
@@ -18,7 +21,10 @@ async fn what_is_put_is_read_and_counted() {
     let kinesis = Kinesis::builder().start().unwrap();
     assert_eq!(
         kinesis.url(),
-        format!("kinesis://us-east-1?endpoint={}", kinesis.endpoint())
+        format!(
+            "kinesis://us-east-1?endpoint={}&max_batch_bytes=5242880&leases=memory",
+            kinesis.endpoint()
+        )
     );
     let client = client(&kinesis);
     let stream = Shards::create(&client, "tweets", 2).await;
@@ -58,6 +64,13 @@ async fn what_is_put_is_read_and_counted() {
         (0, 0, 0)
     );
     assert!(counts.lost_answers.is_empty());
+    if cfg!(target_os = "linux") {
+        let other = Kinesis::builder().start().unwrap();
+        assert!(
+            kinesis.cpu().unwrap() > other.cpu().unwrap(),
+            "one has served, the other only started"
+        );
+    }
     // Dropped in async code.
 }
 
@@ -151,8 +164,12 @@ fn it_starts_in_sync_code_and_refuses_what_it_cannot_do() {
         Kinesis::builder().faults(wrong).start(),
         Err(Error::Invalid(_))
     ));
-    assert!(matches!(
-        Kinesis::builder().port(0).start(),
-        Err(Error::Invalid(_))
-    ));
+    let too_long = Duration::from_millis(3_600_001);
+    for wrong in [
+        Kinesis::builder().port(0),
+        Kinesis::builder().hour(Duration::ZERO),
+        Kinesis::builder().hour(too_long),
+    ] {
+        assert!(matches!(wrong.start(), Err(Error::Invalid(_))));
+    }
 }

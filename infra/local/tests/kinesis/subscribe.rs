@@ -17,7 +17,7 @@ use super::client::{Shards, client, numbered};
 
 const SHARD: &str = "shardId-000000000000";
 
-async fn register(client: &Client, name: &str) -> String {
+pub(crate) async fn register(client: &Client, name: &str) -> String {
     let summary = client
         .describe_stream_summary()
         .stream_name("s")

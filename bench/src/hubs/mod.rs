@@ -1,95 +1,32 @@
 //! The hubs of a run: built-in ones, started on this machine, and ones that exist, reached by a URL.
 
-use std::fmt;
-use std::str::FromStr;
+mod given;
+mod local;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhub::kafka::{KafkaConfig, KafkaHub};
-use anyhub::{Hub, HubUrl, Secret};
-use anyhub_local::Kafka;
+use anyhub::Hub;
 
+use self::local::{Local, Server};
 use crate::bad_input::BadInput;
 use crate::nearest::hint;
 use crate::progress::Progress;
 use crate::report::{self, Limits, RanOn, Status};
 
+pub use self::given::HubArg;
+
 /// The built-in hubs, in the order in which they run.
-pub const BUILT_IN: [&str; 2] = ["memory", "kafka"];
+pub const BUILT_IN: [&str; 3] = ["memory", "kafka", "kinesis"];
 
 /// Hubs that a later version has.
-const LATER: [&str; 3] = ["kinesis", "eventhubs", "pubsub"];
+const LATER: [&str; 2] = ["eventhubs", "pubsub"];
 
 /// Room is made by what the consumers have committed, so that a run of any length fits.
 const MEMORY_URL: &str = "memory:/?retention=consumed&capacity_bytes=33554432";
 
 /// How long a hub has for its first answer. librdkafka alone takes some seconds to give up on an address.
 const REACH: Duration = Duration::from_secs(15);
-
-/// `--hub [NAME=]URL`. Debug shows no values of the URL's options, which may be secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubArg {
-    name: String,
-    url: HubUrl,
-    text: Secret,
-}
-
-impl FromStr for HubArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // A name ends before the URL's scheme does: what follows the colon may hold any number of `=`.
-        let (name, text) = match text.split_once('=') {
-            Some((name, url)) if !name.contains(':') => (Some(name), url),
-            _ => (None, text),
-        };
-        // Unknown schemes and options are told here, before anything is started.
-        anyhub::connect(text).map_err(|error| error.to_string())?;
-        let url: HubUrl = text
-            .parse()
-            .map_err(|error: anyhub::Error| error.to_string())?;
-        let name = name.unwrap_or(url.scheme()).to_owned();
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
-            return Err(format!(
-                "'{name}' is no name for a hub: take up to 32 letters, digits, - and _"
-            ));
-        }
-        Ok(Self {
-            name,
-            url,
-            text: Secret::new(text),
-        })
-    }
-}
-
-/// As it may be printed: `NAME=URL` without what may be secret.
-impl fmt::Display for HubArg {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name != self.url.scheme() {
-            write!(f, "{}=", self.name)?;
-        }
-        f.write_str(&printable(&self.url))
-    }
-}
-
-/// The URL with the options that can't be secret: numbers and yes or no, under names that sound like neither user nor key.
-fn printable(url: &HubUrl) -> String {
-    const TELLING: [&str; 9] = [
-        "user", "pass", "secret", "token", "key", "cred", "auth", "sasl", "ssl",
-    ];
-    let mut text = url.to_string();
-    for (nth, (name, value)) in url.options().enumerate() {
-        let harmless = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
-        let telling = TELLING
-            .iter()
-            .any(|part| name.to_ascii_lowercase().contains(part));
-        let shown = if harmless && !telling { value } else { "***" };
-        text.push(if nth == 0 { '?' } else { '&' });
-        text.push_str(&format!("{name}={shown}"));
-    }
-    text
-}
 
 /// A hub that is to be measured.
 #[derive(Debug, Clone)]
@@ -103,7 +40,7 @@ pub struct Target {
 #[derive(Debug, Clone)]
 enum Place {
     Memory,
-    LocalKafka,
+    Local(Local),
     Url(HubArg),
 }
 
@@ -114,8 +51,20 @@ pub struct Running {
     pub hub: Arc<dyn Hub>,
     /// The topic that the URL names; without one each run makes its own.
     pub topic: Option<String>,
-    server: Option<Kafka>,
+    server: Option<Server>,
     limits_on: bool,
+}
+
+impl Running {
+    /// Whether the hub's server runs in this process, and so spends of its time and memory.
+    pub fn has_server_inside(&self) -> bool {
+        self.server.as_ref().is_some_and(Server::is_in_process)
+    }
+
+    /// The processor time that this process has spent as the hub's server; None where it is not known.
+    pub fn server_cpu(&self) -> Option<Duration> {
+        self.server.as_ref().map_or(Some(Duration::ZERO), Server::cpu)
+    }
 }
 
 /// The hubs of a run, memory first: `built_in` by name, `urls` behind them. Without names, every built-in one, or memory alone
@@ -169,7 +118,8 @@ pub fn targets(built_in: Option<&[String]>, urls: &[HubArg]) -> Result<Vec<Targe
 fn place(name: &str) -> Result<Place, BadInput> {
     match name {
         "memory" => Ok(Place::Memory),
-        "kafka" => Ok(Place::LocalKafka),
+        "kafka" => Ok(Place::Local(Local::Kafka)),
+        "kinesis" => Ok(Place::Local(Local::Kinesis)),
         _ if LATER.contains(&name) => Err(BadInput::new(format!(
             "the hub '{name}' is not in this version, which has {}",
             BUILT_IN.join(", ")
@@ -199,8 +149,8 @@ impl Target {
     pub fn describe(&self) -> String {
         match &self.place {
             Place::Memory => "in this process".into(),
-            Place::LocalKafka => "Apache Kafka, one broker, started on this machine".into(),
-            Place::Url(url) => printable(&url.url),
+            Place::Local(local) => local.describe().into(),
+            Place::Url(url) => url.printable(),
         }
     }
 
@@ -213,12 +163,9 @@ impl Target {
         let connect = |url: &str| anyhub::connect(url).map_err(|error| error.to_string());
         let (hub, topic, server) = match &self.place {
             Place::Memory => (connect(MEMORY_URL)?, None, None),
-            Place::LocalKafka => {
-                let kafka = start_kafka(self.name.clone(), progress.clone()).await?;
-                // Without the environment, which is about other brokers.
-                let config = KafkaConfig::new(kafka.bootstrap());
-                let hub = KafkaHub::new(config).map_err(|error| error.to_string())?;
-                (Arc::new(hub) as Arc<dyn Hub>, None, Some(kafka))
+            Place::Local(local) => {
+                let (hub, server) = local.start(&self.name, limits_on, progress).await?;
+                (hub, None, Some(server))
             }
             Place::Url(url) => (
                 connect(url.text.expose())?,
@@ -258,29 +205,27 @@ impl Target {
 
     /// A row that says what it is and holds no numbers yet.
     pub fn row(&self, running: Option<&Running>) -> report::Hub {
-        let (provider, ran_on) = match &self.place {
-            Place::Memory => ("memory", RanOn::Memory),
-            Place::LocalKafka => ("kafka", RanOn::Broker),
-            Place::Url(url) if url.url.scheme() == "memory" => ("memory", RanOn::Memory),
-            Place::Url(url) => (url.url.scheme(), RanOn::Broker),
+        let (provider, ran_on, quota) = match &self.place {
+            Place::Memory => ("memory", RanOn::Memory, None),
+            Place::Local(local) => (local.provider(), local.ran_on(), local.quota()),
+            Place::Url(url) => (url.url.scheme(), url.ran_on(), None),
         };
         let server = running.and_then(|running| running.server.as_ref());
         let url = match &self.place {
             Place::Memory => Some(MEMORY_URL.to_owned()),
-            Place::LocalKafka => server.map(Kafka::url),
-            Place::Url(url) => Some(printable(&url.url)),
+            Place::Local(_) => server.map(Server::url),
+            Place::Url(url) => Some(url.printable()),
         };
         report::Hub {
             name: self.name.clone(),
             provider: provider.to_owned(),
             url,
             ran_on,
-            server: server.map(|kafka| format!("Apache Kafka {}", kafka.version())),
+            server: server.map(Server::describe),
             client: client(provider),
-            // Neither of them has a quota.
             limits: Limits {
                 on: running.is_some_and(|running| running.limits_on),
-                quota: None,
+                quota: quota.map(str::to_owned),
             },
             status: Status::Ok,
             why: None,
@@ -304,21 +249,11 @@ fn client(provider: &str) -> Option<String> {
             "anyhub-kafka {version}, librdkafka {}",
             anyhub::kafka::librdkafka_version()
         )),
+        "kinesis" => Some(format!(
+            "anyhub-kinesis {version}, aws-sdk-kinesis {}",
+            anyhub::kinesis::sdk_version()
+        )),
         _ => Some(format!("anyhub-{provider} {version}")),
-    }
-}
-
-async fn start_kafka(name: String, progress: Arc<Progress>) -> Result<Kafka, String> {
-    let start = move || {
-        let told = move |phase| progress.note(&format!("{name}: {phase}"));
-        Kafka::builder()
-            .on_progress(told)
-            .start()
-            .map_err(|error| error.to_string())
-    };
-    match tokio::task::spawn_blocking(start).await {
-        Ok(started) => started,
-        Err(error) => Err(format!("starting Kafka was cut off: {error}")),
     }
 }
 
@@ -340,7 +275,7 @@ mod tests {
 
     #[test]
     fn memory_comes_first() {
-        assert_eq!(names(None, &[]).unwrap(), ["memory", "kafka"]);
+        assert_eq!(names(None, &[]).unwrap(), ["memory", "kafka", "kinesis"]);
         assert_eq!(
             names(Some(&["kafka", "memory"]), &[]).unwrap(),
             ["memory", "kafka"]
@@ -383,27 +318,6 @@ mod tests {
                 .parse::<HubArg>()
                 .unwrap_err()
                 .contains("did you mean 'kafka'")
-        );
-    }
-
-    #[test]
-    fn nothing_secret_is_printed() {
-        let hub: HubArg = "prod=kafka://a:9092/t?linger.ms=5&sasl.password=12345678"
-            .parse()
-            .unwrap();
-        let printed = format!(
-            "{hub} {hub:?} {}",
-            Target {
-                name: "prod".into(),
-                place: Place::Url(hub.clone()),
-                required: true
-            }
-            .describe()
-        );
-        assert!(!printed.contains("12345678"), "{printed}");
-        assert!(
-            printed.starts_with("prod=kafka://a:9092/t?linger.ms=5&sasl.password=***"),
-            "{printed}"
         );
     }
 }

@@ -1,0 +1,158 @@
+//! A hub that exists, as `--hub` names it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhub::{HubUrl, Secret};
+
+use crate::report::RanOn;
+
+/// `--hub [NAME=]URL`. Debug shows no values of the URL's options, which may be secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubArg {
+    pub(super) name: String,
+    pub(super) url: HubUrl,
+    pub(super) text: Secret,
+}
+
+impl FromStr for HubArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A name ends before the URL's scheme does: what follows the colon may hold any number of `=`.
+        let (name, text) = match text.split_once('=') {
+            Some((name, url)) if !name.contains(':') => (Some(name), url),
+            _ => (None, text),
+        };
+        // Unknown schemes and options are told here, before anything is started.
+        anyhub::connect(text).map_err(|error| error.to_string())?;
+        let url: HubUrl = text
+            .parse()
+            .map_err(|error: anyhub::Error| error.to_string())?;
+        let name = name.unwrap_or(url.scheme()).to_owned();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
+            return Err(format!(
+                "'{name}' is no name for a hub: take up to 32 letters, digits, - and _"
+            ));
+        }
+        Ok(Self {
+            name,
+            url,
+            text: Secret::new(text),
+        })
+    }
+}
+
+/// As it may be printed: `NAME=URL` without what may be secret.
+impl fmt::Display for HubArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name != self.url.scheme() {
+            write!(f, "{}=", self.name)?;
+        }
+        f.write_str(&self.printable())
+    }
+}
+
+impl HubArg {
+    /// The URL with the options that can't be secret.
+    pub(super) fn printable(&self) -> String {
+        let mut text = self.url.to_string();
+        for (nth, (name, value)) in self.url.options().enumerate() {
+            let shown = match self.url.scheme() {
+                // Credentials are no option there.
+                "kinesis" => !value.contains('@'),
+                _ => is_harmless(name, value),
+            };
+            let shown = if shown { value } else { "***" };
+            text.push(if nth == 0 { '?' } else { '&' });
+            text.push_str(&format!("{name}={shown}"));
+        }
+        text
+    }
+
+    /// What answers there, as far as the URL tells.
+    pub(super) fn ran_on(&self) -> RanOn {
+        let option = |wanted| {
+            let mut all = self.url.options();
+            all.find_map(|(name, value)| (name == wanted).then_some(value))
+        };
+        match self.url.scheme() {
+            "memory" => RanOn::Memory,
+            // Nobody but AWS runs Kinesis itself.
+            "kinesis" => match option("endpoint") {
+                Some(endpoint) if !is_aws(endpoint) => RanOn::Emulator,
+                _ => RanOn::Cloud,
+            },
+            _ => RanOn::Broker,
+        }
+    }
+}
+
+/// Numbers and yes or no, under names that sound like neither user nor key.
+fn is_harmless(name: &str, value: &str) -> bool {
+    const TELLING: [&str; 9] = [
+        "user", "pass", "secret", "token", "key", "cred", "auth", "sasl", "ssl",
+    ];
+    let telling = TELLING
+        .iter()
+        .any(|part| name.to_ascii_lowercase().contains(part));
+    !telling && (value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok())
+}
+
+/// Whether the host of an endpoint is AWS', such as one of its VPC endpoints; its names end so in all
+/// partitions (AWS General Reference, "Kinesis Data Streams endpoints", 2026-11).
+fn is_aws(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.split(':').next().unwrap_or_default();
+    ["amazonaws.com", "amazonaws.com.cn", "api.aws"]
+        .iter()
+        .any(|ours| host.strip_suffix(ours).is_some_and(|name| name.ends_with('.')))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn hub(text: &str) -> HubArg {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let hub = hub("prod=kafka://a:9092/t?linger.ms=5&sasl.password=12345678");
+        let printed = format!("{hub} {hub:?} {}", hub.printable());
+        assert!(!printed.contains("12345678"), "{printed}");
+        assert!(
+            printed.starts_with("prod=kafka://a:9092/t?linger.ms=5&sasl.password=***"),
+            "{printed}"
+        );
+    }
+
+    #[test]
+    fn kinesis_is_shown_whole_but_for_a_user_in_its_endpoint() {
+        let plain = "kinesis://us-east-1?endpoint=http://127.0.0.1:4566&leases=memory";
+        assert_eq!(hub(plain).to_string(), plain);
+        let user = hub("kinesis://us-east-1/t?endpoint=http://me:hunter2@host:4566");
+        assert!(!user.to_string().contains("hunter2"), "{user}");
+    }
+
+    #[test]
+    fn what_it_ran_on_is_told_by_the_url() {
+        for (url, ran_on) in [
+            ("memory:/t", RanOn::Memory),
+            ("kafka://a:9092", RanOn::Broker),
+            ("kinesis://us-east-1/t", RanOn::Cloud),
+            ("kinesis://us-east-1/t?endpoint=http://127.0.0.1:4566", RanOn::Emulator),
+            ("kinesis://us-east-1/t?endpoint=https://amazonaws.com.example.org", RanOn::Emulator),
+            (
+                "kinesis://us-east-1/t?endpoint=https://vpce-1.kinesis.us-east-1.vpce.amazonaws.com",
+                RanOn::Cloud,
+            ),
+        ] {
+            assert_eq!(hub(url).ran_on(), ran_on, "{url}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The built-in hubs with a server: started on this machine for the run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhub::Hub;
+use anyhub::kafka::{KafkaConfig, KafkaHub};
+use anyhub::kinesis::{KinesisConfig, KinesisHub, LeasesIn};
+use anyhub_local::{Kafka, Kinesis};
+
+use crate::progress::Progress;
+use crate::report::RanOn;
+
+/// Which one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Local {
+    Kafka,
+    Kinesis,
+}
+
+/// A server that runs. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) enum Server {
+    Kafka(Kafka),
+    Kinesis(Kinesis),
+}
+
+/// The quota of a provisioned shard (Amazon Kinesis Data Streams developer guide, "Quotas and limits",
+/// 2026-11).
+const OF_A_SHARD: &str = "1 MiB/s and 1,000 records/s a shard in, 2 MiB/s and 5 reads/s out";
+
+/// The most that the stand-in takes in one PutRecords; AWS takes twice that.
+const KINESIS_BATCH: usize = 5 << 20;
+
+impl Local {
+    pub(super) fn provider(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Kinesis => "kinesis",
+        }
+    }
+
+    /// In a few words, for `--dry-run`.
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::Kafka => "Apache Kafka, one broker, started on this machine",
+            Self::Kinesis => "a stand-in for Amazon Kinesis, in this process",
+        }
+    }
+
+    pub(super) fn ran_on(self) -> RanOn {
+        match self {
+            Self::Kafka => RanOn::Broker,
+            Self::Kinesis => RanOn::StandIn,
+        }
+    }
+
+    /// What the service lets a client do, and the server too where `--limits` says so.
+    pub(super) fn quota(self) -> Option<&'static str> {
+        match self {
+            Self::Kafka => None,
+            Self::Kinesis => Some(OF_A_SHARD),
+        }
+    }
+
+    /// Starts it; an error is one line that says why not. `name` is the hub's in what is told.
+    pub(super) async fn start(
+        self,
+        name: &str,
+        limits_on: bool,
+        progress: &Arc<Progress>,
+    ) -> Result<(Arc<dyn Hub>, Server), String> {
+        match self {
+            Self::Kafka => {
+                let kafka = start_kafka(name.to_owned(), progress.clone()).await?;
+                // Without the environment, which is about other brokers.
+                let config = KafkaConfig::new(kafka.bootstrap());
+                let hub = KafkaHub::new(config).map_err(|error| error.to_string())?;
+                Ok((Arc::new(hub), Server::Kafka(kafka)))
+            }
+            Self::Kinesis => {
+                let kinesis = Kinesis::builder().limits(limits_on).start();
+                let kinesis = kinesis.map_err(|error| error.to_string())?;
+                let hub = KinesisHub::new(beside(&kinesis, limits_on));
+                let hub = hub.map_err(|error| error.to_string())?;
+                Ok((Arc::new(hub), Server::Kinesis(kinesis)))
+            }
+        }
+    }
+}
+
+/// A server without limits is read without pauses.
+fn beside(kinesis: &Kinesis, limits_on: bool) -> KinesisConfig {
+    let config = KinesisConfig::new()
+        .region("us-east-1")
+        .endpoint(kinesis.endpoint())
+        .max_batch_bytes(KINESIS_BATCH)
+        .leases(LeasesIn::Memory);
+    if limits_on {
+        config
+    } else {
+        config.read_share(None)
+    }
+}
+
+impl Server {
+    /// Where it is reached.
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::Kafka(kafka) => kafka.url(),
+            Self::Kinesis(kinesis) => kinesis.url(),
+        }
+    }
+
+    /// Its name, version, and whether it is in this process.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Kafka(kafka) => format!("Apache Kafka {}", kafka.version()),
+            Self::Kinesis(kinesis) => {
+                format!("ferrokinesis {}, server in this process", kinesis.version())
+            }
+        }
+    }
+
+    /// Whether what this process spends is the server's too.
+    pub(super) fn is_in_process(&self) -> bool {
+        matches!(self, Self::Kinesis(_))
+    }
+
+    /// Of the processor time of this process, the server's so far; None where the system does not
+    /// tell.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        match self {
+            Self::Kafka(_) => Some(Duration::ZERO),
+            Self::Kinesis(kinesis) => kinesis.cpu(),
+        }
+    }
+}
+
+async fn start_kafka(name: String, progress: Arc<Progress>) -> Result<Kafka, String> {
+    let start = move || {
+        let told = move |phase| progress.note(&format!("{name}: {phase}"));
+        Kafka::builder()
+            .on_progress(told)
+            .start()
+            .map_err(|error| error.to_string())
+    };
+    match tokio::task::spawn_blocking(start).await {
+        Ok(started) => started,
+        Err(error) => Err(format!("starting Kafka was cut off: {error}")),
+    }
+}
