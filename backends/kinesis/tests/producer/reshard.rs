@@ -8,7 +8,10 @@ use anyhub_core::{ErrorKind, ProducerExt, ProducerOptions};
 use anyhub_kinesis::Aggregation;
 use anyhub_local::kinesis::{Faults, Kinesis, Rate};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 const EVENTS: usize = 60_000;
 
@@ -18,7 +21,7 @@ async fn reshards(aggregate: Aggregation, seed: u64) {
     let stream = Stream::on(Kinesis::builder().seed(seed).faults(some), 2).await;
     let config = stream.config().aggregate(aggregate);
     let producer = stream
-        .producer_as(config, ProducerOptions::new().buffer_events(5_000))
+        .producer_as(config, ProducerOptions::new().buffer_events(1_000))
         .await;
     let done = AtomicBool::new(false);
     let publishing = async {
@@ -30,12 +33,13 @@ async fn reshards(aggregate: Aggregation, seed: u64) {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut changes = 0;
         while !done.load(Ordering::Acquire) && changes < 40 {
-            let put = stream.kinesis.counts().records_put;
             change(&stream, &mut rng).await;
             changes += 1;
             // Some of what follows goes to the new shards.
-            while stream.kinesis.counts().records_put < put + 300 && !done.load(Ordering::Acquire) {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            let requests = || stream.kinesis.counts().requests("PutRecords");
+            let enough = requests() + 8;
+            while requests() < enough && !done.load(Ordering::Acquire) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
         changes

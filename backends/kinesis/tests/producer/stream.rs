@@ -8,6 +8,7 @@ use aws_sdk_kinesis::{
     config::{BehaviorVersion, Credentials, Region},
     types::Shard,
 };
+use aws_smithy_http_client::Builder;
 use std::sync::Arc;
 
 pub(crate) const STREAM: &str = "tweets";
@@ -25,7 +26,9 @@ impl Stream {
     pub(crate) async fn on(builder: KinesisBuilder, shards: i32) -> Self {
         let kinesis = builder.start().unwrap();
         println!("the seed of the faults is {}", kinesis.seed());
+        let http = Builder::new().build_http();
         let config = aws_sdk_kinesis::Config::builder()
+            .http_client(http)
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("a", "b", None, None, "test"))

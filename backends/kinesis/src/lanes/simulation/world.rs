@@ -290,7 +290,7 @@ impl World {
                 self.step(lane);
             }
         }
-        if self.lanes.late_bell().notified().now_or_never().is_some() {
+        if self.lanes.late_bell().notified().now_or_never().is_some() && !self.lanes.is_done() {
             self.plan(0, Action::Expire);
         }
         if self.lanes.wants_map() && !self.listing {
