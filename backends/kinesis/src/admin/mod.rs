@@ -84,20 +84,22 @@ impl KinesisAdmin {
         Ok(())
     }
 
-    /// The first event from `time` on, or right behind the newest one.
+    /// The first event from `time` on, or right behind the newest one; None for a shard that takes no
+    /// more events and holds none.
     async fn position_at(
         &self,
         operation: &'static str,
         stream: &Stream,
         shard: &Shard,
         time: SystemTime,
-    ) -> Result<(Partition, Position)> {
+    ) -> Result<Option<(Partition, Position)>> {
         let link = &self.link;
         let place = match locate::at(link, operation, stream, shard, time).await? {
             Some(place) => place,
             None => locate::end(link, operation, stream, shard).await?,
         };
-        Ok((shard.partition(), place.into()))
+        let holds = shard.open || place != shard.start;
+        Ok(holds.then(|| (shard.partition(), place.into())))
     }
 }
 
@@ -246,11 +248,13 @@ impl Admin for KinesisAdmin {
     ) -> Result<Vec<(Partition, Position)>> {
         const OPERATION: &str = "positions_at";
         let stream = &Stream::new(topic);
-        let (_, shards) = self.open_shards(OPERATION, stream).await?;
+        status::usable(&self.link, OPERATION, stream).await?;
+        let shards = shards::list(&self.link, OPERATION, stream).await?;
         let places = shards
             .iter()
             .map(|shard| self.position_at(OPERATION, stream, shard, time));
-        side_by_side(places).await
+        let places: Vec<_> = side_by_side(places).await?;
+        Ok(places.into_iter().flatten().collect())
     }
 
     async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {

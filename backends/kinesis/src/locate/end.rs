@@ -31,17 +31,23 @@ pub(crate) async fn end(
     shard: &Shard,
 ) -> Result<Sequence> {
     let reader = Reader::new(link, operation, stream, shard);
+    let newest = newest(reader, SystemTime::now()).await?;
+    Ok(newest.map_or(shard.start, Sequence::after))
+}
+
+/// The newest event, where this machine's clock says `now`.
+pub(super) async fn newest(reader: Reader<'_>, now: SystemTime) -> Result<Option<Sequence>> {
     let mut horizon = reader.scan(Origin::Horizon);
     let oldest = horizon.look(LOOK).await?;
-    let mut newest = oldest.ends.map(|(_, last)| last.last);
-    if !oldest.done {
-        newest = match search(reader, SystemTime::now(), oldest.behind + SKEW).await? {
-            Some(found) => Some(found),
-            // The clocks are far apart, or it is all gone: the long way.
-            None => horizon.newest().await?.or(newest),
-        };
+    let newest = oldest.ends.map(|(_, last)| last.last);
+    if oldest.done {
+        return Ok(newest);
     }
-    Ok(newest.map_or(shard.start, Sequence::after))
+    match search(reader, now, oldest.behind + SKEW).await? {
+        Some(found) => Ok(Some(found)),
+        // The clocks are far apart, or it is all gone: the long way.
+        None => Ok(horizon.newest().await?.or(newest)),
+    }
 }
 
 /// The newest of the events that arrived since `age` before `now`; None: there are none.

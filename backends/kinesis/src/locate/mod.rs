@@ -99,8 +99,8 @@ pub(crate) async fn kept(
             Ok(found) => found.is_some_and(|found| {
                 found.first.same_record(at) && at.index() <= found.last.index()
             }),
-            // No number of this stream, or of this shard.
-            Err(error) if error.kind() == ErrorKind::Invalid => false,
+            // No number of this stream, or of this shard; whether these are there is asked below.
+            Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound) => false,
             Err(error) => return Err(error),
         }
     };

@@ -15,6 +15,10 @@ pub(super) const LOOK: i32 = 100;
 /// Records of a page where many have to be read: the most that GetRecords gives.
 pub(super) const MOST: i32 = 10_000;
 
+/// By how much Kinesis' clock may be ahead of this machine's, where a shard is too busy to be read to
+/// its tip: beyond that, its end is seen too early.
+const TOLERANCE: Duration = Duration::from_secs(5);
+
 /// How long a shard may refuse reads before that is the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Before the next try, after the SDK's own.
@@ -27,7 +31,7 @@ pub(super) struct Reader<'a> {
     operation: &'static str,
     stream: &'a Stream,
     shard: &'a Shard,
-    begun: Instant,
+    begun: SystemTime,
 }
 
 /// Reading a shard from some place on.
@@ -72,7 +76,7 @@ impl<'a> Reader<'a> {
             operation,
             stream,
             shard,
-            begun: Instant::now(),
+            begun: SystemTime::now(),
         }
     }
 
@@ -172,18 +176,23 @@ impl Scan<'_> {
 
     /// The next page, and whether it is the last one: at the shard's end, at the tip, or where all
     /// that follows arrived after the question was asked, so that a busy shard has an end too.
+    ///
+    /// How far behind the tip a page is, servers count differently: LocalStack says 0 between two
+    /// records of one millisecond. So a full page is not the last one.
     async fn page(&mut self, limit: i32) -> Result<(Page, bool)> {
         let give_up = Instant::now() + PATIENCE;
         loop {
-            // Before the request: what is less far behind by then came later.
-            let waited = self.reader.begun.elapsed();
             match self.ask(limit).await {
                 Ok(Some(mut page)) => {
+                    let full = page.records.len() >= limit.max(1) as usize;
+                    let later = page
+                        .records
+                        .last()
+                        .is_some_and(|record| self.is_later(record));
                     self.read(&mut page)?;
                     self.iterator.clone_from(&page.next);
-                    let caught_up = page.behind.is_zero() || page.behind < waited;
-                    let done = page.next.is_none() || caught_up;
-                    return Ok((page, done));
+                    let at_tip = page.behind.is_zero() && !full;
+                    return Ok((page, self.iterator.is_none() || at_tip || later));
                 }
                 // It expired: another one, from where it was.
                 Ok(None) => self.iterator = None,
@@ -196,6 +205,13 @@ impl Scan<'_> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether a record arrived after the question was asked, whatever the clocks say.
+    fn is_later(&self, record: &Record) -> bool {
+        let arrived = record.approximate_arrival_timestamp;
+        let arrived = arrived.and_then(|time| SystemTime::try_from(time).ok());
+        arrived.is_some_and(|arrived| arrived > self.reader.begun + TOLERANCE)
     }
 
     /// Takes out what was read before, and notes what was read now.
