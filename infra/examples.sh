@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}/debug
-cargo build --locked --quiet -p anyhub-examples -p anyhub-local --bins
+# With the benchmark, which `make` has built by now: other features would build the SDKs anew.
+cargo build --locked --quiet -p anyhub-examples -p anyhub-local -p anyhub-bench --bins
 
 run() { # example, what its output must have, arguments
     local out
