@@ -274,8 +274,7 @@ impl Admin for KinesisAdmin {
         }
     }
 
-    /// `behind` is by Kinesis' clock, but for the newest record of a shard, whose age is by this
-    /// machine's. Shards that were split or merged are told until the group has finished them.
+    /// `behind` is by this machine's clock or by Kinesis', whichever says more. Shards that were split or merged are told until the group has finished them.
     async fn lag(&self, topic: &str, group: &str) -> Result<Vec<PartitionLag>> {
         const OPERATION: &str = "lag";
         let (link, stream) = (&self.link, &Stream::new(topic));
