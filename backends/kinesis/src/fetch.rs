@@ -10,7 +10,7 @@ use aws_sdk_kinesis::{
     error::SdkError,
     operation::get_records::GetRecordsError,
     primitives::DateTime,
-    types::{ChildShard, Record, ShardIteratorType},
+    types::{Record, ShardIteratorType},
 };
 use std::time::{Duration, SystemTime};
 
@@ -35,8 +35,6 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
     /// How far behind the newest record it is; 0: nothing is left for now.
     pub(crate) behind: Duration,
-    /// At the end of a shard: what became of it.
-    pub(crate) children: Vec<ChildShard>,
     /// Bytes of keys and data.
     pub(crate) bytes: usize,
 }
@@ -102,7 +100,6 @@ pub(crate) async fn page(
                         .and_then(|millis| u64::try_from(millis).ok())
                         .unwrap_or_default(),
                 ),
-                children: answer.child_shards.unwrap_or_default(),
             }))
         }
         Err(SdkError::ServiceError(refused))

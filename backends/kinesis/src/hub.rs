@@ -7,6 +7,7 @@ use crate::{
     leasing::Leasing,
     producer::KinesisProducer,
     shared::Shared,
+    streams::Streams,
     usage::Counters,
 };
 use anyhub_core::{
@@ -26,6 +27,7 @@ pub struct KinesisHub {
     link: Link,
     leasing: Leasing,
     admin: KinesisAdmin,
+    streams: Streams,
     native: NativeHub,
     counters: Arc<Counters>,
     producers: Mutex<Vec<Weak<KinesisProducer>>>,
@@ -57,6 +59,7 @@ impl KinesisHub {
         let link = Link::new(config);
         Ok(Self {
             admin: KinesisAdmin::new(link.clone(), leasing.clone()),
+            streams: Streams::new(link.clone()),
             native: NativeHub(link.clone()),
             leasing,
             link,
@@ -64,6 +67,11 @@ impl KinesisHub {
             producers: Mutex::default(),
             consumers: Mutex::default(),
         })
+    }
+
+    /// What Kinesis' streams can do beyond [`Admin`]: splits, merges, modes, registered consumers.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     fn check_open(&self, operation: &'static str) -> Result<()> {
@@ -99,8 +107,7 @@ impl Hub for KinesisHub {
     async fn consumer(&self, topic: &str, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
         self.check_open("consumer")?;
         let (link, counters) = (self.link.clone(), self.counters.clone());
-        let consumer =
-            KinesisConsumer::open(link, &self.leasing, topic, options, counters).await?;
+        let consumer = KinesisConsumer::open(link, &self.leasing, topic, options, counters).await?;
         remember(&self.consumers, consumer.shared());
         if let Err(closed) = self.check_open("consumer") {
             consumer.shared().close().await?;

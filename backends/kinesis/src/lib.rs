@@ -1,4 +1,25 @@
-//! Amazon Kinesis for anyhub.
+//! Amazon Kinesis for anyhub, on the AWS SDK: consumer groups, strict order for each key, and positions
+//! that name an event, none of which Kinesis has by itself.
+//!
+//! Applications take it through the crate `anyhub` with its feature `kinesis`, as
+//! `kinesis://us-east-1/STREAM?leases=sqlite:FILE`; [`KinesisConfig`] says what can stand there.
+//!
+//! | clause | on Kinesis |
+//! |---|---|
+//! | E1 | a record's partition key is the key; a keyless event gets a random one that begins with `anyhub.keyless.`, which no key may |
+//! | E3 | headers only with `envelope=on`, in front of the payload: readers without it see them there |
+//! | E5 | 1 MiB a record, key and data, less what aggregation may add |
+//! | P2 | nothing in Kinesis tells a record that was sent again from the first: an answer that is lost may write events twice |
+//! | P3 | a lane for each shard, with one request in flight and one record of a key in it; what failed inside a 200 goes first |
+//! | C2, C10 | leases of `lease_time` in [`KinesisConfig::leases`], renewed at a third of it |
+//! | C7 | End is found by reading: an idle shard takes some ten reads, at five a second |
+//! | C8 | a seek moves the shards that are owned: what a group has finished of shards that were split or merged stays behind |
+//! | C11, C13 | children are begun when all their parents are acknowledged to the end: key order holds across a reshard |
+//! | C14 | told where the last event that was read is gone itself: what came right after it may be, too |
+//! | lag | in time, not in events |
+//!
+//! Events of one key that wait together travel in one record, in the KPL's format, which KCL and
+//! Amazon's other libraries take apart; `aggregate=off` is for readers that can't.
 
 mod admin;
 #[doc(hidden)]
@@ -14,12 +35,16 @@ mod error;
 mod fanout;
 mod fetch;
 mod group;
+mod hub;
 mod keeper;
+mod lanes;
 mod leasing;
 mod locate;
 mod message;
 mod pace;
+mod producer;
 mod reader;
+mod send;
 mod shards;
 mod shared;
 mod slot;
@@ -29,13 +54,28 @@ mod streams;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+mod upkeep;
 mod usage;
 
 pub use config::{Aggregation, KinesisConfig, LeasesIn};
 pub use consumer::NativeConsumer;
+pub use hub::{KinesisHub, NativeHub};
+pub use producer::NativeClient;
 pub use streams::{StreamMode, Streams};
 
 /// The version of the SDK's Kinesis client that this is built on.
 pub fn sdk_version() -> &'static str {
     aws_sdk_kinesis::meta::PKG_VERSION
+}
+
+/// A producer without a hub: for this crate's tests and examples until there is one.
+#[doc(hidden)]
+pub async fn producer(
+    config: KinesisConfig,
+    topic: &str,
+    options: anyhub_core::ProducerOptions,
+) -> anyhub_core::Result<std::sync::Arc<dyn anyhub_core::Producer>> {
+    let link = client::Link::new(config);
+    let producer = producer::KinesisProducer::open(link, topic, options, Default::default());
+    Ok(producer.await?)
 }

@@ -103,12 +103,17 @@ fn is_harmless(name: &str, value: &str) -> bool {
 /// Whether the host of an endpoint is AWS', such as one of its VPC endpoints; its names end so in all
 /// partitions (AWS General Reference, "Kinesis Data Streams endpoints", 2026-11).
 fn is_aws(endpoint: &str) -> bool {
-    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let rest = endpoint
+        .split_once("://")
+        .map_or(endpoint, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
     let host = authority.split(':').next().unwrap_or_default();
     ["amazonaws.com", "amazonaws.com.cn", "api.aws"]
         .iter()
-        .any(|ours| host.strip_suffix(ours).is_some_and(|name| name.ends_with('.')))
+        .any(|ours| {
+            host.strip_suffix(ours)
+                .is_some_and(|name| name.ends_with('.'))
+        })
 }
 
 #[cfg(test)]
@@ -145,8 +150,14 @@ mod tests {
             ("memory:/t", RanOn::Memory),
             ("kafka://a:9092", RanOn::Broker),
             ("kinesis://us-east-1/t", RanOn::Cloud),
-            ("kinesis://us-east-1/t?endpoint=http://127.0.0.1:4566", RanOn::Emulator),
-            ("kinesis://us-east-1/t?endpoint=https://amazonaws.com.example.org", RanOn::Emulator),
+            (
+                "kinesis://us-east-1/t?endpoint=http://127.0.0.1:4566",
+                RanOn::Emulator,
+            ),
+            (
+                "kinesis://us-east-1/t?endpoint=https://amazonaws.com.example.org",
+                RanOn::Emulator,
+            ),
             (
                 "kinesis://us-east-1/t?endpoint=https://vpce-1.kinesis.us-east-1.vpce.amazonaws.com",
                 RanOn::Cloud,

@@ -63,7 +63,9 @@ impl Running {
 
     /// The processor time that this process has spent as the hub's server; None where it is not known.
     pub fn server_cpu(&self) -> Option<Duration> {
-        self.server.as_ref().map_or(Some(Duration::ZERO), Server::cpu)
+        self.server
+            .as_ref()
+            .map_or(Some(Duration::ZERO), Server::cpu)
     }
 }
 

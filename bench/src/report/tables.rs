@@ -249,7 +249,9 @@ fn throughput(report: &Report) -> Option<Table> {
                     p.server_cpu_s.is_none(),
                 )
             }),
-            spent(process, |p| (format!("{:.1} s", p.cpu_s), p.server_cpu_s.is_none())),
+            spent(process, |p| {
+                (format!("{:.1} s", p.cpu_s), p.server_cpu_s.is_none())
+            }),
             spent(process, |p| (bytes(p.rss_max_bytes), true)),
         ])
     })?;
@@ -274,7 +276,9 @@ fn throughput(report: &Report) -> Option<Table> {
             "† with the server, which runs in this process",
         ),
     ];
-    let feet = feet.into_iter().filter_map(|(shown, foot)| shown.then_some(foot));
+    let feet = feet
+        .into_iter()
+        .filter_map(|(shown, foot)| shown.then_some(foot));
     Some(Table {
         title: "Throughput",
         note: note.into(),

@@ -42,7 +42,10 @@ impl Spent {
     pub(super) fn since(self, begun: &Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(begun.cpu),
-            server: self.server.zip(begun.server).map(|(now, begun)| now.saturating_sub(begun)),
+            server: self
+                .server
+                .zip(begun.server)
+                .map(|(now, begun)| now.saturating_sub(begun)),
         }
     }
 

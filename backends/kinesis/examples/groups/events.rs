@@ -6,7 +6,7 @@ use anyhub_kinesis::KinesisHub;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -40,7 +40,6 @@ pub(crate) fn number(delivery: &Delivery) -> Outcome<u64> {
 
 /// Writes until it is told to stop.
 pub(crate) struct Writer {
-    sent: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     task: JoinHandle<Outcome<u64>>,
 }
@@ -49,20 +48,20 @@ impl Writer {
     pub(crate) async fn start(hub: &KinesisHub, rate: u32) -> Outcome<Self> {
         let options = ProducerOptions::new().linger(Duration::from_millis(5));
         let producer = hub.producer(STREAM, options).await?;
-        let (sent, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let (told, stopped) = (sent.clone(), stop.clone());
+        let stop = Arc::<AtomicBool>::default();
+        let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let tick = Duration::from_millis(20);
             let each = u64::from(rate) / 50;
             let mut next = Instant::now();
             let mut pending: Vec<Pending> = Vec::new();
+            let mut sent = 0;
             while !stopped.load(Ordering::Relaxed) {
                 sleep_until(next).await;
                 next += tick;
-                let from = told.load(Ordering::Relaxed);
-                let batch = (from..from + each).map(event).collect();
+                let batch = (sent..sent + each).map(event).collect();
                 pending.push(producer.submit(batch).await?);
-                told.store(from + each, Ordering::Relaxed);
+                sent += each;
             }
             for outcomes in pending {
                 for outcome in outcomes.await {
@@ -70,14 +69,9 @@ impl Writer {
                 }
             }
             producer.close().await?;
-            Ok(told.load(Ordering::Relaxed))
+            Ok(sent)
         });
-        Ok(Self { sent, stop, task })
-    }
-
-    /// How many events were submitted so far.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
+        Ok(Self { stop, task })
     }
 
     /// Stops; how many events were written, each with its receipt.

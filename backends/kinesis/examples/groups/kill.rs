@@ -7,7 +7,7 @@ use crate::{
     member::Line,
     server,
 };
-use anyhub_core::{Admin as _, Hub, TopicConfig};
+use anyhub_core::{Hub, TopicConfig};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::{
