@@ -1,9 +1,6 @@
 //! Streams, and the groups that read them.
 
 mod groups;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests;
 mod topic;
 
 use crate::{
@@ -274,7 +271,8 @@ impl Admin for KinesisAdmin {
         }
     }
 
-    /// `behind` is by this machine's clock or by Kinesis', whichever says more. Shards that were split or merged are told until the group has finished them.
+    /// `behind` is by this machine's clock or by Kinesis', whichever says more. Shards that were
+    /// split or merged are told until the group has finished them.
     async fn lag(&self, topic: &str, group: &str) -> Result<Vec<PartitionLag>> {
         const OPERATION: &str = "lag";
         let (link, stream) = (&self.link, &Stream::new(topic));

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 /// How old the oldest event is that is left to who resumes at `from`; zero: none is left.
 ///
 /// By this machine's clock or by Kinesis', whichever says more: Kinesis' own word is 0 at the newest
-/// record, and LocalStack's is how much older a record is than that one. OutOfRange where `from` is no place of this stream.
+/// record, and LocalStack's is how much older a record is than that one. OutOfRange where `from` is
+/// no place of this stream.
 pub(crate) async fn behind(
     link: &Link,
     operation: &'static str,
