@@ -86,7 +86,8 @@ where
             "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is given",
         );
     }
-    if causes.iter().any(|cause| cause.contains("region")) {
+    let region = |cause: &String| cause.to_ascii_lowercase().contains("missing region");
+    if causes.iter().any(region) {
         let message = "there is no region";
         return Error::new(ErrorKind::Config, HUB, operation, message).with_advice(
             "name it in the URL, as in kinesis://us-east-1/STREAM, or set AWS_REGION",

@@ -27,6 +27,8 @@ pub(crate) struct Summary {
     pub(crate) on_demand: bool,
     pub(crate) open_shards: u32,
     pub(crate) retention_hours: u32,
+    /// Of one record, key and data, where Kinesis tells.
+    pub(crate) max_record_bytes: Option<usize>,
 }
 
 impl Summary {
@@ -70,6 +72,10 @@ pub(crate) async fn describe(
         on_demand: mode == Some(StreamMode::OnDemand),
         open_shards: u32::try_from(told.open_shard_count).unwrap_or(0),
         retention_hours: u32::try_from(told.retention_period_hours).unwrap_or(0),
+        max_record_bytes: told
+            .max_record_size_in_kib
+            .and_then(|kib| usize::try_from(kib).ok())
+            .map(|kib| kib << 10),
     })
 }
 

@@ -68,7 +68,6 @@ async fn with_a_profile_that_is_not_there_it_is_denied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it is told as Unavailable"]
 async fn without_a_region_it_is_a_missing_setting() {
     if !is_child() {
         let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
