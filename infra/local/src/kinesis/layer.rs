@@ -324,10 +324,14 @@ impl Layer {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        if let Some(place) = retention::place(operation, &request)
-            && let Some(refusal) = self.refused_as_over(&place).await
-        {
-            return refusal;
+        if let Some(place) = retention::place(operation, &request) {
+            if let Some(refusal) = self.refused_as_over(&place).await {
+                return refusal;
+            }
+            if operation == Operation::SubscribeToShard {
+                let _no_put = self.order.read().await;
+                parity::subscribe_at_time(store, &place, &mut request).await;
+            }
         }
         match operation {
             Operation::UpdateShardCount => {

@@ -89,22 +89,40 @@ pub(super) async fn start_at_time(store: &Store, request: &mut Value) {
     if request["ShardIteratorType"] != "AT_TIMESTAMP" || at > now() {
         return;
     }
-    let Ok((_, index)) = resolve_shard_id(shard) else {
-        return;
-    };
-    let (from, to) = (
-        format!("{}/", shard_ix_to_hex(index)),
-        shard_ix_to_hex(index + 1),
-    );
-    let found = store
-        .find_first_record_at_timestamp(stream, &from, &to, at.floor())
-        .await;
-    if found.is_some() {
+    if first_at(store, stream, shard, at).await.is_some() {
         request["Timestamp"] = json!(at.floor());
     } else {
         request["ShardIteratorType"] = json!("LATEST");
         request["Timestamp"].take();
     }
+}
+
+/// The same for a subscription, which ferrokinesis would begin with the oldest record in any case.
+pub(super) async fn subscribe_at_time(store: &Store, place: &Place, request: &mut Value) {
+    let start = &mut request["StartingPosition"];
+    let at = start["Timestamp"].as_f64();
+    let (true, Some(at)) = (start["Type"] == "AT_TIMESTAMP", at) else {
+        return;
+    };
+    if at > now() {
+        return;
+    }
+    *start = match first_at(store, &place.stream, &place.shard, at).await {
+        Some(number) => json!({"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": number}),
+        None => json!({"Type": "LATEST"}),
+    };
+}
+
+/// The sequence number of the first record from the second of `at` on.
+async fn first_at(store: &Store, stream: &str, shard: &str, at: f64) -> Option<String> {
+    let (_, index) = resolve_shard_id(shard).ok()?;
+    let (from, to) = (
+        format!("{}/", shard_ix_to_hex(index)),
+        shard_ix_to_hex(index + 1),
+    );
+    let found = store.find_first_record_at_timestamp(stream, &from, &to, at.floor());
+    let (key, _) = found.await?;
+    key.split_once('/').map(|(_, number)| number.to_owned())
 }
 
 /// Where a request reads.
