@@ -10,9 +10,7 @@ use crate::{
 use anyhub_core::{Error, ErrorKind, Result};
 use aws_sdk_kinesis::{
     primitives::DateTime,
-    types::{
-        ShardIteratorType, StartingPosition, SubscribeToShardEvent, SubscribeToShardEventStream,
-    },
+    types::{ShardIteratorType, StartingPosition, SubscribeToShardEventStream},
 };
 use std::{
     sync::{Arc, Weak},
@@ -105,6 +103,7 @@ async fn receive(
     reading: &mut Reading,
     events: &mut Events,
 ) -> Result<bool> {
+    let mut children = false;
     loop {
         let event = events.recv().await;
         let Some(strong) = shared.upgrade() else {
@@ -112,12 +111,18 @@ async fn receive(
         };
         let event = event.map_err(|error| failed("receive", strong.stream.topic(), error))?;
         let event = match event {
+            None if children => {
+                strong.came(reading.slot, Vec::new(), true);
+                return Ok(false);
+            }
             None => return Ok(true),
             Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => event,
             // What later versions of the service may say beside it.
             Some(_) => continue,
         };
-        let ended = is_end(&event);
+        children |= !event.child_shards().is_empty();
+        // Named with the last records, or, by some servers, before them.
+        let ended = children && event.records.is_empty();
         let bytes = event.records.iter().map(|record| {
             record.data.as_ref().len() + record.partition_key.as_ref().map_or(0, String::len)
         });
@@ -134,10 +139,4 @@ async fn receive(
             return Ok(false);
         }
     }
-}
-
-/// The last event of a shard that was split or merged names its children.
-fn is_end(event: &SubscribeToShardEvent) -> bool {
-    let children = event.child_shards.as_deref().unwrap_or_default();
-    !children.is_empty()
 }

@@ -8,6 +8,7 @@ use ferrokinesis::actions::Operation;
 use ferrokinesis::sequence::{resolve_shard_id, shard_ix_to_hex};
 use ferrokinesis::shard_iterator::decode_shard_iterator;
 use ferrokinesis::store::Store;
+use ferrokinesis::types::Stream;
 use memchr::memmem;
 use serde_json::{Value, json};
 
@@ -89,7 +90,17 @@ pub(super) async fn start_at_time(store: &Store, request: &mut Value) {
     if request["ShardIteratorType"] != "AT_TIMESTAMP" || at > now() {
         return;
     }
-    if first_at(store, stream, shard, at).await.is_some() {
+    let Ok((_, index)) = resolve_shard_id(shard) else {
+        return;
+    };
+    let (from, to) = (
+        format!("{}/", shard_ix_to_hex(index)),
+        shard_ix_to_hex(index + 1),
+    );
+    let found = store
+        .find_first_record_at_timestamp(stream, &from, &to, at.floor())
+        .await;
+    if found.is_some() {
         request["Timestamp"] = json!(at.floor());
     } else {
         request["ShardIteratorType"] = json!("LATEST");
@@ -97,38 +108,18 @@ pub(super) async fn start_at_time(store: &Store, request: &mut Value) {
     }
 }
 
-/// The same for a subscription, which ferrokinesis would begin with the oldest record in any case.
-pub(super) async fn subscribe_at_time(store: &Store, place: &Place, request: &mut Value) {
-    let start = &mut request["StartingPosition"];
-    let at = start["Timestamp"].as_f64();
-    let (true, Some(at)) = (start["Type"] == "AT_TIMESTAMP", at) else {
-        return;
-    };
-    if at > now() {
-        return;
-    }
-    *start = match first_at(store, &place.stream, &place.shard, at).await {
-        Some(number) => json!({"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": number}),
-        None => json!({"Type": "LATEST"}),
-    };
-}
-
-/// The sequence number of the first record from the second of `at` on.
-async fn first_at(store: &Store, stream: &str, shard: &str, at: f64) -> Option<String> {
-    let (_, index) = resolve_shard_id(shard).ok()?;
-    let (from, to) = (
-        format!("{}/", shard_ix_to_hex(index)),
-        shard_ix_to_hex(index + 1),
-    );
-    let found = store.find_first_record_at_timestamp(stream, &from, &to, at.floor());
-    let (key, _) = found.await?;
-    key.split_once('/').map(|(_, number)| number.to_owned())
-}
-
 /// Where a request reads.
 pub(super) struct Place {
     pub(super) stream: String,
     pub(super) shard: String,
+}
+
+/// Where the iterator of an answer stands.
+pub(super) fn iterator_stands(answer: &Whole) -> Option<String> {
+    let answer = answer.json()?;
+    let iterator = answer["ShardIterator"].as_str()?;
+    let (_, _, _, number) = decode_shard_iterator(iterator).ok()?;
+    Some(number)
 }
 
 /// The stream and shard of the iterator in a GetRecords request.
@@ -194,13 +185,18 @@ pub(super) async fn complete(store: &Store, request: &Value, answer: &mut Whole)
     }
 }
 
-/// How long ago the next record arrived; None if there is none.
+/// How long ago the record that an iterator is at arrived; None if there is none.
 async fn millis_behind(store: &Store, next: &str) -> Option<u64> {
     let (_, stream, shard, sequence) = decode_shard_iterator(next).ok()?;
     let (_, index) = resolve_shard_id(&shard).ok()?;
-    let from = format!("{}/{sequence}", shard_ix_to_hex(index));
+    behind(store, &Place { stream, shard }, index, &sequence).await
+}
+
+/// How long ago the first record from this number on arrived; None if there is none.
+pub(super) async fn behind(store: &Store, place: &Place, index: i64, next: &str) -> Option<u64> {
+    let from = format!("{}/{next}", shard_ix_to_hex(index));
     let unread = store
-        .get_records_range_limited(&stream, &from, &shard_ix_to_hex(index + 1), 1)
+        .get_records_range_limited(&place.stream, &from, &shard_ix_to_hex(index + 1), 1)
         .await;
     let (_, record) = unread.first()?;
     let behind = (now() - record.approximate_arrival_timestamp) * 1000.0;
@@ -216,23 +212,24 @@ async fn add_children(store: &Store, request: &Value, answer: &mut Whole) {
     let Ok(stream) = store.get_stream(&place.stream).await else {
         return;
     };
-    let children: Vec<Value> = stream
-        .shards
-        .iter()
-        .filter_map(|shard| {
-            let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
-            let parents: Vec<_> = parents.into_iter().flatten().collect();
-            parents.contains(&&place.shard).then(|| {
-                json!({
-                    "ShardId": shard.shard_id,
-                    "ParentShards": parents,
-                    "HashKeyRange": shard.hash_key_range,
-                })
+    value["ChildShards"] = children(&stream, &place.shard);
+    answer.set(value.to_string().into_bytes());
+}
+
+/// The shards that came from this one.
+pub(super) fn children(stream: &Stream, shard: &str) -> Value {
+    let children = stream.shards.iter().filter_map(|child| {
+        let parents = [&child.parent_shard_id, &child.adjacent_parent_shard_id];
+        let parents: Vec<_> = parents.into_iter().flatten().collect();
+        parents.iter().any(|parent| *parent == shard).then(|| {
+            json!({
+                "ShardId": child.shard_id,
+                "ParentShards": parents,
+                "HashKeyRange": child.hash_key_range,
             })
         })
-        .collect();
-    value["ChildShards"] = Value::Array(children);
-    answer.set(value.to_string().into_bytes());
+    });
+    children.collect()
 }
 
 /// How many records an answer says were written: each has its sequence number, in JSON and in CBOR.
