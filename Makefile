@@ -7,7 +7,6 @@ SEEDS ?= 100000
 SEED ?=
 # One trial or test by name: make conformance ONLY=C3
 ONLY ?=
-HUBS ?= memory,kafka
 
 .DEFAULT_GOAL := help
 .PHONY: help bench test lint unit mutants conformance interop contract simulate overhead failover micro loom miri package examples new-hub setup
@@ -31,10 +30,11 @@ lint: setup ## formatting, clippy, rustdoc, the boundaries between crates, each 
 unit: setup ## unit and integration tests, and the examples in the documentation
 	$(CARGO) build $(LOCKED) --workspace --all-targets
 	@infra/prepare.sh debug
-	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-kafka
+	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-kafka --exclude anyhub-kinesis
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
-	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-kafka --doc
+	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate
+	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-kafka -p anyhub-kinesis --doc
 
 mutants: setup ## prove that the trials can fail: every mutant of the memory hub is caught, 20 of 20 seeds
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test mutants -- $(ONLY)
@@ -43,6 +43,7 @@ conformance: setup ## the contract on every hub: make conformance ONLY=C3
 	@infra/prepare.sh debug
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test memory --test portable --test sequenced -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --test broker --test stopped --test conformance -- $(ONLY)
+	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test conformance --test localstack -- $(ONLY)
 
 interop: setup ## our KPL records read by KCL and by PyPI's library, theirs by us, 10,000 events each way
 	@infra/interop.sh
@@ -73,7 +74,7 @@ miri: ## core under Miri; needs a nightly with the miri component
 package: ## pack every crate as for crates.io
 	$(CARGO) package --workspace --allow-dirty
 
-examples: setup ## run every example on the memory hub and on Kafka
+examples: setup ## run every example on every hub
 	@infra/prepare.sh debug
 	@infra/examples.sh
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs every example, on the memory hub and on a Kafka of its own.
+# Runs every example, on the memory hub and on a Kafka and a Kinesis of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}/debug
-cargo build --locked --quiet -p anyhub-examples -p anyhub-local --bins
+# With the benchmark, which `make` has built by now: other features would build the SDKs anew.
+cargo build --locked --quiet -p anyhub-examples -p anyhub-local -p anyhub-bench --bins
 
 run() { # example, what its output must have, arguments
     local out
@@ -13,27 +14,42 @@ run() { # example, what its output must have, arguments
 }
 
 passed=0
-on() { # base of the URL, up to the topic
-    run publish 'published to partition' "${1}publish"
-    run consume 'tweet 9' "${1}consume" 10
-    run replay 'read [0-9]* events twice' "${1}replay"
+on() { # the URL up to the topic, and behind it
+    run publish 'published to partition' "${1}publish${2:-}"
+    run consume 'tweet 9' "${1}consume${2:-}" 10
+    run replay 'read [0-9]* events twice' "${1}replay${2:-}"
     passed=$((passed + 3))
 }
 
-on memory:/
 work=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server" 2>/dev/null || true; }; rm -rf "$work"' EXIT
+stop() {
+    [ -n "$server" ] || return 0
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+    server=
+}
+trap 'stop; rm -rf "$work"' EXIT
 mkfifo "$work/url"
-"$target/anyhub-local" up kafka >"$work/url" &
-server=$!
-if read -r url <"$work/url" && [ -n "$url" ]; then
+
+on_server() { # the hub's name
+    local url base options
+    "$target/anyhub-local" up "$1" >"$work/url" &
+    server=$!
+    if ! read -r url <"$work/url" || [ -z "$url" ]; then
+        printf 'SKIPPED: the examples on %s, which could not be started (see above)\n' "$1" >&2
+        [ "${CI:-}" != true ] || exit 1
+        return
+    fi
+    base=${url%%\?*}/ options=${url#"${url%%\?*}"}
     # consume needs something to read: the memory hub publishes for itself, here we do.
-    "$target/publish" "$url/consume" >/dev/null
-    "$target/publish" "$url/replay" >/dev/null
-    on "$url/"
-else
-    printf 'SKIPPED: the examples on Kafka, which could not be started (see above)\n' >&2
-    [ "${CI:-}" != true ] || exit 1
-fi
+    "$target/publish" "${base}consume$options" >/dev/null
+    "$target/publish" "${base}replay$options" >/dev/null
+    on "$base" "$options"
+    stop
+}
+
+on memory:/
+on_server kafka
+on_server kinesis
 printf 'examples: %s passed, 0 failed\n' "$passed"

@@ -27,8 +27,8 @@ refuse() { # crate, pattern, why, further arguments of cargo tree
 refuse anyhub-core "^anyhub|$SDKS" "core knows no backend and no SDK"
 refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|kafka|kinesis)$" "the suite sees hubs only through the traits"
 refuse anyhub-leases "^anyhub-(local|bench|conformance|kafka|kinesis)$|$SDKS" "the leases know core alone"
-refuse anyhub-kafka "^anyhub-(local|bench|conformance)$" "a backend depends on core alone"
-refuse anyhub-kinesis "^anyhub-(local|bench|conformance)$" "a backend depends on core alone"
+refuse anyhub-kafka "^anyhub-(local|bench|conformance|leases|kinesis)$" "a backend depends on core alone"
+refuse anyhub-kinesis "^anyhub-(local|bench|conformance|kafka)$" "a backend depends on core and the leases alone"
 refuse anyhub "^anyhub-(local|bench|conformance)$" "what people depend on brings no servers and no harness"
 refuse anyhub-local "^anyhub|$SDKS" "the local hubs depend on no other crate of the workspace"
 refuse anyhub-bench "$SDKS" "the harness sees hubs only through the traits" --depth 1

@@ -49,6 +49,14 @@ pub fn doctor(out: &mut dyn Write) -> io::Result<Exit> {
         }
     )?;
     print(out, &kafka)?;
+    writeln!(
+        out,
+        "kinesis ready, a stand-in in this process; LocalStack, another server for it, is optional"
+    )?;
+    let localstack = anyhub_local::localstack::requirements();
+    let localstack = localstack.into_iter().map(Requirement::optional);
+    let localstack: Vec<_> = localstack.map(|need| of_requirement(&need)).collect();
+    print(out, &localstack)?;
     writeln!(out, "tweets")?;
     print(
         out,

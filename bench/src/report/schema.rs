@@ -3,9 +3,8 @@
 //! Times are microseconds and sizes bytes unless a name says otherwise. Fields may be added, never renamed or given another
 //! meaning; [`SCHEMA`] counts the changes that break a reader.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version of the shape below.
 pub const SCHEMA: u32 = 1;
@@ -383,8 +382,7 @@ pub struct Delivery {
     /// Times that a replay left out an event which had been delivered before.
     #[serde(default)]
     pub replay_violations: u64,
-    /// Acknowledged events that came from another position than their receipt says, and positions
-    /// that two events share.
+    /// Acknowledged events that came from another position than their receipt says, and positions that two events share.
     #[serde(default)]
     pub position_violations: u64,
     /// Times that a partition had two owners at once.
@@ -487,6 +485,7 @@ pub struct CostItem {
 
 /// What the harness and the client spent on a hub, the memory hub's own work included.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Process {
     /// User and system time of this process, without the server's, unless it runs in this process and its share is unknown.
     pub cpu_s: f64,
@@ -495,9 +494,7 @@ pub struct Process {
     /// Peak resident memory of this process, with the server's where it runs in it.
     pub rss_max_bytes: u64,
     /// Whether the server ran in this process.
-    #[serde(default)]
     pub server_in_process: bool,
     /// What it spent there, if the system tells its share.
-    #[serde(default)]
     pub server_cpu_s: Option<f64>,
 }

@@ -229,6 +229,7 @@ fn throughput(report: &Report) -> Option<Table> {
         "bound by",
         "CPU/event",
         "+CPU",
+        "+server's CPU",
         "peak memory",
     ]);
     let rows = rows(report, |hub| {
@@ -252,6 +253,11 @@ fn throughput(report: &Report) -> Option<Table> {
             spent(process, |p| {
                 (format!("{:.1} s", p.cpu_s), p.server_cpu_s.is_none())
             }),
+            plain(
+                process
+                    .and_then(|p| p.server_cpu_s)
+                    .map_or("–".into(), |cpu| format!("{cpu:.1} s")),
+            ),
             spent(process, |p| (bytes(p.rss_max_bytes), true)),
         ])
     })?;
