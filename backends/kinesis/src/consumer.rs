@@ -63,12 +63,11 @@ impl KinesisConsumer {
     ) -> Result<Self> {
         check_options(&options)?;
         let stream = Stream::new(topic);
-        status::usable(&link, "consumer", &stream).await?;
+        let summary = status::usable(&link, "consumer", &stream).await?;
         let listed = shards::list(&link, "consumer", &stream).await?;
         let native = NativeConsumer(link.patient("consumer").await?.clone());
-        let lease = link.config().lease_time;
         let group = match &options.group {
-            Some(name) => Some(Group::open(leasing, topic, name, lease).await?),
+            Some(name) => Some(Group::open(leasing, &link, &summary.arn, name).await?),
             None => None,
         };
         let fanout = match &link.config().fanout {

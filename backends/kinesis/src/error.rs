@@ -41,11 +41,9 @@ pub(crate) fn of_leases(operation: &'static str, error: &Error) -> Error {
     if error.is_indeterminate() {
         told = told.with_indeterminate();
     }
-    match error.kind() {
-        ErrorKind::Fenced => {
-            told.with_advice("what was not committed comes again to the new owner")
-        }
-        _ => told,
+    match error.advice() {
+        Some(advice) => told.with_advice(advice),
+        None => told,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
 };
 use anyhub_local::kinesis::{Faults, Kinesis, KinesisBuilder, Rate};
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
+use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
 /// A stream `s`, and the means to write it.

@@ -137,7 +137,11 @@ impl World {
     /// Whose leases the hub takes for those of `group` on `topic`.
     pub(crate) fn scope(&self, topic: &str, group: &str) -> Scope {
         let place = format!("kinesis:us-east-1:{}", self.kinesis.endpoint());
-        Scope::new(&place, topic, group)
+        let arn = match topic.starts_with("arn:") {
+            true => topic.to_owned(),
+            false => format!("arn:aws:kinesis:us-east-1:000000000000:stream/{topic}"),
+        };
+        Scope::new(&place, &arn, group)
     }
 
     /// A checkpoint of a group of which nobody is there.
