@@ -9,12 +9,12 @@ SEED ?=
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint unit mutants conformance interop contract simulate overhead failover micro loom miri package examples new-hub setup
+.PHONY: help bench test lint unit mutants here conformance interop contract simulate overhead overhead-kinesis failover micro loom miri package examples new-hub setup
 
 help: ## this list
 	@echo "anyhub: one Producer/Consumer trait over four event hubs, and a benchmark that compares them"
 	@echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo
 	@echo "A first build compiles OpenSSL and librdkafka: about 10 minutes on 2 cores; later ones take seconds."
 
@@ -22,7 +22,7 @@ bench: setup ## compare the hubs on this machine; the report is target/anyhub-be
 	@infra/prepare.sh release
 	@$(CARGO) run --quiet --release $(LOCKED) -p anyhub-bench -- run
 
-test: lint unit mutants conformance examples ## all checks: lint, tests, mutants, conformance on every hub, examples
+test: lint unit mutants here examples ## all checks: lint, tests, mutants, the contract on every hub's first server, examples
 
 lint: setup ## formatting, clippy, rustdoc, the boundaries between crates, each feature alone
 	@infra/lint.sh
@@ -33,17 +33,21 @@ unit: setup ## unit and integration tests, and the examples in the documentation
 	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-kafka --exclude anyhub-kinesis
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
-	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate
+	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate --test admin --test producer
 	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-kafka -p anyhub-kinesis --doc
 
 mutants: setup ## prove that the trials can fail: every mutant of the memory hub is caught, 20 of 20 seeds
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test mutants -- $(ONLY)
 
-conformance: setup ## the contract on every hub: make conformance ONLY=C3
+# On the server that each hub is tried on first.
+here: setup
 	@infra/prepare.sh debug
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test memory --test portable --test sequenced -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --test broker --test stopped --test conformance -- $(ONLY)
-	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test conformance --test localstack -- $(ONLY)
+	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test conformance --test variants -- $(ONLY)
+
+conformance: here ## the contract on every hub and server: make conformance ONLY=C3
+	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test localstack --test localstack_raw -- $(ONLY)
 
 interop: setup ## our KPL records read by KCL and by PyPI's library, theirs by us, 10,000 events each way
 	@infra/interop.sh
@@ -57,6 +61,9 @@ simulate: setup ## leases under faults in virtual time: make simulate SEEDS=1000
 overhead: setup ## the trait against raw rdkafka on one broker, in turns (about 25 minutes)
 	@infra/prepare.sh release
 	$(CARGO) bench $(LOCKED) -p anyhub-kafka --bench overhead
+
+overhead-kinesis: setup ## the trait against the raw AWS SDK on a local Kinesis, and the price of order (about 20 minutes)
+	$(CARGO) bench $(LOCKED) -p anyhub-kinesis --bench overhead
 
 failover: setup ## kill the brokers of a real cluster in turn under load, ten times, and verify (6 minutes)
 	@infra/prepare.sh release

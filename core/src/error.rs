@@ -134,6 +134,11 @@ impl Error {
         &self.0.message
     }
 
+    /// What the user can do about it, where that is known.
+    pub fn advice(&self) -> Option<&str> {
+        self.0.advice.as_deref()
+    }
+
     /// Whether the same call may succeed later, unchanged.
     pub fn is_retryable(&self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-use crate::error::{HUB, config};
+use crate::error::config;
 use anyhub_core::{HubUrl, Result, nearest};
 use anyhub_leases::LeaseStore;
 use serde::Deserialize;
@@ -270,15 +270,6 @@ impl KinesisConfig {
     pub(crate) fn is_local(&self) -> bool {
         let host = self.endpoint.as_deref().and_then(host);
         host.is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
-    }
-
-    /// What tells two Kinesis apart, for the names of leases.
-    pub(crate) fn place(&self) -> String {
-        let region = self.region.as_deref().unwrap_or_default();
-        match &self.endpoint {
-            Some(endpoint) => format!("{HUB}:{region}:{endpoint}"),
-            None => format!("{HUB}:{region}"),
-        }
     }
 }
 

@@ -2,7 +2,6 @@ use crate::{
     checkpoint::Resume,
     client::{Link, Stream},
     error::{HUB, closed, invalid, of_leases},
-    fanout,
     group::Group,
     keeper::{checkpoint, keep},
     leasing::Leasing,
@@ -10,7 +9,8 @@ use crate::{
     shards,
     shared::{Presence, Shared},
     slot::Task,
-    start,
+    start, status,
+    streams::Streams,
     usage::Counters,
 };
 use anyhub_core::{
@@ -63,15 +63,18 @@ impl KinesisConsumer {
     ) -> Result<Self> {
         check_options(&options)?;
         let stream = Stream::new(topic);
+        let summary = status::usable(&link, "consumer", &stream).await?;
         let listed = shards::list(&link, "consumer", &stream).await?;
         let native = NativeConsumer(link.patient("consumer").await?.clone());
-        let lease = link.config().lease_time;
         let group = match &options.group {
-            Some(name) => Some(Group::open(leasing, topic, name, lease).await?),
+            Some(name) => Some(Group::open(leasing, &link, &summary.arn, name).await?),
             None => None,
         };
         let fanout = match &link.config().fanout {
-            Some(name) => Some(fanout::register(&link, &stream, name).await?),
+            Some(name) => {
+                let streams = Streams::new(link.clone());
+                Some(streams.fanout_arn("consumer", &stream, name).await?.into())
+            }
             None => None,
         };
         let shared = Arc::new(Shared::new(link, stream, options, counters, group, fanout));

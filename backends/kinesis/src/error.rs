@@ -41,11 +41,9 @@ pub(crate) fn of_leases(operation: &'static str, error: &Error) -> Error {
     if error.is_indeterminate() {
         told = told.with_indeterminate();
     }
-    match error.kind() {
-        ErrorKind::Fenced => {
-            told.with_advice("what was not committed comes again to the new owner")
-        }
-        _ => told,
+    match error.advice() {
+        Some(advice) => told.with_advice(advice),
+        None => told,
     }
 }
 
@@ -86,7 +84,8 @@ where
             "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is given",
         );
     }
-    if causes.iter().any(|cause| cause.contains("region")) {
+    let region = |cause: &String| cause.to_ascii_lowercase().contains("missing region");
+    if causes.iter().any(region) {
         let message = "there is no region";
         return Error::new(ErrorKind::Config, HUB, operation, message).with_advice(
             "name it in the URL, as in kinesis://us-east-1/STREAM, or set AWS_REGION",

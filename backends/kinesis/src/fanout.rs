@@ -2,8 +2,7 @@
 
 use crate::{
     backlog::Item,
-    client::{Link, Stream},
-    error::{HUB, failed, incomplete},
+    error::{HUB, failed},
     fetch::Origin,
     reader::Reading,
     shared::Shared,
@@ -11,16 +10,13 @@ use crate::{
 use anyhub_core::{Error, ErrorKind, Result};
 use aws_sdk_kinesis::{
     primitives::DateTime,
-    types::{
-        ConsumerStatus, ShardIteratorType, StartingPosition, SubscribeToShardEvent,
-        SubscribeToShardEventStream,
-    },
+    types::{ShardIteratorType, StartingPosition, SubscribeToShardEventStream},
 };
 use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 /// A second subscription to a shard within this is refused, a later one takes over (Amazon Kinesis
 /// API reference, SubscribeToShard, 2026-11).
@@ -107,6 +103,7 @@ async fn receive(
     reading: &mut Reading,
     events: &mut Events,
 ) -> Result<bool> {
+    let mut children = false;
     loop {
         let event = events.recv().await;
         let Some(strong) = shared.upgrade() else {
@@ -114,12 +111,18 @@ async fn receive(
         };
         let event = event.map_err(|error| failed("receive", strong.stream.topic(), error))?;
         let event = match event {
+            None if children => {
+                strong.came(reading.slot, Vec::new(), true);
+                return Ok(false);
+            }
             None => return Ok(true),
             Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => event,
             // What later versions of the service may say beside it.
             Some(_) => continue,
         };
-        let ended = is_end(&event);
+        children |= !event.child_shards().is_empty();
+        // Named with the last records, or, by some servers, before them.
+        let ended = children && event.records.is_empty();
         let bytes = event.records.iter().map(|record| {
             record.data.as_ref().len() + record.partition_key.as_ref().map_or(0, String::len)
         });
@@ -135,69 +138,5 @@ async fn receive(
         if strong.room(reading.slot).await.is_none() {
             return Ok(false);
         }
-    }
-}
-
-/// The last event of a shard that was split or merged names its children.
-fn is_end(event: &SubscribeToShardEvent) -> bool {
-    let children = event.child_shards.as_deref().unwrap_or_default();
-    !children.is_empty()
-}
-
-/// How long a consumer may take to become active.
-const REGISTERED: Duration = Duration::from_secs(60);
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-/// The ARN of the stream's consumer of this name, which is registered if it is not there yet.
-pub(crate) async fn register(link: &Link, stream: &Stream, name: &str) -> Result<Arc<str>> {
-    const OPERATION: &str = "consumer";
-    let client = link.patient(OPERATION).await?;
-    let arn = match stream.arn() {
-        Some(arn) => arn,
-        None => {
-            let asked = client
-                .describe_stream_summary()
-                .set_stream_name(stream.name());
-            let answer = asked.send().await;
-            let answer = answer.map_err(|error| failed(OPERATION, stream.topic(), error))?;
-            let summary = answer.stream_description_summary;
-            let summary = summary.ok_or_else(|| incomplete(OPERATION, "stream"))?;
-            summary.stream_arn
-        }
-    };
-    let deadline = Instant::now() + REGISTERED;
-    loop {
-        let asked = client.describe_stream_consumer();
-        let asked = asked.stream_arn(&arn).consumer_name(name).send().await;
-        match asked.map_err(|error| failed(OPERATION, "", error)) {
-            Ok(answer) => {
-                let told = answer.consumer_description;
-                let told = told.ok_or_else(|| incomplete(OPERATION, "consumer"))?;
-                if told.consumer_status == ConsumerStatus::Active {
-                    return Ok(told.consumer_arn.into());
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let registering = client.register_stream_consumer();
-                let registering = registering.stream_arn(&arn).consumer_name(name).send();
-                match registering
-                    .await
-                    .map_err(|error| failed(OPERATION, "", error))
-                {
-                    Ok(_) => {}
-                    // Another member of the group was faster.
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Err(error) => return Err(error),
-        }
-        if Instant::now() >= deadline {
-            let message =
-                format!("the registered consumer '{name}' is not active within {REGISTERED:?}");
-            return Err(Error::new(ErrorKind::Timeout, HUB, OPERATION, message)
-                .with_advice("it may become so by itself"));
-        }
-        sleep(LOOK_AGAIN).await;
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     client::Stream,
     error::{failed, incomplete},
 };
-use anyhub_core::{Result, driver::Sequence};
+use anyhub_core::{ErrorKind, Result, driver::Sequence};
 use aws_sdk_kinesis::{
     Client,
     error::SdkError,
@@ -26,6 +26,9 @@ pub(crate) enum Origin {
     /// At the record that this is of; where it is gone, at the next one.
     Record(Sequence),
 }
+
+/// By how much the clocks of this machine and of Kinesis may differ where it would matter.
+pub(crate) const SKEW: Duration = Duration::from_secs(10);
 
 /// A page of records.
 #[derive(Debug)]
@@ -52,13 +55,12 @@ pub(crate) async fn iterator(
         .set_stream_name(stream.name())
         .set_stream_arn(stream.arn())
         .shard_id(shard);
-    let request = match origin {
+    let latest = request
+        .clone()
+        .shard_iterator_type(ShardIteratorType::Latest);
+    let asked = match origin {
         Origin::Horizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
-        Origin::Latest => request.shard_iterator_type(ShardIteratorType::Latest),
-        // Kinesis refuses times to come.
-        Origin::Time(time) if time > SystemTime::now() => {
-            request.shard_iterator_type(ShardIteratorType::Latest)
-        }
+        Origin::Latest => latest.clone(),
         Origin::Time(time) => request
             .shard_iterator_type(ShardIteratorType::AtTimestamp)
             .timestamp(DateTime::from(time)),
@@ -66,9 +68,19 @@ pub(crate) async fn iterator(
             .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
             .starting_sequence_number(at.number()),
     };
-    let answer = request.send().await;
-    let answer = answer.map_err(|error| failed(operation, stream.topic(), error))?;
-    let iterator = answer.shard_iterator;
+    let answer = asked.send().await;
+    let answer = answer.map_err(|error| failed(operation, stream.topic(), error));
+    let answer = match (answer, origin) {
+        // Kinesis refuses times to come, by its own clock.
+        (Err(error), Origin::Time(time))
+            if error.kind() == ErrorKind::Invalid && time > SystemTime::now() - SKEW =>
+        {
+            let answer = latest.send().await;
+            answer.map_err(|error| failed(operation, stream.topic(), error))
+        }
+        (answer, _) => answer,
+    };
+    let iterator = answer?.shard_iterator;
     iterator.ok_or_else(|| incomplete(operation, "shard iterator"))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     checkpoint::{self, Resume},
+    client::Link,
     error::{HUB, of_leases},
     leasing::Leasing,
     reader::Begin,
@@ -36,17 +37,20 @@ const SETTLE: Duration = Duration::from_secs(10);
 const HANDOVER: Duration = Duration::from_secs(30);
 
 impl Group {
-    /// Config where no store was chosen; fails as the store does.
+    /// The group of this name on the stream of this ARN, by whichever name it was opened. Config where
+    /// no store was chosen; fails as the store does.
     pub(crate) async fn open(
         leasing: &Leasing,
-        topic: &str,
+        link: &Link,
+        arn: &str,
         name: &str,
-        lease: Duration,
     ) -> Result<Self> {
+        let store = leasing.store("consumer").await?;
+        let place = leasing.place(link, "consumer").await?;
         Ok(Self {
-            store: leasing.store("consumer").await?,
-            scope: leasing.scope(topic, name),
-            lease,
+            store,
+            scope: Scope::new(&place, arn, name),
+            lease: link.config().lease_time,
         })
     }
 

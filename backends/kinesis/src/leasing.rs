@@ -1,11 +1,12 @@
 //! The store of the leases, opened when it is first asked for.
 
 use crate::{
+    client::Link,
     config::{KinesisConfig, LeasesIn},
     error::HUB,
 };
 use anyhub_core::{Error, ErrorKind, Result};
-use anyhub_leases::{LeaseStore, MemoryLeases, Scope};
+use anyhub_leases::{LeaseStore, MemoryLeases};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -15,7 +16,7 @@ pub(crate) struct Leasing(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    place: String,
+    endpoint: Option<String>,
     own: Option<Arc<dyn LeaseStore>>,
     leases: Option<LeasesIn>,
     opened: OnceCell<Arc<dyn LeaseStore>>,
@@ -24,7 +25,7 @@ struct Inner {
 impl Leasing {
     pub(crate) fn new(config: &KinesisConfig) -> Self {
         Self(Arc::new(Inner {
-            place: config.place(),
+            endpoint: config.endpoint.clone(),
             own: config.store.clone(),
             leases: config.leases.clone(),
             opened: OnceCell::new(),
@@ -72,13 +73,13 @@ impl Leasing {
         }
     }
 
-    /// The leases of `group` on `topic`, as the user calls it.
-    pub(crate) fn scope(&self, topic: &str, group: &str) -> Scope {
-        Scope::new(&self.0.place, topic, group)
-    }
-
-    /// Whether the leases are of this Kinesis, and not of another that shares the store.
-    pub(crate) fn owns(&self, scope: &Scope) -> bool {
-        scope.hub() == self.0.place
+    /// What tells this Kinesis from others that share the store.
+    pub(crate) async fn place(&self, link: &Link, operation: &'static str) -> Result<String> {
+        let client = link.patient(operation).await?;
+        let region = client.config().region().map_or("", AsRef::as_ref);
+        Ok(match &self.0.endpoint {
+            Some(endpoint) => format!("{HUB}:{region}:{endpoint}"),
+            None => format!("{HUB}:{region}"),
+        })
     }
 }

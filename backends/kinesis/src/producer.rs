@@ -6,8 +6,8 @@ use crate::{
     lanes::{Batch, Entry, Lanes, Settings, Together},
     message,
     send::Core,
-    shards,
-    upkeep::{await_active, expire, keep_map},
+    shards, status,
+    upkeep::{expire, keep_map},
     usage::Counters,
 };
 use anyhub_core::{
@@ -52,8 +52,9 @@ impl KinesisProducer {
         check_options(&options)?;
         let stream = Stream::new(topic);
         let config = link.config().clone();
-        let largest = await_active(&link, &stream).await?;
-        let max_record_bytes = largest.unwrap_or(usize::MAX).min(config.max_record_bytes);
+        let summary = status::usable(&link, "producer", &stream).await?;
+        let largest = summary.max_record_bytes.unwrap_or(usize::MAX);
+        let max_record_bytes = largest.min(config.max_record_bytes);
         let listed = shards::list(&link, "producer", &stream).await?;
         let client = link.once("producer").await?.clone();
         let core = Arc::new(Core {

@@ -3,25 +3,20 @@
 use crate::{
     checkpoint::Resume,
     error::HUB,
-    fetch::{self, Origin},
+    fetch::{self, Origin, SKEW},
     group::{descendants, kept_parents},
-    locate,
+    locate::{self, side_by_side},
     reader::Begin,
     shards::Shard,
     shared::Shared,
 };
 use anyhub_core::{Error, ErrorKind, Partition, Point, Position, Result};
 use anyhub_leases::{Lease, NewPartition};
-use futures_util::{StreamExt, TryStreamExt, stream};
 use std::{
     collections::{HashMap, HashSet},
-    future::Future,
     sync::Arc,
     time::SystemTime,
 };
-
-/// Shards that are asked about at the same time.
-const SIDE_BY_SIDE: usize = 16;
 
 /// The rows that a group has to have and has not.
 ///
@@ -99,7 +94,7 @@ async fn beginning(
 /// A time that has not come yet is the end, as it is now.
 fn concrete(point: &Point) -> Point {
     match point {
-        Point::Time(time) if *time > SystemTime::now() => Point::End,
+        Point::Time(time) if *time > SystemTime::now() + SKEW => Point::End,
         point => point.clone(),
     }
 }
@@ -143,16 +138,6 @@ async fn kept_one(
     };
     locate::kept(&shared.link, operation, &shared.stream, shard, place).await?;
     Ok((shard.clone(), Resume::from(place)))
-}
-
-/// Asks several things at a time; the answers are in their order.
-///
-/// A list, since a lazy iterator would tie the futures to the closure that makes them.
-async fn side_by_side<T, F: Future<Output = Result<T>>>(asked: Vec<F>) -> Result<Vec<T>> {
-    stream::iter(asked)
-        .buffered(SIDE_BY_SIDE)
-        .try_collect()
-        .await
 }
 
 /// Where a seek to `point` takes each of these shards; where it names positions, those that it names.

@@ -27,6 +27,8 @@ pub(crate) struct Summary {
     pub(crate) on_demand: bool,
     pub(crate) open_shards: u32,
     pub(crate) retention_hours: u32,
+    /// Of one record, key and data, where Kinesis tells.
+    pub(crate) max_record_bytes: Option<usize>,
 }
 
 impl Summary {
@@ -70,6 +72,10 @@ pub(crate) async fn describe(
         on_demand: mode == Some(StreamMode::OnDemand),
         open_shards: u32::try_from(told.open_shard_count).unwrap_or(0),
         retention_hours: u32::try_from(told.retention_period_hours).unwrap_or(0),
+        max_record_bytes: told
+            .max_record_size_in_kib
+            .and_then(|kib| usize::try_from(kib).ok())
+            .map(|kib| kib << 10),
     })
 }
 
@@ -254,5 +260,47 @@ where
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::KinesisConfig;
+    use anyhub_local::Kinesis;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn waiting_has_an_end() {
+        let hour = Duration::from_secs(3_600);
+        let kinesis = Kinesis::builder().transition(hour).start().unwrap();
+        let config = KinesisConfig::new().region("us-east-1");
+        let link = &Link::new(config.endpoint(kinesis.endpoint()));
+        let client = link.patient("test").await.unwrap();
+        let create = client.create_stream().stream_name("s").shard_count(1);
+        create.send().await.unwrap();
+
+        let short = Wait {
+            patience: Duration::from_millis(300),
+            is_new: false,
+        };
+        let wait = async |wait: Wait, name: &str| {
+            let stream = Stream::new(name);
+            let wait = wait.until(link, "create_topic", &stream, Summary::is_active);
+            wait.await.unwrap_err()
+        };
+        let error = wait(short, "s").await;
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.is_retryable());
+        assert!(error.message().contains("has been CREATING"), "{error}");
+        let error = wait(short, "nowhere").await;
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let new = Wait {
+            is_new: true,
+            ..short
+        };
+        let error = wait(new, "nowhere").await;
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.message().contains("unknown"), "{error}");
     }
 }

@@ -124,10 +124,8 @@ impl Streams {
         const OPERATION: &str = "register_fanout";
         let stream = &Stream::new(stream);
         let arn = status::usable(&self.link, OPERATION, stream).await?.arn;
-        let request = self.link.once(OPERATION).await?.register_stream_consumer();
-        let request = request.stream_arn(&arn).consumer_name(consumer);
-        let answer = status::paced(OPERATION, stream, || request.clone().send()).await;
-        answer.map_err(|error| match error.kind() {
+        let registered = self.register(OPERATION, stream, &arn, consumer).await;
+        registered.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => {
                 let message = format!(
                     "there is a consumer '{consumer}' of '{}' already",
@@ -137,17 +135,7 @@ impl Streams {
             }
             _ => error,
         })?;
-        let begun = Instant::now();
-        loop {
-            let told = self.fanout(OPERATION, stream, &arn, consumer).await?;
-            match told {
-                Some(told) if told.consumer_status == ConsumerStatus::Active => {
-                    return Ok(told.consumer_arn);
-                }
-                // It may not be known everywhere yet.
-                told => wait(OPERATION, consumer, told, begun).await?,
-            }
-        }
+        self.fanout_arn(OPERATION, stream, consumer).await
     }
 
     /// Takes a registered consumer away and returns once it is gone. NotFound if it is not there.
@@ -250,6 +238,47 @@ impl Streams {
             .filter(of_parent)
             .map(Shard::partition)
             .collect())
+    }
+
+    /// The ARN of a registered consumer once it is ACTIVE; it is registered if it is not there.
+    pub(crate) async fn fanout_arn(
+        &self,
+        operation: &'static str,
+        stream: &Stream,
+        consumer: &str,
+    ) -> Result<String> {
+        let arn = status::usable(&self.link, operation, stream).await?.arn;
+        let begun = Instant::now();
+        loop {
+            let told = match self.fanout(operation, stream, &arn, consumer).await? {
+                Some(told) if told.consumer_status == ConsumerStatus::Active => {
+                    return Ok(told.consumer_arn);
+                }
+                None => match self.register(operation, stream, &arn, consumer).await {
+                    // Another member of the group was faster.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
+                    answer => {
+                        answer?;
+                        None
+                    }
+                },
+                told => told,
+            };
+            wait(operation, consumer, told, begun).await?;
+        }
+    }
+
+    async fn register(
+        &self,
+        operation: &'static str,
+        stream: &Stream,
+        arn: &str,
+        consumer: &str,
+    ) -> Result<()> {
+        let request = self.link.once(operation).await?.register_stream_consumer();
+        let request = request.stream_arn(arn).consumer_name(consumer);
+        status::paced(operation, stream, || request.clone().send()).await?;
+        Ok(())
     }
 
     /// A registered consumer; None: there is none.

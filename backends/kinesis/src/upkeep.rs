@@ -1,58 +1,12 @@
-//! What goes on beside the lanes: waiting for a new stream, listing shards, looking for what is late.
+//! What goes on beside the lanes: listing shards, looking for what is late.
 
-use crate::{
-    client::{Link, Stream},
-    error::{HUB, failed, no_topic},
-    send::Core,
-    shards,
-};
-use anyhub_core::{Error, ErrorKind, Result};
-use aws_sdk_kinesis::types::StreamStatus;
+use crate::{client::Link, error::HUB, send::Core, shards};
 use std::{
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::time::{sleep, sleep_until, timeout};
-
-/// Making a stream takes seconds, rarely more than a minute.
-const MADE_WITHIN: Duration = Duration::from_secs(120);
-const ASKED_EVERY: Duration = Duration::from_millis(250);
-
-/// Waits while the stream is being made. The most bytes of a record, where Kinesis tells.
-pub(crate) async fn await_active(link: &Link, stream: &Stream) -> Result<Option<usize>> {
-    let described = timeout(MADE_WITHIN, described(link, stream)).await;
-    described.map_err(|_| {
-        let message = format!("the stream '{}' is still being made", stream.topic());
-        Error::new(ErrorKind::Timeout, HUB, "producer", message)
-    })?
-}
-
-async fn described(link: &Link, stream: &Stream) -> Result<Option<usize>> {
-    let client = link.patient("producer").await?;
-    loop {
-        let answer = client
-            .describe_stream_summary()
-            .set_stream_name(stream.name())
-            .set_stream_arn(stream.arn())
-            .send()
-            .await
-            .map_err(|error| failed("producer", stream.topic(), error))?;
-        let summary = answer.stream_description_summary;
-        let largest = summary
-            .as_ref()
-            .and_then(|summary| summary.max_record_size_in_kib);
-        match summary.map(|summary| summary.stream_status) {
-            Some(StreamStatus::Creating) => sleep(ASKED_EVERY).await,
-            Some(StreamStatus::Deleting) => return Err(no_topic("producer", stream.topic())),
-            _ => {
-                return Ok(largest
-                    .and_then(|kib| usize::try_from(kib).ok())
-                    .map(|kib| kib << 10));
-            }
-        }
-    }
-}
+use tokio::time::{sleep, sleep_until};
 
 const AGAIN: Duration = Duration::from_millis(50);
 const AGAIN_LATEST: Duration = Duration::from_secs(5);

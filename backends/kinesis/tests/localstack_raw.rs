@@ -52,7 +52,10 @@ async fn a_time_gives_what_came_before_it(client: &Client) {
     let later = arrived(later.unwrap());
     let from_then = read(client, "times", &shard, Some(later)).await;
     let before = from_then.iter().filter(|record| arrived(record) < later);
-    assert!(before.count() > 0, "AT_TIMESTAMP is right by now: {from_then:?}");
+    assert!(
+        before.count() > 0,
+        "AT_TIMESTAMP is right by now: {from_then:?}"
+    );
 }
 
 async fn nothing_is_kept_for_less_than_a_day(client: &Client) {
@@ -83,7 +86,10 @@ async fn create(client: &Client, name: &str) -> String {
 
 /// All records from a time on, or from the start.
 async fn read(client: &Client, name: &str, shard: &str, from: Option<DateTime>) -> Vec<Record> {
-    let asked = client.get_shard_iterator().stream_name(name).shard_id(shard);
+    let asked = client
+        .get_shard_iterator()
+        .stream_name(name)
+        .shard_id(shard);
     let asked = match from {
         Some(time) => asked
             .shard_iterator_type(ShardIteratorType::AtTimestamp)
@@ -94,7 +100,12 @@ async fn read(client: &Client, name: &str, shard: &str, from: Option<DateTime>) 
     let mut records = Vec::new();
     for _ in 0..3 {
         let Some(next) = iterator else { break };
-        let page = client.get_records().shard_iterator(next).send().await.unwrap();
+        let page = client
+            .get_records()
+            .shard_iterator(next)
+            .send()
+            .await
+            .unwrap();
         records.extend(page.records);
         iterator = page.next_shard_iterator;
     }

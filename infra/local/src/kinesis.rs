@@ -11,7 +11,7 @@
 //! | Puts | one at a time, for the order that readers rely on; in AWS PutRecords promises no order at all |
 //! | SplitShard, MergeShards, UpdateShardCount | done when they are answered; no UPDATING; no limit of changes a day |
 //! | ListShards | ShardFilter is ignored; a page but the first can't be asked for by NextToken, but all fit into the first |
-//! | SubscribeToShard | a second one for the same consumer and shard goes beside the first; always 0 ms behind; looks for new records every 200 ms |
+//! | SubscribeToShard | a second one for the same consumer and shard goes beside the first; looks for new records every 200 ms |
 //! | RegisterStreamConsumer | ACTIVE after 0.5 s |
 //! | CBOR | carried, as the AWS SDK for Java sends it by default; refused where limits or failing records are on, and without MillisBehindLatest and ChildShards, and with shards that are past retention |
 //! | Signatures | looked at, not checked; expired tokens and wrong regions go through |
@@ -28,6 +28,7 @@ mod partial;
 mod reshard;
 mod retention;
 mod server;
+mod subscribe;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

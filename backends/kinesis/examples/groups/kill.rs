@@ -154,9 +154,8 @@ impl Book {
                 self.owned.insert(shard, member);
             }
             Some(Line::GaveUp(shard)) => {
-                if self.owned.get(&shard) == Some(&member) {
-                    self.owned.remove(&shard);
-                }
+                self.owned
+                    .retain(|owned, owner| *owned != shard || *owner != member);
             }
             Some(Line::Event(number)) => {
                 if !self.seen.insert(number) {

@@ -13,21 +13,25 @@ use anyhub_leases::{Group, Groups, Lease, LeaseStore, Scope};
 use std::{collections::HashMap, sync::Arc};
 
 /// The groups of one Kinesis.
-pub(super) struct Store<'a> {
-    leases: &'a Leasing,
+pub(super) struct Store {
+    place: String,
     store: Arc<dyn LeaseStore>,
     operation: &'static str,
 }
 
-impl<'a> Store<'a> {
+impl Store {
     /// None where no store was chosen.
-    pub(super) async fn open(leases: &'a Leasing, operation: &'static str) -> Result<Option<Self>> {
+    pub(super) async fn open(
+        leases: &Leasing,
+        link: &Link,
+        operation: &'static str,
+    ) -> Result<Option<Self>> {
         if !leases.is_set() {
             return Ok(None);
         }
         let store = leases.store(operation).await?;
         Ok(Some(Self {
-            leases,
+            place: leases.place(link, operation).await?,
             store,
             operation,
         }))
@@ -41,7 +45,7 @@ impl<'a> Store<'a> {
     /// The scopes of this Kinesis that fit, sorted.
     async fn scopes(&self, fits: impl Fn(&Scope) -> bool) -> Result<Vec<Scope>> {
         let mut scopes = self.store.scopes().await.map_err(self.failed())?;
-        scopes.retain(|scope| self.leases.owns(scope) && fits(scope));
+        scopes.retain(|scope| scope.hub() == self.place && fits(scope));
         Ok(scopes)
     }
 
@@ -65,15 +69,15 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    /// Removes the groups of a topic that is gone.
-    pub(super) async fn forget_topic(&self, names: &[&str]) -> Result<()> {
-        let scopes = self.scopes(|scope| names.contains(&&*scope.topic()));
+    /// Removes the groups of a stream that is gone, by its ARN.
+    pub(super) async fn forget_stream(&self, arn: &str) -> Result<()> {
+        let scopes = self.scopes(|scope| scope.topic() == arn);
         self.forget(&scopes.await?).await
     }
 
-    /// The groups on `topic`, sorted by name.
-    pub(super) async fn list(&self, topic: &str) -> Result<Vec<GroupInfo>> {
-        let scopes = self.scopes(|scope| scope.topic() == topic).await?;
+    /// The groups on the stream of this ARN, sorted by name.
+    pub(super) async fn list(&self, arn: &str) -> Result<Vec<GroupInfo>> {
+        let scopes = self.scopes(|scope| scope.topic() == arn).await?;
         let live = self.live(&scopes).await?;
         let mut groups: Vec<_> = scopes
             .iter()
@@ -101,8 +105,8 @@ impl<'a> Store<'a> {
         self.forget(&scopes).await
     }
 
-    async fn rows(&self, topic: &str, group: &str) -> Result<Group> {
-        let scope = self.leases.scope(topic, group);
+    async fn rows(&self, arn: &str, group: &str) -> Result<Group> {
+        let scope = Scope::new(&self.place, arn, group);
         let described = Groups::new(self.store.clone()).describe(&scope).await;
         described.map_err(|error| match error.kind() {
             ErrorKind::NotFound => no_group(self.operation, group),
@@ -116,9 +120,10 @@ impl<'a> Store<'a> {
         &self,
         link: &Link,
         stream: &Stream,
+        arn: &str,
         group: &str,
     ) -> Result<Vec<PartitionLag>> {
-        let rows = self.rows(stream.topic(), group).await?.leases;
+        let rows = self.rows(arn, group).await?.leases;
         let rows: HashMap<_, _> = rows
             .iter()
             .map(|lease| (&*lease.partition, &**lease))

@@ -1,9 +1,6 @@
 //! Streams, and the groups that read them.
 
 mod groups;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests;
 mod topic;
 
 use crate::{
@@ -142,7 +139,7 @@ impl Admin for KinesisAdmin {
         let (link, stream) = (&self.link, &Stream::new(topic));
         let summary = status::describe(link, OPERATION, stream).await?;
         // Before the stream goes: if this fails, nothing has happened yet.
-        let store = Store::open(&self.leases, OPERATION).await?;
+        let store = Store::open(&self.leases, &self.link, OPERATION).await?;
         if summary.status != StreamStatus::Deleting {
             let request = link.once(OPERATION).await?.delete_stream();
             let request = request
@@ -153,10 +150,7 @@ impl Admin for KinesisAdmin {
         }
         status::gone(link, OPERATION, stream).await?;
         match store {
-            Some(store) => {
-                let names = [topic, &summary.name, &summary.arn];
-                store.forget_topic(&names).await
-            }
+            Some(store) => store.forget_stream(&summary.arn).await,
             None => Ok(()),
         }
     }
@@ -259,29 +253,29 @@ impl Admin for KinesisAdmin {
 
     async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {
         const OPERATION: &str = "list_groups";
-        status::describe(&self.link, OPERATION, &Stream::new(topic)).await?;
-        match Store::open(&self.leases, OPERATION).await? {
-            Some(store) => store.list(topic).await,
+        let summary = status::describe(&self.link, OPERATION, &Stream::new(topic)).await?;
+        match Store::open(&self.leases, &self.link, OPERATION).await? {
+            Some(store) => store.list(&summary.arn).await,
             None => Ok(Vec::new()),
         }
     }
 
     async fn delete_group(&self, group: &str) -> Result<()> {
         const OPERATION: &str = "delete_group";
-        match Store::open(&self.leases, OPERATION).await? {
+        match Store::open(&self.leases, &self.link, OPERATION).await? {
             Some(store) => store.delete(group).await,
             None => Err(no_group(OPERATION, group)),
         }
     }
 
-    /// `behind` is by Kinesis' clock, but for the newest record of a shard, whose age is by this
-    /// machine's. Shards that were split or merged are told until the group has finished them.
+    /// `behind` is by this machine's clock or by Kinesis', whichever says more. Shards that were
+    /// split or merged are told until the group has finished them.
     async fn lag(&self, topic: &str, group: &str) -> Result<Vec<PartitionLag>> {
         const OPERATION: &str = "lag";
         let (link, stream) = (&self.link, &Stream::new(topic));
-        status::usable(link, OPERATION, stream).await?;
-        match Store::open(&self.leases, OPERATION).await? {
-            Some(store) => store.lag(link, stream, group).await,
+        let summary = status::usable(link, OPERATION, stream).await?;
+        match Store::open(&self.leases, link, OPERATION).await? {
+            Some(store) => store.lag(link, stream, &summary.arn, group).await,
             None => Err(no_group(OPERATION, group)),
         }
     }

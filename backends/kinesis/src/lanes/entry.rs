@@ -37,6 +37,9 @@ pub(crate) struct Entry {
     payload: Bytes,
     batch: Arc<Batch>,
     index: u32,
+    /// The bytes of a record of it alone.
+    alone: usize,
+    plain: bool,
     /// It may have been written, by a request whose answer was lost.
     pub(super) maybe: bool,
 }
@@ -79,14 +82,19 @@ impl Entry {
         batch: Arc<Batch>,
         index: u32,
     ) -> Self {
-        Self {
+        let plain = !payload.starts_with(&MAGIC);
+        let mut this = Self {
             hash,
             key,
             payload,
             batch,
             index,
+            alone: 0,
+            plain,
             maybe: false,
-        }
+        };
+        this.alone = this.size_of_one();
+        this
     }
 
     pub(super) fn is_keyless(&self) -> bool {
@@ -108,16 +116,23 @@ impl Entry {
 
     /// Whether it goes as it is where it is alone in a record.
     pub(crate) fn is_plain(&self) -> bool {
-        !self.payload.starts_with(&MAGIC)
+        self.plain
     }
 
     /// The bytes of a record of it alone.
     pub(super) fn alone(&self) -> usize {
-        if self.is_plain() {
+        self.alone
+    }
+
+    fn size_of_one(&self) -> usize {
+        if self.plain {
             return self.key_len() + self.payload.len();
         }
-        let (key, hash) = self.address();
-        Aggregator::size_of_one(&key, hash, &self.payload)
+        match &self.key {
+            Some(_) => Aggregator::size_of_one(&self.address().0, None, &self.payload),
+            // The longest hash key.
+            None => Aggregator::size_of_one(&keyless(0), Some(u128::MAX), &self.payload),
+        }
     }
 
     pub(super) fn key_len(&self) -> usize {

@@ -15,9 +15,10 @@ use std::{
 pub(super) struct Queue {
     slots: Slab<Slot>,
     /// Of each key that has events here, the chain of them.
-    chains: HashMap<u128, Chain>,
-    /// Whose turn it is; what a chain doesn't confirm is out of date.
-    turns: VecDeque<(u128, u64)>,
+    chains: Slab<Chain>,
+    keys: HashMap<u128, usize>,
+    /// Which chain's turn it is; what the chain doesn't confirm is out of date.
+    turns: VecDeque<(usize, u64)>,
     last_turn: u64,
     bytes: usize,
 }
@@ -70,14 +71,15 @@ impl Queue {
         self.bytes += entry.alone();
         let hash = entry.hash;
         let at = self.slots.insert(Slot { entry, next: None });
-        match self.chains.get_mut(&hash) {
+        match self.keys.get(&hash) {
             Some(chain) => {
+                let chain = &mut self.chains[*chain];
                 self.slots[chain.tail].next = Some(at);
                 chain.tail = at;
             }
             None => {
                 let turn = self.new_chain(hash, at);
-                self.turns.push_back((hash, turn));
+                self.turns.push_back(turn);
             }
         }
     }
@@ -89,18 +91,19 @@ impl Queue {
             self.bytes += entry.alone();
             let hash = entry.hash;
             let at = self.slots.insert(Slot { entry, next: None });
-            let Some(chain) = self.chains.get_mut(&hash) else {
+            let Some(nth) = self.keys.get(&hash).copied() else {
                 let turn = self.new_chain(hash, at);
-                self.turns.push_front((hash, turn));
+                self.turns.push_front(turn);
                 key = Some(hash);
                 continue;
             };
+            let chain = &mut self.chains[nth];
             self.slots[at].next = Some(chain.head);
             chain.head = at;
             if key != Some(hash) {
                 self.last_turn += 1;
                 chain.turn = self.last_turn;
-                self.turns.push_front((hash, self.last_turn));
+                self.turns.push_front((nth, self.last_turn));
                 key = Some(hash);
             }
         }
@@ -110,31 +113,22 @@ impl Queue {
     /// more than one record.
     pub(super) fn take(&mut self, most: &Most, taken: &mut Taken) {
         let mut held = Vec::new();
-        while let Some((hash, turn)) = self.turns.pop_front() {
-            if self
-                .chains
-                .get(&hash)
-                .is_none_or(|chain| chain.turn != turn)
-            {
+        while let Some((nth, turn)) = self.turns.pop_front() {
+            if !self.is_turn(nth, turn) || !self.pop_late(nth, most.now, &mut taken.late) {
                 continue;
             }
-            self.pop_late(hash, most.now, &mut taken.late);
-            let Some(chain) = self.chains.get(&hash) else {
-                continue;
-            };
-            let first = &self.slots[chain.head].entry;
-            if !taken.has_room(most, first) {
-                self.turns.push_front((hash, turn));
+            if !taken.has_room(most, self.head(nth)) {
+                self.turns.push_front((nth, turn));
                 break;
             }
-            if self.take_key(hash, most, taken) {
+            if self.take_key(nth, most, taken) {
                 #[cfg(test)]
                 if most.again {
-                    self.turns.push_back((hash, turn));
+                    self.turns.push_back((nth, turn));
                     taken.close();
                     continue;
                 }
-                held.push((hash, turn));
+                held.push((nth, turn));
             }
         }
         taken.close();
@@ -142,77 +136,88 @@ impl Queue {
     }
 
     /// True if the key has more.
-    fn take_key(&mut self, hash: u128, most: &Most, taken: &mut Taken) -> bool {
+    fn take_key(&mut self, nth: usize, most: &Most, taken: &mut Taken) -> bool {
         let mut begun = false;
-        while let Some(chain) = self.chains.get(&hash) {
-            let next = &self.slots[chain.head].entry;
-            match taken.fit(most, next, begun) {
+        loop {
+            match taken.fit(most, self.head(nth), begun) {
                 Fit::Here => {}
                 Fit::New => taken.close(),
                 Fit::Not => return true,
             }
             begun = true;
-            if let Some(entry) = self.pop(hash) {
-                taken.add(entry);
+            let (entry, more) = self.pop(nth);
+            taken.add(entry);
+            if !more {
+                return false;
             }
         }
-        false
     }
 
     /// Takes out what is late; the earliest deadline of the rest.
     pub(super) fn late(&mut self, now: Instant, late: &mut Vec<Entry>) -> Option<Instant> {
-        let is_late = |(hash, chain): (&u128, &Chain)| {
+        let is_late = |(nth, chain): (usize, &Chain)| {
             let head = &self.slots[chain.head].entry;
-            head.is_late(now).then_some(*hash)
+            head.is_late(now).then_some(nth)
         };
-        let keys: Vec<u128> = self.chains.iter().filter_map(is_late).collect();
-        for hash in keys {
-            self.pop_late(hash, now, late);
+        let keys: Vec<usize> = self.chains.iter().filter_map(is_late).collect();
+        for nth in keys {
+            self.pop_late(nth, now, late);
         }
-        let heads = self.chains.values().map(|chain| &self.slots[chain.head]);
+        let heads = self.chains.iter().map(|(_, chain)| &self.slots[chain.head]);
         heads.map(|slot| slot.entry.deadline()).min()
     }
 
     /// Takes out everything: each key's events in their order.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
         let mut all = Vec::with_capacity(self.slots.len());
-        while let Some((hash, turn)) = self.turns.pop_front() {
-            if self
-                .chains
-                .get(&hash)
-                .is_some_and(|chain| chain.turn == turn)
-            {
-                while let Some(entry) = self.pop(hash) {
-                    all.push(entry);
-                }
+        while let Some((nth, turn)) = self.turns.pop_front() {
+            let mut more = self.is_turn(nth, turn);
+            while more {
+                let entry;
+                (entry, more) = self.pop(nth);
+                all.push(entry);
             }
         }
         all
     }
 
-    // Those of one key are in the order of their deadlines.
-    fn pop_late(&mut self, hash: u128, now: Instant, late: &mut Vec<Entry>) {
-        while let Some(chain) = self.chains.get(&hash)
-            && self.slots[chain.head].entry.is_late(now)
-        {
-            late.extend(self.pop(hash));
-        }
+    fn is_turn(&self, nth: usize, turn: u64) -> bool {
+        self.chains.get(nth).is_some_and(|chain| chain.turn == turn)
     }
 
-    fn pop(&mut self, hash: u128) -> Option<Entry> {
-        let chain = self.chains.get_mut(&hash)?;
-        let slot = self.slots.remove(chain.head);
-        match slot.next {
-            Some(next) => chain.head = next,
-            None => {
-                self.chains.remove(&hash);
+    fn head(&self, nth: usize) -> &Entry {
+        &self.slots[self.chains[nth].head].entry
+    }
+
+    /// Whether anything is left. Those of one key are in the order of their deadlines.
+    fn pop_late(&mut self, nth: usize, now: Instant, late: &mut Vec<Entry>) -> bool {
+        while self.head(nth).is_late(now) {
+            let (entry, more) = self.pop(nth);
+            late.push(entry);
+            if !more {
+                return false;
             }
         }
-        self.bytes -= slot.entry.alone();
-        Some(slot.entry)
+        true
     }
 
-    fn new_chain(&mut self, hash: u128, at: usize) -> u64 {
+    /// The first event of a chain, and whether there are more; if not, the chain is gone.
+    fn pop(&mut self, nth: usize) -> (Entry, bool) {
+        let chain = &mut self.chains[nth];
+        let Slot { entry, next } = self.slots.remove(chain.head);
+        self.bytes -= entry.alone();
+        match next {
+            Some(next) => chain.head = next,
+            None => {
+                self.chains.remove(nth);
+                self.keys.remove(&entry.hash);
+            }
+        }
+        (entry, next.is_some())
+    }
+
+    /// Its turn.
+    fn new_chain(&mut self, hash: u128, at: usize) -> (usize, u64) {
         self.last_turn += 1;
         let turn = self.last_turn;
         let chain = Chain {
@@ -220,8 +225,9 @@ impl Queue {
             tail: at,
             turn,
         };
-        self.chains.insert(hash, chain);
-        turn
+        let nth = self.chains.insert(chain);
+        self.keys.insert(hash, nth);
+        (nth, turn)
     }
 }
 

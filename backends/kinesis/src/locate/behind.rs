@@ -11,8 +11,9 @@ use std::time::{Duration, SystemTime};
 
 /// How old the oldest event is that is left to who resumes at `from`; zero: none is left.
 ///
-/// Kinesis tells it by its own clock, but not of the newest record: the age of that one is by this
-/// machine's. OutOfRange where `from` is no place of this stream.
+/// By this machine's clock or by Kinesis', whichever says more: Kinesis' own word is 0 at the newest
+/// record, and LocalStack's is how much older a record is than that one. OutOfRange where `from` is
+/// no place of this stream.
 pub(crate) async fn behind(
     link: &Link,
     operation: &'static str,
@@ -41,13 +42,11 @@ pub(crate) async fn behind(
         let is_left = |last| from.place().is_none_or(|place| place <= last);
         match step.ends {
             Some((_, record)) if is_left(record.last) => {
-                if !step.behind.is_zero() {
-                    return Ok(step.behind);
-                }
                 let age = record
                     .arrived
                     .and_then(|time| SystemTime::now().duration_since(time).ok());
-                return Ok(age.unwrap_or_default().max(Duration::from_millis(1)));
+                let age = age.unwrap_or_default().max(step.behind);
+                return Ok(age.max(Duration::from_millis(1)));
             }
             _ if step.done => return Ok(Duration::ZERO),
             _ => {}

@@ -22,8 +22,9 @@ const NARROW: Duration = Duration::from_secs(1);
 /// is halved until little of it is left to be read.
 ///
 /// The times are this machine's, and Kinesis' clock may differ: then a look begins earlier or later
-/// than it was meant to, and more calls are needed. What a look sees, and when there is nothing left
-/// to see, Kinesis alone decides, so the answer is right whatever the clocks say.
+/// than it was meant to, and more calls are needed. What a look sees Kinesis alone decides, so the
+/// answer is right whatever the clocks say; but for a shard so busy that its tip is never reached,
+/// they may differ by some seconds at most.
 pub(crate) async fn end(
     link: &Link,
     operation: &'static str,
@@ -37,17 +38,17 @@ pub(crate) async fn end(
 
 /// The newest event, where this machine's clock says `now`.
 pub(super) async fn newest(reader: Reader<'_>, now: SystemTime) -> Result<Option<Sequence>> {
-    let mut horizon = reader.scan(Origin::Horizon);
-    let oldest = horizon.look(LOOK).await?;
-    let newest = oldest.ends.map(|(_, last)| last.last);
+    let oldest = reader.scan(Origin::Horizon).look(LOOK).await?;
+    let Some((first, last)) = oldest.ends else {
+        return Ok(None);
+    };
     if oldest.done {
-        return Ok(newest);
+        return Ok(Some(last.last));
     }
-    match search(reader, now, oldest.behind + SKEW).await? {
-        Some(found) => Ok(Some(found)),
-        // The clocks are far apart, or it is all gone: the long way.
-        None => Ok(horizon.newest().await?.or(newest)),
-    }
+    let age = first.arrived.and_then(|time| now.duration_since(time).ok());
+    let found = search(reader, now, age.unwrap_or_default() + SKEW).await?;
+    // All of it may be gone by now.
+    Ok(found.or(Some(last.last)))
 }
 
 /// The newest of the events that arrived since `age` before `now`; None: there are none.

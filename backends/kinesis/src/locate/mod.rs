@@ -16,30 +16,24 @@ pub(crate) use end::end;
 use crate::{
     client::{Link, Stream},
     error::HUB,
-    fetch::Origin,
+    fetch::{Origin, SKEW},
     shards::Shard,
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scan::Reader;
-use std::{
-    future::Future,
-    time::{Duration, SystemTime},
-};
+use std::{future::Future, time::SystemTime};
 
 /// Questions that are asked at a time.
 const SIDE_BY_SIDE: usize = 16;
 
-/// By how much the clocks of this machine and of Kinesis may differ where it would matter.
-const SKEW: Duration = Duration::from_secs(10);
-
 /// Asks several things at a time; the answers are in their order.
-pub(crate) async fn side_by_side<T, F>(asked: impl Iterator<Item = F>) -> Result<Vec<T>>
+pub(crate) async fn side_by_side<T, F>(asked: impl IntoIterator<Item = F>) -> Result<Vec<T>>
 where
     F: Future<Output = Result<T>>,
 {
     // A list first: a lazy one would tie the futures to the closure that makes them.
-    let asked: Vec<F> = asked.collect();
+    let asked: Vec<F> = asked.into_iter().collect();
     let asked = stream::iter(asked).buffered(SIDE_BY_SIDE);
     asked.try_collect().await
 }

@@ -7,11 +7,13 @@ use super::{
 };
 use crate::{
     aggregate::{Aggregator, hash_key},
+    checkpoint::Resume,
     config::KinesisConfig,
     shards,
 };
 use anyhub_local::kinesis::{Faults, Kinesis, KinesisBuilder, Rate};
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
+use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
 /// A stream `s`, and the means to write it.
@@ -262,8 +264,10 @@ async fn the_newest_is_found_whatever_the_clock_says() {
     let ahead = SystemTime::now() + day;
     let found = search(world.reader(shard), ahead, SKEW).await.unwrap();
     assert_eq!(found, None);
-    let found = newest(world.reader(shard), ahead).await.unwrap();
-    assert_eq!(found, Some(last));
+    for now in [ahead, SystemTime::now() - day, UNIX_EPOCH] {
+        let found = newest(world.reader(shard), now).await.unwrap();
+        assert_eq!(found, Some(last), "{now:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -379,6 +383,34 @@ async fn a_shard_that_was_split_keeps_its_places() {
     let later = SystemTime::now() - Duration::from_millis(1);
     world.at(&shards[0], later).await;
     world.kept(&shards[0], last).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_removed_is_no_more() {
+    let world = World::new(1).await;
+    let shard = &world.shards().await[0];
+    let old = world.put(shard, "old").await;
+    world.kinesis.keep("s", Duration::from_secs(1));
+    while world.first(shard).await.is_some() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.end(shard).await, shard.start);
+    let error = world.kept(shard, old).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfRange);
+    assert!(error.message().contains("holds no events"), "{error}");
+    world.kinesis.keep("s", Duration::from_secs(3_600));
+    let new = world.put(shard, "new").await;
+    assert_eq!(world.first(shard).await, Some(new));
+    assert_eq!(world.at(shard, UNIX_EPOCH).await, Some(new));
+    for gone in [old, old.after()] {
+        let error = world.kept(shard, gone).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfRange);
+        assert!(error.message().contains(&new.to_string()), "{error}");
+    }
+    world.kept(shard, new).await.unwrap();
+    let from = |place| behind(&world.link, "test", &world.stream, shard, place);
+    assert!(!from(Resume::After(old)).await.unwrap().is_zero());
+    assert!(from(Resume::After(new)).await.unwrap().is_zero());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,8 +30,8 @@ async fn the_largest_event_fits_and_one_byte_more_does_not() {
                 let error = producer.submit(vec![event]).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::TooLarge);
             }
-            // 128 characters of four bytes stand twice where the payload has to be wrapped.
-            let long = of(most - 512).with_key("💡".repeat(128));
+            // A key of 256 bytes stands twice where the payload has to be wrapped.
+            let long = of(most - 256).with_key("💡".repeat(64));
             match producer.submit(vec![long]).await {
                 Ok(pending) => {
                     assert!(begin.is_empty());

@@ -4,9 +4,15 @@
 use crate::stream::{STREAM, Stream, end, number, start};
 use anyhub_core::{Receipt, Result};
 use anyhub_kinesis::aggregate::{Aggregate, HashRange};
-use aws_sdk_kinesis::types::{Record, Shard, ShardIteratorType};
+use aws_sdk_kinesis::{
+    operation::get_records::GetRecordsOutput,
+    types::{Record, Shard, ShardIteratorType},
+};
 use bytes::Bytes;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// An event as it was read.
 #[derive(Debug)]
@@ -23,6 +29,8 @@ pub(crate) struct Log {
     /// Of each key in the order of the shards' lineage.
     pub(crate) events: Vec<Read>,
     pub(crate) records: usize,
+    /// Of their data.
+    pub(crate) bytes: usize,
     pub(crate) dropped: usize,
 }
 
@@ -33,6 +41,7 @@ pub(crate) async fn log(stream: &Stream) -> Log {
         let range = HashRange::new(start(&shard)..=end(&shard));
         for record in records(stream, &shard).await {
             log.records += 1;
+            log.bytes += record.data.as_ref().len();
             take(&mut log, &shard, &range, &record);
         }
     }
@@ -46,18 +55,30 @@ pub(crate) async fn records(stream: &Stream, shard: &Shard) -> Vec<Record> {
     let mut next = iterator.send().await.unwrap().shard_iterator;
     let mut records = Vec::new();
     while let Some(iterator) = next {
-        let page = stream
-            .client
-            .get_records()
-            .shard_iterator(iterator)
-            .send()
-            .await
-            .unwrap();
+        let page = page(stream, &iterator).await;
         let is_end = page.millis_behind_latest == Some(0) && page.records.is_empty();
         records.extend(page.records);
         next = page.next_shard_iterator.filter(|_| !is_end);
     }
     records
+}
+
+/// With limits on, reads are refused now and then.
+async fn page(stream: &Stream, iterator: &str) -> GetRecordsOutput {
+    loop {
+        let page = stream.client.get_records().shard_iterator(iterator);
+        match page.send().await {
+            Ok(page) => return page,
+            Err(error) => {
+                let error = error.into_service_error();
+                assert!(
+                    error.is_provisioned_throughput_exceeded_exception(),
+                    "{error}"
+                );
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
 }
 
 fn take(log: &mut Log, shard: &Shard, range: &HashRange, record: &Record) {

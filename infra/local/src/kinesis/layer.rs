@@ -8,11 +8,11 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
 use ferrokinesis::actions::Operation;
 use ferrokinesis::error::KinesisErrorResponse;
 use ferrokinesis::store::Store;
@@ -28,7 +28,7 @@ use super::faults::Dice;
 use super::limits::ReadLimits;
 use super::parity::Place;
 use super::retention::{self, Retention};
-use super::{parity, partial, reshard};
+use super::{parity, partial, reshard, subscribe};
 
 /// 5 MiB of data, the most that ferrokinesis takes, are 7 MiB in base64; to these come 500 keys, escaped at worst.
 const LARGEST_REQUEST: usize = 16 * 1024 * 1024;
@@ -324,10 +324,13 @@ impl Layer {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        if let Some(place) = retention::place(operation, &request)
-            && let Some(refusal) = self.refused_as_over(&place).await
-        {
-            return refusal;
+        if let Some(place) = retention::place(operation, &request) {
+            if let Some(refusal) = self.refused_as_over(&place).await {
+                return refusal;
+            }
+            if operation == Operation::SubscribeToShard {
+                return self.subscribe(place, &request, call).await;
+            }
         }
         match operation {
             Operation::UpdateShardCount => {
@@ -376,6 +379,26 @@ impl Layer {
                 answer.into()
             }
         }
+    }
+
+    async fn subscribe(&self, place: Place, request: &Value, call: Call) -> Response<Body> {
+        let _no_put = self.order.read().await;
+        let allowed = self.forward(call.clone()).await;
+        if allowed.status() != StatusCode::OK {
+            return allowed;
+        }
+        let store = &self.store.0;
+        let mut asked = subscribe::iterator_request(&place, request);
+        parity::start_at_time(store, &mut asked).await;
+        let mut asking = call.with(&asked);
+        let target = HeaderValue::from_static("Kinesis_20131202.GetShardIterator");
+        asking.headers.insert("x-amz-target", target);
+        let answer = Whole::of(self.forward(asking).await).await;
+        let time = Duration::from_millis(store.options.subscribe_to_shard_session_ms);
+        let number = parity::iterator_stands(&answer);
+        let events = number.and_then(|number| subscribe::answer(store, place, number, time));
+        // Without a number: it says why not.
+        events.unwrap_or_else(|| answer.into())
     }
 
     async fn create(&self, stream: &str, mut request: Value, call: Call) -> Response<Body> {

@@ -8,6 +8,7 @@ use ferrokinesis::actions::Operation;
 use ferrokinesis::sequence::{resolve_shard_id, shard_ix_to_hex};
 use ferrokinesis::shard_iterator::decode_shard_iterator;
 use ferrokinesis::store::Store;
+use ferrokinesis::types::Stream;
 use memchr::memmem;
 use serde_json::{Value, json};
 
@@ -113,6 +114,14 @@ pub(super) struct Place {
     pub(super) shard: String,
 }
 
+/// Where the iterator of an answer stands.
+pub(super) fn iterator_stands(answer: &Whole) -> Option<String> {
+    let answer = answer.json()?;
+    let iterator = answer["ShardIterator"].as_str()?;
+    let (_, _, _, number) = decode_shard_iterator(iterator).ok()?;
+    Some(number)
+}
+
 /// The stream and shard of the iterator in a GetRecords request.
 pub(super) fn place(request: &Value) -> Option<Place> {
     let iterator = request["ShardIterator"].as_str()?;
@@ -176,13 +185,18 @@ pub(super) async fn complete(store: &Store, request: &Value, answer: &mut Whole)
     }
 }
 
-/// How long ago the next record arrived; None if there is none.
+/// How long ago the record that an iterator is at arrived; None if there is none.
 async fn millis_behind(store: &Store, next: &str) -> Option<u64> {
     let (_, stream, shard, sequence) = decode_shard_iterator(next).ok()?;
     let (_, index) = resolve_shard_id(&shard).ok()?;
-    let from = format!("{}/{sequence}", shard_ix_to_hex(index));
+    behind(store, &Place { stream, shard }, index, &sequence).await
+}
+
+/// How long ago the first record from this number on arrived; None if there is none.
+pub(super) async fn behind(store: &Store, place: &Place, index: i64, next: &str) -> Option<u64> {
+    let from = format!("{}/{next}", shard_ix_to_hex(index));
     let unread = store
-        .get_records_range_limited(&stream, &from, &shard_ix_to_hex(index + 1), 1)
+        .get_records_range_limited(&place.stream, &from, &shard_ix_to_hex(index + 1), 1)
         .await;
     let (_, record) = unread.first()?;
     let behind = (now() - record.approximate_arrival_timestamp) * 1000.0;
@@ -198,23 +212,24 @@ async fn add_children(store: &Store, request: &Value, answer: &mut Whole) {
     let Ok(stream) = store.get_stream(&place.stream).await else {
         return;
     };
-    let children: Vec<Value> = stream
-        .shards
-        .iter()
-        .filter_map(|shard| {
-            let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
-            let parents: Vec<_> = parents.into_iter().flatten().collect();
-            parents.contains(&&place.shard).then(|| {
-                json!({
-                    "ShardId": shard.shard_id,
-                    "ParentShards": parents,
-                    "HashKeyRange": shard.hash_key_range,
-                })
+    value["ChildShards"] = children(&stream, &place.shard);
+    answer.set(value.to_string().into_bytes());
+}
+
+/// The shards that came from this one.
+pub(super) fn children(stream: &Stream, shard: &str) -> Value {
+    let children = stream.shards.iter().filter_map(|child| {
+        let parents = [&child.parent_shard_id, &child.adjacent_parent_shard_id];
+        let parents: Vec<_> = parents.into_iter().flatten().collect();
+        parents.iter().any(|parent| *parent == shard).then(|| {
+            json!({
+                "ShardId": child.shard_id,
+                "ParentShards": parents,
+                "HashKeyRange": child.hash_key_range,
             })
         })
-        .collect();
-    value["ChildShards"] = Value::Array(children);
-    answer.set(value.to_string().into_bytes());
+    });
+    children.collect()
 }
 
 /// How many records an answer says were written: each has its sequence number, in JSON and in CBOR.

@@ -89,6 +89,108 @@ async fn the_sdk_is_given_what_is_put_later() {
     assert_eq!(kinesis.counts().requests("SubscribeToShard"), 1);
 }
 
+#[tokio::test]
+async fn a_subscription_at_a_time_begins_there() {
+    let kinesis = Kinesis::builder()
+        .subscription(Duration::from_secs(1))
+        .start()
+        .unwrap();
+    let client = client(&kinesis);
+    let stream = Shards::create(&client, "s", 1).await;
+    let arn = register(&client, "c").await;
+    let shard = &stream.list().await[0];
+    let put = async |number: usize| {
+        let put = client.put_records().stream_name("s");
+        let put = put.set_records(Some(numbered("k", number..number + 1)));
+        put.send().await.unwrap();
+        let iterator = stream.iterator(&shard.shard_id).await;
+        let all = client.get_records().shard_iterator(iterator).send().await;
+        let last = all.unwrap().records.pop().unwrap();
+        last.approximate_arrival_timestamp.unwrap()
+    };
+    let first = put(0).await;
+    // Times of arrival have whole seconds here.
+    let mut last = put(1).await;
+    let mut number = 1;
+    while last == first {
+        number += 1;
+        last = put(number).await;
+    }
+    for (time, due) in [(first, 0), (last, number)] {
+        let start = StartingPosition::builder()
+            .r#type(ShardIteratorType::AtTimestamp)
+            .timestamp(time);
+        let subscribe = client
+            .subscribe_to_shard()
+            .consumer_arn(&arn)
+            .shard_id(SHARD)
+            .starting_position(start.build().unwrap());
+        let mut events = subscribe.send().await.unwrap().event_stream;
+        let mut got = Vec::new();
+        while let Some(event) = events.recv().await.unwrap() {
+            if let SubscribeToShardEventStream::SubscribeToShardEvent(event) = event {
+                got.extend(event.records);
+            }
+        }
+        assert_eq!(got[0].data.as_ref(), due.to_string().as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_begins_where_it_is_told_and_ends_with_its_shard() {
+    let kinesis = Kinesis::builder().start().unwrap();
+    let client = client(&kinesis);
+    let _stream = Shards::create(&client, "s", 1).await;
+    let arn = register(&client, "c").await;
+    let put = client.put_records().stream_name("s");
+    let put = put.set_records(Some(numbered("k", 0..500)));
+    let put = put.send().await.unwrap();
+    let number = |nth: usize| put.records[nth].sequence_number.clone().unwrap();
+    client
+        .split_shard()
+        .stream_name("s")
+        .shard_to_split(SHARD)
+        .new_starting_hash_key((1u128 << 127).to_string())
+        .send()
+        .await
+        .unwrap();
+    let at = |kind: ShardIteratorType, number: Option<String>| {
+        let start = StartingPosition::builder().r#type(kind);
+        start.set_sequence_number(number).build().unwrap()
+    };
+    let starts = [
+        (at(ShardIteratorType::TrimHorizon, None), 0),
+        (at(ShardIteratorType::AtSequenceNumber, Some(number(7))), 7),
+        (
+            at(ShardIteratorType::AfterSequenceNumber, Some(number(7))),
+            8,
+        ),
+        (at(ShardIteratorType::Latest, None), 500),
+    ];
+    for (start, due) in starts {
+        let subscribe = client.subscribe_to_shard().consumer_arn(&arn);
+        let subscribe = subscribe.shard_id(SHARD).starting_position(start);
+        let mut events = subscribe.send().await.unwrap().event_stream;
+        let (mut got, mut children) = (Vec::new(), 0);
+        while let Some(event) = events.recv().await.unwrap() {
+            if let SubscribeToShardEventStream::SubscribeToShardEvent(event) = event {
+                assert_eq!(children, 0, "nothing comes after the end");
+                got.extend(event.records);
+                children = event.child_shards.unwrap_or_default().len();
+            }
+        }
+        assert_eq!(children, 2);
+        assert_eq!(got.len(), 500 - due);
+        if let Some(first) = got.first() {
+            assert_eq!(first.data.as_ref(), due.to_string().as_bytes());
+        }
+    }
+    let wrong = at(ShardIteratorType::AtSequenceNumber, Some("17".into()));
+    let subscribe = client.subscribe_to_shard().consumer_arn(&arn);
+    let subscribe = subscribe.shard_id(SHARD).starting_position(wrong);
+    assert!(subscribe.send().await.is_err());
+}
+
 /// ferrokinesis's subscriptions hold locks across waits: with too few threads they and the puts stop each other for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscriptions_beside_each_other_and_puts_get_everything() {

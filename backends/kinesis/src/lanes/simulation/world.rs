@@ -16,6 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What a batch was told.
+type Outcomes = Vec<anyhub_core::Result<anyhub_core::Receipt>>;
+
 pub(super) struct World {
     now: Instant,
     rng: StdRng,
@@ -25,11 +28,7 @@ pub(super) struct World {
     /// What happens when; of one time, in the order in which it was planned.
     agenda: BTreeMap<(Instant, u64), Action>,
     planned: u64,
-    batches: Vec<(
-        Vec<Id>,
-        Option<Pending>,
-        Option<Vec<anyhub_core::Result<anyhub_core::Receipt>>>,
-    )>,
+    batches: Vec<(Vec<Id>, Option<Pending>, Option<Outcomes>)>,
     next_of_key: Vec<u32>,
     submits_left: u32,
     /// How often an event was in a request whose answer was lost.

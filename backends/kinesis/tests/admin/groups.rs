@@ -1,38 +1,22 @@
-use super::*;
-use anyhub_leases::{
-    Checkpoint, Lease, LeaseStore, Leases, MemberRow, NewPartition, Options, Row, Scope,
-};
-use std::sync::Arc;
+use crate::world::{ARN, World, refused};
+use anyhub_core::{ConsumerOptions, ErrorKind, Hub};
+use anyhub_leases::{LeaseStore, Leases, MemberRow, NewPartition, Options, Scope};
+use anyhub_local::Kinesis;
+use std::time::Duration;
 
 const LEASE: Duration = Duration::from_millis(300);
 
 impl World {
-    pub(super) async fn store(&self) -> Arc<dyn LeaseStore> {
-        self.leasing.store("test").await.unwrap()
-    }
-
     async fn join(&self, topic: &str, group: &str) -> Leases {
-        let scope = self.leasing.scope(topic, group);
+        let scope = self.scope(topic, group);
         let new = [NewPartition::new("shardId-000000000000")];
         let options = Options::new().lease(LEASE);
-        let joined = Leases::join(self.store().await, scope, options, new);
+        let joined = Leases::join(self.store.clone(), scope, options, new);
         joined.await.unwrap()
     }
 
-    /// A checkpoint of a group of which nobody is there.
-    pub(super) async fn commit(&self, scope: &Scope, shard: &str, position: Option<&str>) {
-        let mut lease = Lease::new(shard, 1);
-        lease.checkpoint = Checkpoint::new(0, position.map(Arc::from));
-        self.write(scope, lease).await;
-    }
-
-    pub(super) async fn write(&self, scope: &Scope, row: impl Into<Row>) {
-        let written = self.store().await.write(scope, &row.into(), None).await;
-        written.unwrap();
-    }
-
     async fn groups(&self, topic: &str) -> Vec<(String, usize)> {
-        let groups = self.admin.list_groups(topic).await.unwrap();
+        let groups = self.admin().list_groups(topic).await.unwrap();
         let told = groups.into_iter().map(|group| (group.name, group.members));
         told.collect()
     }
@@ -43,7 +27,7 @@ async fn groups_are_told_with_the_members_that_live() {
     let world = World::with_stream(1).await;
     world.create("other", 1).await;
     assert_eq!(world.groups("s").await, []);
-    let scope = |topic: &str, group: &str| world.leasing.scope(topic, group);
+    let scope = |topic: &str, group: &str| world.scope(topic, group);
     // Names in an order that their texts in the store do not have.
     world.commit(&scope("s", "a.b"), "x", None).await;
     world.commit(&scope("s", "a-b"), "x", None).await;
@@ -64,23 +48,23 @@ async fn groups_are_told_with_the_members_that_live() {
 async fn a_group_is_deleted_on_all_topics_once_nobody_is_in_it() {
     let world = World::with_stream(1).await;
     world.create("other", 1).await;
-    let scope = |topic: &str, group: &str| world.leasing.scope(topic, group);
+    let scope = |topic: &str, group: &str| world.scope(topic, group);
     world.commit(&scope("s", "g"), "x", None).await;
     world.commit(&scope("s", "else"), "x", None).await;
     let elsewhere = Scope::new("kinesis:eu-west-1", "s", "g");
     world.commit(&elsewhere, "x", None).await;
     let member = world.join("other", "g").await;
-    let deleted = world.admin.delete_group("g").await;
-    refused(deleted, ErrorKind::Invalid, "has a member on 'other'");
+    let deleted = world.admin().delete_group("g").await;
+    refused(deleted, ErrorKind::Invalid, "stream/other'");
     assert_eq!(world.groups("s").await.len(), 2, "nothing is deleted");
 
     member.leave().await.unwrap();
-    world.admin.delete_group("g").await.unwrap();
+    world.admin().delete_group("g").await.unwrap();
     assert_eq!(world.groups("s").await, [("else".to_owned(), 0)]);
     assert_eq!(world.groups("other").await, []);
-    let left = world.store().await.list(&elsewhere).await.unwrap();
+    let left = world.store.list(&elsewhere).await.unwrap();
     assert_eq!(left.len(), 1, "another Kinesis has its own");
-    let again = world.admin.delete_group("g").await;
+    let again = world.admin().delete_group("g").await;
     refused(again, ErrorKind::NotFound, "no group 'g'");
 }
 
@@ -88,28 +72,35 @@ async fn a_group_is_deleted_on_all_topics_once_nobody_is_in_it() {
 async fn a_topic_takes_its_groups_with_it() {
     let world = World::with_stream(1).await;
     world.create("other", 1).await;
-    let scope = |topic: &str, group: &str| world.leasing.scope(topic, group);
-    for topic in ["s", ARN, "other"] {
+    let scope = |topic: &str, group: &str| world.scope(topic, group);
+    // By name and by ARN it is one stream.
+    assert_eq!(scope("s", "g"), scope(ARN, "g"));
+    for topic in ["s", "other"] {
         world.commit(&scope(topic, "g"), "x", Some("7.0")).await;
     }
     world.commit(&scope("s", "h"), "x", None).await;
-    world.admin.delete_topic("s").await.unwrap();
-    let left = world.store().await.scopes().await.unwrap();
+    world.admin().delete_topic("s").await.unwrap();
+    let left = world.store.scopes().await.unwrap();
     assert_eq!(left, [scope("other", "g")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_place_for_groups_there_are_none() {
-    let world = World::start(Kinesis::builder(), |config| config);
+    let world = World::start(Kinesis::builder(), |config| config).await;
     world.create("s", 1).await;
     assert_eq!(world.groups("s").await, []);
-    let deleted = world.admin.delete_group("g").await;
+    let deleted = world.admin().delete_group("g").await;
     refused(deleted, ErrorKind::NotFound, "no group 'g'");
-    refused(world.admin.lag("s", "g").await, ErrorKind::NotFound, "'g'");
-    let store = world.leasing.store("consumer").await;
-    let error = refused(store, ErrorKind::Config, "leases=sqlite:FILE");
+    refused(
+        world.admin().lag("s", "g").await,
+        ErrorKind::NotFound,
+        "'g'",
+    );
+    let member = ConsumerOptions::new().group("g");
+    let consumer = world.hub.consumer("s", member).await.map(|_| ());
+    let error = refused(consumer, ErrorKind::Config, "leases=sqlite:FILE");
     for choice in ["leases=memory", "KinesisConfig::store"] {
         assert!(error.to_string().contains(choice), "{error}");
     }
-    world.admin.delete_topic("s").await.unwrap();
+    world.admin().delete_topic("s").await.unwrap();
 }

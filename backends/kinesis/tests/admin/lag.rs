@@ -1,8 +1,8 @@
-use super::*;
-use crate::aggregate::Aggregator;
-use anyhub_core::{PartitionLag, Position};
+use crate::world::{HOUR, Shard, World, refused};
+use anyhub_core::{Error, ErrorKind, PartitionLag, Position, driver::Sequence};
+use anyhub_kinesis::aggregate::Aggregator;
 use anyhub_leases::Lease;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 impl World {
     /// The lag of the group `g` whose checkpoint in the shard is this.
@@ -17,10 +17,10 @@ impl World {
         shard: &Shard,
         position: Option<&str>,
     ) -> Result<Vec<PartitionLag>, Error> {
-        let scope = self.leasing.scope("s", "g");
+        let scope = self.scope("s", "g");
         self.commit(&scope, &shard.id, position).await;
-        let lag = self.admin.lag("s", "g").await;
-        self.admin.delete_group("g").await.unwrap();
+        let lag = self.admin().lag("s", "g").await;
+        self.admin().delete_group("g").await.unwrap();
         lag
     }
 }
@@ -33,7 +33,7 @@ fn is_behind(lag: &PartitionLag) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_is_behind_while_an_event_is_left_to_it() {
     let world = World::with_stream(2).await;
-    let shards = world.shards("s").await;
+    let shards = world.shards().await;
     let shard = &shards[0];
     let places = [
         world.put(shard, "one").await,
@@ -66,10 +66,10 @@ async fn a_group_is_behind_while_an_event_is_left_to_it() {
     let later = format!("time:{}", later.as_millis());
     assert!(!is_behind(&world.lag_at(shard, Some(&later)).await));
     // A shard that nobody has a row of yet.
-    let scope = world.leasing.scope("s", "g");
+    let scope = world.scope("s", "g");
     world.commit(&scope, &shard.id, None).await;
     world.put(&shards[1], "four").await;
-    let lag = world.admin.lag("s", "g").await.unwrap();
+    let lag = world.admin().lag("s", "g").await.unwrap();
     assert_eq!(lag.len(), 2);
     assert_eq!((is_behind(&lag[1]), &lag[1].committed), (true, &None));
 }
@@ -77,7 +77,7 @@ async fn a_group_is_behind_while_an_event_is_left_to_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_an_aggregate_is_left() {
     let world = World::with_stream(1).await;
-    let shard = &world.shards("s").await[0];
+    let shard = &world.shards().await[0];
     let mut aggregate = Aggregator::new();
     for key in ["a", "b", "c"] {
         assert!(aggregate.try_push(1 << 20, key, None, &"event".into()));
@@ -96,13 +96,13 @@ async fn a_part_of_an_aggregate_is_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shard_that_was_split_is_told_until_it_is_finished() {
     let world = World::with_stream(1).await;
-    let parent = &world.shards("s").await[0];
+    let parent = &world.shards().await[0];
     let last = world.put(parent, "one").await;
-    let split = world.streams.split_shard("s", &parent.id, None).await;
+    let split = world.streams().split_shard("s", &parent.id, None).await;
     let children = split.unwrap();
-    let scope = world.leasing.scope("s", "g");
+    let scope = world.scope("s", "g");
     let told = async || {
-        let lag = world.admin.lag("s", "g").await.unwrap();
+        let lag = world.admin().lag("s", "g").await.unwrap();
         lag.iter()
             .map(|lag| (lag.partition.clone(), is_behind(lag)))
             .collect::<Vec<_>>()
@@ -113,13 +113,13 @@ async fn a_shard_that_was_split_is_told_until_it_is_finished() {
     world.commit(&scope, &parent.id, None).await;
     assert_eq!(told().await, due);
 
-    world.admin.delete_group("g").await.unwrap();
+    world.admin().delete_group("g").await.unwrap();
     let done = last.after().to_string();
     world.commit(&scope, &parent.id, Some(&done)).await;
     due[0].1 = false;
     assert_eq!(told().await, due);
 
-    world.admin.delete_group("g").await.unwrap();
+    world.admin().delete_group("g").await.unwrap();
     let mut finished = Lease::new(&*parent.id, 1);
     finished.checkpoint.finished = true;
     world.write(&scope, finished).await;
@@ -129,7 +129,7 @@ async fn a_shard_that_was_split_is_told_until_it_is_finished() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_is_none_says_whose_it_is() {
     let world = World::with_stream(1).await;
-    let shard = &world.shards("s").await[0];
+    let shard = &world.shards().await[0];
     let lag = world.lags_at(shard, Some("LATEST")).await;
     let error = refused(lag, ErrorKind::Unexpected, "'LATEST'");
     assert!(error.message().contains(&*shard.id), "{error}");
@@ -137,6 +137,6 @@ async fn a_checkpoint_that_is_none_says_whose_it_is() {
     let other = Sequence::at(&shard.start.number().replacen("49", "48", 1), 0).unwrap();
     let lag = world.lags_at(shard, Some(&other.to_string())).await;
     refused(lag, ErrorKind::OutOfRange, "of another stream");
-    let lag = world.admin.lag("s", "nobody").await;
+    let lag = world.admin().lag("s", "nobody").await;
     refused(lag, ErrorKind::NotFound, "no group 'nobody'");
 }

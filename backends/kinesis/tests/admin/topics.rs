@@ -1,18 +1,20 @@
-use super::*;
-use anyhub_local::kinesis::{Faults, Rate};
+use crate::world::{ARN, World, keeps, refused};
+use anyhub_core::{ErrorKind, Hub, Retention, TopicConfig};
+use anyhub_local::kinesis::{Faults, Kinesis, Rate};
+use std::time::SystemTime;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_is_made_described_listed_and_deleted() {
-    let world = World::new();
+    let world = World::new().await;
     world.create("zebra", 1).await;
     let topic = TopicConfig::new("s").partitions(3).retention(keeps(48));
-    world.admin.create_topic(&topic).await.unwrap();
-    assert_eq!(world.admin.list_topics().await.unwrap(), ["s", "zebra"]);
+    world.admin().create_topic(&topic).await.unwrap();
+    assert_eq!(world.admin().list_topics().await.unwrap(), ["s", "zebra"]);
 
-    let shards = world.shards("s").await;
+    let shards = world.shards().await;
     let first = world.put(&shards[1], "one").await;
     world.put(&shards[1], "two").await;
-    let info = world.admin.describe_topic("s").await.unwrap();
+    let info = world.admin().describe_topic("s").await.unwrap();
     assert_eq!((&*info.name, info.retention), ("s", keeps(48)));
     let told: Vec<_> = info
         .partitions
@@ -26,16 +28,16 @@ async fn a_topic_is_made_described_listed_and_deleted() {
     ];
     assert_eq!(told, due);
 
-    let again = world.admin.create_topic(&topic).await;
+    let again = world.admin().create_topic(&topic).await;
     refused(again, ErrorKind::AlreadyExists, "a stream 's' already");
-    world.admin.delete_topic("s").await.unwrap();
-    assert_eq!(world.admin.list_topics().await.unwrap(), ["zebra"]);
+    world.admin().delete_topic("s").await.unwrap();
+    assert_eq!(world.admin().list_topics().await.unwrap(), ["zebra"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_not_found() {
-    let world = World::new();
-    let (admin, text) = (&world.admin, "there is no stream 's'");
+    let world = World::new().await;
+    let (admin, text) = (world.admin(), "there is no stream 's'");
     let kind = ErrorKind::NotFound;
     refused(admin.delete_topic("s").await, kind, text);
     refused(admin.describe_topic("s").await, kind, text);
@@ -55,7 +57,7 @@ async fn what_is_not_there_is_not_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_is_refused_before_anything_is_made() {
-    let world = World::new();
+    let world = World::new().await;
     let cases = [
         (TopicConfig::new("s").partitions(0), ErrorKind::Invalid),
         (TopicConfig::new("a/b"), ErrorKind::Invalid),
@@ -70,71 +72,70 @@ async fn what_cannot_be_is_refused_before_anything_is_made() {
         ),
     ];
     for (topic, kind) in cases {
-        refused(world.admin.create_topic(&topic).await, kind, "");
+        refused(world.admin().create_topic(&topic).await, kind, "");
     }
-    assert_eq!(world.kinesis.counts().requests("CreateStream"), 0);
-    assert!(world.admin.list_topics().await.unwrap().is_empty());
+    assert_eq!(world.requests("CreateStream"), 0);
+    assert!(world.admin().list_topics().await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_of_several_pages_are_all_listed() {
-    let world = World::new();
+    let world = World::new().await;
     // The stand-in lists ten at a time.
     let names: Vec<_> = (0..23).map(|n| format!("stream-{n:02}")).collect();
     for name in names.iter().rev() {
         world.create_as_others(name).await;
     }
-    assert_eq!(world.admin.list_topics().await.unwrap(), names);
-    assert_eq!(world.kinesis.counts().requests("ListStreams"), 3);
+    assert_eq!(world.admin().list_topics().await.unwrap(), names);
+    assert_eq!(world.requests("ListStreams"), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_on_demand_topic_has_what_kinesis_gives_it() {
-    let world = World::new();
+    let world = World::new().await;
     let topic = TopicConfig::new("s").property("mode", "on-demand");
     let topic = topic.property("max_record_size", "2048");
-    world.admin.create_topic(&topic).await.unwrap();
+    world.admin().create_topic(&topic).await.unwrap();
     assert_eq!(world.partitions("s").await.len(), 4);
-    let resized = world.admin.set_partitions("s", 8).await;
+    let resized = world.admin().set_partitions("s", 8).await;
     refused(resized, ErrorKind::Invalid, "is on demand");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_grows_in_steps_of_twice_as_many() {
     let world = World::with_stream(1).await;
-    let resized = world.admin.set_partitions("s", 7).await.unwrap();
+    let resized = world.admin().set_partitions("s", 7).await.unwrap();
     assert!(resized.key_order_kept);
     assert_eq!(world.partitions("s").await.len(), 7);
-    assert_eq!(world.kinesis.counts().requests("UpdateShardCount"), 3);
+    assert_eq!(world.requests("UpdateShardCount"), 3);
     for not_more in [0, 6, 7] {
-        let resized = world.admin.set_partitions("s", not_more).await;
+        let resized = world.admin().set_partitions("s", not_more).await;
         refused(resized, ErrorKind::Invalid, "has 7 shards");
     }
-    assert_eq!(world.kinesis.counts().requests("UpdateShardCount"), 3);
+    assert_eq!(world.requests("UpdateShardCount"), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retention_goes_up_and_down() {
     let world = World::with_stream(1).await;
-    let requests = |name: &str| world.kinesis.counts().requests(name);
-    let told = async || world.admin.describe_topic("s").await.unwrap().retention;
+    let told = async || world.admin().describe_topic("s").await.unwrap().retention;
     assert_eq!(told().await, keeps(24));
     // The stand-in keeps a week at most.
     for hours in [168, 24, 48, 48] {
-        let set = world.admin.set_retention("s", &keeps(hours)).await;
+        let set = world.admin().set_retention("s", &keeps(hours)).await;
         set.unwrap();
         assert_eq!(told().await, keeps(hours));
     }
     let nothing = Retention::new();
-    world.admin.set_retention("s", &nothing).await.unwrap();
+    world.admin().set_retention("s", &nothing).await.unwrap();
     assert_eq!(told().await, keeps(48));
-    assert_eq!(requests("IncreaseStreamRetentionPeriod"), 2);
-    assert_eq!(requests("DecreaseStreamRetentionPeriod"), 1);
+    assert_eq!(world.requests("IncreaseStreamRetentionPeriod"), 2);
+    assert_eq!(world.requests("DecreaseStreamRetentionPeriod"), 1);
 
     let bytes = keeps(24).bytes(1 << 20);
-    let set = world.admin.set_retention("s", &bytes).await;
+    let set = world.admin().set_retention("s", &bytes).await;
     refused(set, ErrorKind::Unsupported, "keep it by time");
-    let set = world.admin.set_retention("s", &keeps(12)).await;
+    let set = world.admin().set_retention("s", &keeps(12)).await;
     refused(set, ErrorKind::Invalid, "86400s is near");
     assert_eq!(told().await, keeps(48));
 }
@@ -142,46 +143,46 @@ async fn retention_goes_up_and_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_by_its_arn_too() {
     let world = World::with_stream(1).await;
-    let info = world.admin.describe_topic(ARN).await.unwrap();
+    let info = world.admin().describe_topic(ARN).await.unwrap();
     assert_eq!((&*info.name, info.partitions.len()), (ARN, 1));
-    world.admin.set_partitions(ARN, 2).await.unwrap();
-    world.admin.set_retention(ARN, &keeps(48)).await.unwrap();
+    world.admin().set_partitions(ARN, 2).await.unwrap();
+    world.admin().set_retention(ARN, &keeps(48)).await.unwrap();
     let now = SystemTime::now();
-    assert_eq!(world.admin.positions_at(ARN, now).await.unwrap().len(), 2);
+    assert_eq!(world.admin().positions_at(ARN, now).await.unwrap().len(), 2);
     let others = ARN.replace("000000000000", "111111111111");
-    let denied = world.admin.describe_topic(&others).await;
+    let denied = world.admin().describe_topic(&others).await;
     refused(denied, ErrorKind::Denied, "administrator has to allow it");
-    world.admin.delete_topic(ARN).await.unwrap();
-    assert!(world.admin.list_topics().await.unwrap().is_empty());
+    world.admin().delete_topic(ARN).await.unwrap();
+    assert!(world.admin().list_topics().await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_accounts_quota_is_told() {
     let builder = Kinesis::builder().shard_limit(2);
-    let world = World::start(builder, |config| config);
+    let world = World::of(builder).await;
     let topic = TopicConfig::new("s").partitions(3);
-    let created = world.admin.create_topic(&topic).await;
+    let created = world.admin().create_topic(&topic).await;
     let error = refused(created, ErrorKind::Throttled, "account's quota");
     assert!(error.is_retryable());
     world.create("s", 1).await;
-    let resized = world.admin.set_partitions("s", 3).await;
+    let resized = world.admin().set_partitions("s", 3).await;
     refused(resized, ErrorKind::Throttled, "account's quota");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_to_be_done_twice_is_tried_once() {
-    let world = World::new();
+    let world = World::new().await;
     let fail = |operation: &str| {
         let faults = Faults::none().server_errors(operation, Rate::next(1));
         world.kinesis.set_faults(faults).unwrap();
     };
     fail("CreateStream");
     let topic = TopicConfig::new("s");
-    let created = world.admin.create_topic(&topic).await;
+    let created = world.admin().create_topic(&topic).await;
     refused(created, ErrorKind::Unavailable, "InternalFailure");
-    world.admin.create_topic(&topic).await.unwrap();
+    world.admin().create_topic(&topic).await.unwrap();
     fail("UpdateShardCount");
-    let resized = world.admin.set_partitions("s", 2).await;
+    let resized = world.admin().set_partitions("s", 2).await;
     refused(resized, ErrorKind::Unavailable, "InternalFailure");
     // What changes nothing is.
     fail("DescribeStreamSummary");
@@ -189,25 +190,25 @@ async fn what_is_not_to_be_done_twice_is_tried_once() {
     fail("ListShards");
     assert_eq!(world.partitions("s").await.len(), 1);
     fail("ListStreams");
-    assert_eq!(world.admin.list_topics().await.unwrap(), ["s"]);
+    assert_eq!(world.admin().list_topics().await.unwrap(), ["s"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_asked_of_a_hub_that_is_closed() {
     let world = World::with_stream(1).await;
-    world.link.close();
+    world.hub.close().await.unwrap();
     let kind = ErrorKind::Closed;
-    refused(world.admin.list_topics().await, kind, "closed");
-    refused(world.admin.describe_topic("s").await, kind, "closed");
+    refused(world.admin().list_topics().await, kind, "closed");
+    refused(world.admin().describe_topic("s").await, kind, "closed");
     let topic = TopicConfig::new("t");
-    refused(world.admin.create_topic(&topic).await, kind, "closed");
-    refused(world.streams.mode("s").await, kind, "closed");
+    refused(world.admin().create_topic(&topic).await, kind, "closed");
+    refused(world.streams().mode("s").await, kind, "closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_gone_cannot_be_reached() {
     let world = World::with_stream(1).await;
     world.kinesis.stop();
-    let gone = world.admin.describe_topic("s").await;
+    let gone = world.admin().describe_topic("s").await;
     refused(gone, ErrorKind::Unavailable, "can't be reached");
 }

@@ -1,28 +1,35 @@
-use super::*;
-use crate::StreamMode;
+use crate::world::{ARN, World, refused};
+use anyhub_core::ErrorKind;
+use anyhub_kinesis::StreamMode;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shard_is_split_and_merged_again() {
     let world = World::with_stream(1).await;
     let parent = world.partitions("s").await.remove(0);
-    let halves = world.streams.split_shard("s", &parent, None).await.unwrap();
+    let halves = world
+        .streams()
+        .split_shard("s", &parent, None)
+        .await
+        .unwrap();
     let halves: Vec<_> = halves.iter().map(ToString::to_string).collect();
     assert_eq!(world.partitions("s").await, halves);
-    let shards = world.shards("s").await;
-    assert_eq!(shards[2].range.start(), 1 << 127);
+    let shards = world.shards().await;
+    assert_eq!(shards[2].lowest, 1 << 127);
 
     let at = Some(1 << 126);
     let quarters = world
-        .streams
+        .streams()
         .split_shard(ARN, &halves[0], at)
         .await
         .unwrap();
     let quarters: Vec<_> = quarters.iter().map(ToString::to_string).collect();
     assert_eq!(world.partitions("s").await.len(), 3);
     // Either may be named first.
-    let merged = world.streams.merge_shards("s", &quarters[1], &quarters[0]);
+    let merged = world
+        .streams()
+        .merge_shards("s", &quarters[1], &quarters[0]);
     let merged = merged.await.unwrap().to_string();
-    let whole = world.streams.merge_shards("s", &merged, &halves[1]);
+    let whole = world.streams().merge_shards("s", &merged, &halves[1]);
     let whole = whole.await.unwrap().to_string();
     assert_eq!(world.partitions("s").await, [whole]);
 }
@@ -31,15 +38,15 @@ async fn a_shard_is_split_and_merged_again() {
 async fn shards_that_cannot_be_split_or_merged() {
     let world = World::with_stream(3).await;
     let ids = world.partitions("s").await;
-    let (streams, invalid) = (&world.streams, ErrorKind::Invalid);
+    let (streams, invalid) = (world.streams(), ErrorKind::Invalid);
     let split = streams.split_shard("s", "shardId-000000000009", None).await;
     refused(split, ErrorKind::NotFound, "describe_topic names");
-    let second = world.shards("s").await[1].range;
+    let second = &world.shards().await[1];
     for at in [
         0,
-        second.start(),
-        second.start() + 1,
-        second.end(),
+        second.lowest,
+        second.lowest + 1,
+        second.highest,
         u128::MAX,
     ] {
         let split = streams.split_shard("s", &ids[1], Some(at)).await;
@@ -67,7 +74,7 @@ async fn shards_that_cannot_be_split_or_merged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn consumers_are_registered_listed_and_taken_away() {
     let world = World::with_stream(1).await;
-    let streams = &world.streams;
+    let streams = world.streams();
     assert!(streams.list_fanout("s").await.unwrap().is_empty());
     let arn = streams.register_fanout("s", "zebra").await.unwrap();
     assert!(arn.starts_with(&format!("{ARN}/consumer/zebra")), "{arn}");
@@ -87,13 +94,13 @@ async fn consumers_are_registered_listed_and_taken_away() {
     let gone = streams.deregister_fanout("nowhere", "app").await;
     refused(gone, kind, text);
     // Registered consumers do not keep a stream from going.
-    world.admin.delete_topic("s").await.unwrap();
+    world.admin().delete_topic("s").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_changes_its_mode() {
     let world = World::with_stream(1).await;
-    let streams = &world.streams;
+    let streams = world.streams();
     assert_eq!(streams.mode("s").await.unwrap(), StreamMode::Provisioned);
     for mode in [
         StreamMode::OnDemand,
@@ -103,7 +110,7 @@ async fn a_stream_changes_its_mode() {
         streams.set_mode("s", mode).await.unwrap();
         assert_eq!(streams.mode("s").await.unwrap(), mode);
     }
-    assert_eq!(world.kinesis.counts().requests("UpdateStreamMode"), 2);
+    assert_eq!(world.requests("UpdateStreamMode"), 2);
     let nowhere = streams.set_mode("nowhere", StreamMode::OnDemand).await;
     refused(nowhere, ErrorKind::NotFound, "no stream 'nowhere'");
 }

@@ -1,0 +1,148 @@
+//! What the producer reaches on the local Kinesis, and whether order and number of the events hold.
+//!
+//! ```text
+//! produce hot-key [SECONDS]          one key of 100 B events on one shard with its limits
+//! produce partial-failures [EVENTS]  half of the records of every PutRecords fail; 10,000 keys
+//! produce lost-answers [EVENTS]      250 answers in all never come
+//! produce speed [EVENTS]             beside the raw SDK, a request in flight for each of 4 shards
+//! ```
+//!
+//! Ends with 1 where an event is lost, out of order, or there more often than lost answers explain.
+#![allow(clippy::unwrap_used, missing_docs, dead_code)]
+
+#[path = "../../tests/producer/read.rs"]
+mod read;
+mod speed;
+#[path = "../../tests/producer/stream.rs"]
+mod stream;
+
+use anyhub_core::{Producer, ProducerOptions, Receipt, Result};
+use anyhub_kinesis::Aggregation;
+use anyhub_local::kinesis::{Faults, Kinesis, Rate};
+use read::judge;
+use std::{env, process::ExitCode, time::Instant};
+use stream::Stream;
+
+const MODES: [Aggregation; 3] = [Aggregation::Key, Aggregation::Shard, Aggregation::Off];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let number = |default| match arguments.get(1) {
+        Some(text) => text.parse().unwrap(),
+        None => default,
+    };
+    let holds = match arguments.first().map(String::as_str) {
+        Some("hot-key") => hot_key(number(20)).await,
+        Some("partial-failures") => partial_failures(number(1_000_000)).await,
+        Some("lost-answers") => lost_answers(number(1_000_000)).await,
+        Some("speed") => speed::measure(number(1_000_000)).await,
+        _ => {
+            eprintln!("produce hot-key|partial-failures|lost-answers|speed [NUMBER]");
+            return ExitCode::from(2);
+        }
+    };
+    if holds {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// A shard gives its first second's worth at once: what is over that is to take a second a MiB, or
+/// a second for 1,000 records.
+async fn hot_key(seconds: usize) -> bool {
+    let mut holds = true;
+    for (aggregate, events, least) in [
+        (Aggregation::Key, seconds * (1 << 20) / 107, 0.9),
+        (Aggregation::Off, seconds * 1_000, 0.95),
+    ] {
+        let stream = Stream::on(Kinesis::builder().limits(true), 1).await;
+        let config = stream.config().aggregate(aggregate);
+        let producer = stream.producer_as(config, ProducerOptions::new()).await;
+        let start = Instant::now();
+        let outcomes = publish(&*producer, 1, events, 100).await;
+        let elapsed = start.elapsed().as_secs_f64();
+        let log = read::log(&stream).await;
+        let verdict = judge(&log, &outcomes);
+        let worth = match aggregate {
+            Aggregation::Off => log.records as f64 / 1e3,
+            _ => log.bytes as f64 / (1 << 20) as f64,
+        };
+        let used = (worth - 1.0) / elapsed;
+        println!(
+            "aggregate={aggregate:?}: {events} events, {} B in {} records and {} requests, in \
+             {elapsed:.2} s: {:.1}% of the shard's limit; {verdict:?}",
+            log.bytes,
+            log.records,
+            stream.kinesis.counts().requests("PutRecords"),
+            used * 100.0
+        );
+        holds &= verdict.ok == events && verdict.lost + verdict.out_of_order == 0;
+        holds &= verdict.doubled == 0 && used >= least;
+    }
+    holds
+}
+
+async fn partial_failures(events: usize) -> bool {
+    let mut holds = true;
+    for aggregate in MODES {
+        let half = Faults::none().failing_records(Rate::share(0.5));
+        let stream = Stream::on(Kinesis::builder().seed(1).faults(half), 4).await;
+        holds &= faulty(&stream, aggregate, events).await;
+    }
+    holds
+}
+
+async fn lost_answers(events: usize) -> bool {
+    let mut holds = true;
+    for aggregate in MODES {
+        let lost = Faults::none().lost_answers(Rate::share(0.1).at_most(250));
+        let stream = Stream::on(Kinesis::builder().seed(1).faults(lost), 4).await;
+        holds &= faulty(&stream, aggregate, events).await;
+    }
+    holds
+}
+
+async fn faulty(stream: &Stream, aggregate: Aggregation, events: usize) -> bool {
+    let config = stream.config().aggregate(aggregate);
+    let producer = stream.producer_as(config, ProducerOptions::new()).await;
+    let start = Instant::now();
+    let outcomes = publish(&*producer, 10_000, events, 100).await;
+    let rate = events as f64 / start.elapsed().as_secs_f64();
+    let log = read::log(stream).await;
+    let verdict = judge(&log, &outcomes);
+    let counts = stream.kinesis.counts();
+    let in_lost = counts.records_in_lost_answers();
+    println!(
+        "aggregate={aggregate:?}: {events} events at {rate:.0}/s in {} records and {} requests; {} \
+         records failed, {} answers of {in_lost} records were lost; {verdict:?}",
+        log.records,
+        counts.requests("PutRecords"),
+        counts.records_failed,
+        counts.lost_answers.len(),
+    );
+    // Where a record holds several events, those of the records beyond the first of each.
+    let explained = match aggregate {
+        Aggregation::Off => verdict.doubled as u64 <= in_lost,
+        _ => verdict.doubled == 0 || in_lost > 0,
+    };
+    verdict.ok == events && verdict.lost + verdict.out_of_order == 0 && explained
+}
+
+/// Submits while others are on their way; the outcomes in the order of submission.
+async fn publish(
+    producer: &dyn Producer,
+    keys: usize,
+    count: usize,
+    size: usize,
+) -> Vec<((usize, usize), Result<Receipt>)> {
+    let outcomes = stream::publish(producer, keys, count, size).await;
+    let failed = outcomes
+        .iter()
+        .find_map(|(_, outcome)| outcome.as_ref().err());
+    if let Some(error) = failed {
+        println!("the first error: {error}");
+    }
+    outcomes
+}
