@@ -1,7 +1,7 @@
 //! What of one shard was read and is not finished: events that wait for `receive`, and those that
 //! were delivered and may have to come again.
 
-use crate::decode::Read;
+use crate::{decode::Read, reader::Arrived};
 use anyhub_core::driver::Sequence;
 use std::collections::VecDeque;
 
@@ -47,9 +47,14 @@ impl Item {
 
 impl Backlog {
     /// Adds what was read next.
-    pub(crate) fn push(&mut self, item: Item) {
-        self.waiting += item.size();
-        self.items.push_back(item);
+    pub(crate) fn take(&mut self, arrived: Arrived) {
+        let gap = arrived.gap.map(|(from, to)| Item::Gap { from, to });
+        self.items.extend(gap);
+        self.items.reserve(arrived.reads.len());
+        for read in arrived.reads {
+            self.waiting += read.size();
+            self.items.push_back(Item::Event(read));
+        }
     }
 
     /// The shard is read to its end.

@@ -1,7 +1,6 @@
 //! One shard read by GetRecords, ahead of `receive`.
 
 use crate::{
-    backlog::Item,
     checkpoint::Resume,
     decode::{Decoder, Read},
     fanout,
@@ -11,6 +10,7 @@ use crate::{
     shared::{Shared, SlotId},
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
+use aws_sdk_kinesis::types::Record;
 use std::{sync::Weak, time::SystemTime};
 use tokio::time::Instant;
 
@@ -107,6 +107,14 @@ async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
     }
 }
 
+/// What a reader brings.
+#[derive(Debug, Default)]
+pub(crate) struct Arrived {
+    /// Retention was faster: what stood between these places is gone.
+    pub(crate) gap: Option<(Sequence, Sequence)>,
+    pub(crate) reads: Vec<Read>,
+}
+
 /// How far the reading of a shard has come.
 pub(crate) struct Reading {
     pub(crate) slot: SlotId,
@@ -169,30 +177,22 @@ impl Reading {
     fn take(&mut self, shared: &Shared, page: Page) -> Result<bool> {
         self.begin.iterator = page.next;
         let ended = self.begin.iterator.is_none();
-        let items = self.items(page.records)?;
-        Ok(shared.came(self.slot, items, ended) && !ended)
+        let arrived = self.arrived(page.records)?;
+        Ok(shared.came(self.slot, arrived, ended) && !ended)
     }
 
     /// The events of these records, and what is missing before them.
-    pub(crate) fn items(
-        &mut self,
-        records: Vec<aws_sdk_kinesis::types::Record>,
-    ) -> Result<Vec<Item>> {
-        let mut reads: Vec<Read> = Vec::with_capacity(records.len());
-        let first = records
-            .first()
-            .map(|record| fetch::place("receive", record));
-        let last = records.last().map(|record| fetch::place("receive", record));
+    pub(crate) fn arrived(&mut self, records: Vec<Record>) -> Result<Arrived> {
+        let place = |record| fetch::place("receive", record);
+        let first = records.first().map(place).transpose()?;
+        let last = records.last().map(place).transpose()?;
         let from = self.begin.from;
-        for record in records {
-            self.decoder.read(record, from, &mut reads)?;
-        }
-        let mut items = Vec::with_capacity(reads.len() + 1);
-        let (first, last) = (first.transpose()?, last.transpose()?);
+        let reads = self.decoder.read(records, from)?;
+        let mut gap = None;
         if let (Some(first), true) = (first, self.fresh) {
             match (from, reads.first()) {
                 (Some(from), Some(next)) if first > from => {
-                    items.push(Item::Gap { from, to: next.at });
+                    gap = Some((from, next.at));
                     self.fresh = false;
                 }
                 // What is missing is known with the first event that is not.
@@ -205,8 +205,7 @@ impl Reading {
             let read = reads.last().map(|read| read.at.after());
             self.begin.from = Some(last.after()).max(read);
         }
-        items.extend(reads.into_iter().map(Item::Event));
-        Ok(items)
+        Ok(Arrived { gap, reads })
     }
 
     /// The shard was not found: trimmed away, or its whole stream is.
@@ -216,7 +215,7 @@ impl Reading {
             return Err(error);
         }
         tracing::warn!(shard = %self.shard.id, "retention has removed the shard");
-        shared.came(self.slot, Vec::new(), true);
+        shared.came(self.slot, Arrived::default(), true);
         Ok(false)
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     client::{Link, Stream},
     error::{HUB, closed},
     group::Group,
-    reader::{self, Begin},
+    reader::{self, Arrived, Begin},
     shards::{self, Shard},
     usage::Counters,
 };
@@ -250,15 +250,13 @@ impl Shared {
     }
 
     /// Takes in what a reader brings; false if it is not wanted any more.
-    pub(crate) fn came(&self, id: SlotId, items: Vec<Item>, ended: bool) -> bool {
+    pub(crate) fn came(&self, id: SlotId, arrived: Arrived, ended: bool) -> bool {
         let state = &mut *self.state();
         let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == id) else {
             return false;
         };
-        let anything = ended || !items.is_empty();
-        for item in items {
-            slot.backlog.push(item);
-        }
+        let anything = ended || !arrived.reads.is_empty();
+        slot.backlog.take(arrived);
         if ended {
             slot.backlog.end();
             self.due.notify_one();
