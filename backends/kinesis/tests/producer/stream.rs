@@ -89,7 +89,7 @@ impl Stream {
                 .is_none()
         };
         shards.retain(is_open);
-        shards.sort_by_key(|shard| start(shard));
+        shards.sort_by_key(start);
         shards
     }
 
