@@ -15,7 +15,7 @@ use anyhub_bench::{
     tweets::Tweets,
     verify::{Ledger, Outcome, Place, Positions, Seen},
 };
-use anyhub_core::{Event, Partition, Position};
+use anyhub_core::{Event, Partition, Position, driver::Sequence};
 use rand_pcg::{Pcg64, rand_core::SeedableRng};
 
 const EVENTS: usize = 500_000;
@@ -76,36 +76,47 @@ fn main() {
         })
         .collect();
 
-    least("ledger_sent_and_resolved", || {
-        let ledger = Ledger::new(1, &counts);
-        let begun = Instant::now();
-        for (&(key, sequence), (partition, position)) in ids.iter().zip(&places) {
-            ledger.sent(key, sequence);
-            ledger.resolved(
-                key,
-                sequence,
-                Outcome::Acked(Some(Place::of(partition, position))),
-            );
-        }
-        begun.elapsed()
-    });
+    // Records of ten events, as Kinesis numbers them.
+    let in_shards: Vec<(Partition, Position)> = (0..EVENTS)
+        .filter_map(|index| {
+            let number = format!("4959033827149025660{:037}", index / 10);
+            let shard = Partition::named(format!("shardId-{:012}", index % 4));
+            Some((shard, Sequence::at(&number, index as u32 % 10)?.into()))
+        })
+        .collect();
 
-    least("ledger_delivered", || {
-        let ledger = Ledger::new(1, &counts);
-        let mut positions = Positions::new();
-        let begun = Instant::now();
-        for (header, (partition, position)) in headers.iter().zip(&places) {
-            if ledger.delivered(header, partition, position) == Seen::First {
-                positions.first(partition, position);
+    for (of, places) in [("", &places), ("_in_shards", &in_shards)] {
+        least(&format!("ledger_sent_and_resolved{of}"), || {
+            let ledger = Ledger::new(1, &counts);
+            let begun = Instant::now();
+            for (&(key, sequence), (partition, position)) in ids.iter().zip(places) {
+                ledger.sent(key, sequence);
+                ledger.resolved(
+                    key,
+                    sequence,
+                    Outcome::Acked(Some(Place::of(partition, position))),
+                );
             }
-        }
-        let took = begun.elapsed();
-        assert_eq!(
-            ledger.finish(|key| key.to_string()).delivered,
-            EVENTS as u64
-        );
-        took
-    });
+            begun.elapsed()
+        });
+
+        least(&format!("ledger_delivered{of}"), || {
+            let ledger = Ledger::new(1, &counts);
+            let mut positions = Positions::new();
+            let begun = Instant::now();
+            for (header, (partition, position)) in headers.iter().zip(places) {
+                if ledger.delivered(header, partition, position) == Seen::First {
+                    positions.first(partition, position);
+                }
+            }
+            let took = begun.elapsed();
+            assert_eq!(
+                ledger.finish(|key| key.to_string()).delivered,
+                EVENTS as u64
+            );
+            took
+        });
+    }
 
     least("ledger_finish", || {
         let ledger = Ledger::new(1, &counts);

@@ -210,7 +210,8 @@ fn latency(report: &Report) -> Option<Table> {
         note: format!(
             "At {} events/s on an ideal schedule, from the intended send time; publish ends at the acknowledgement, \
              e2e (end to end) with the event in the consumer's hand. Both hold the producer's \
-             linger, 5 ms by default on Kafka. Late is what the harness itself added.",
+             linger, 5 ms by default on Kafka and Kinesis; where Kinesis keeps its quota, e2e holds the pause between reads, 200 ms \
+             and more where little comes. Late is what the harness itself added.",
             short(rate)
         ),
         columns,
