@@ -21,7 +21,7 @@ pub(super) enum Local {
 /// A server that runs. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) enum Server {
-    Kafka(Kafka),
+    Kafka(Box<Kafka>),
     Kinesis(Kinesis),
 }
 
@@ -76,7 +76,7 @@ impl Local {
                 // Without the environment, which is about other brokers.
                 let config = KafkaConfig::new(kafka.bootstrap());
                 let hub = KafkaHub::new(config).map_err(|error| error.to_string())?;
-                Ok((Arc::new(hub), Server::Kafka(kafka)))
+                Ok((Arc::new(hub), Server::Kafka(Box::new(kafka))))
             }
             Self::Kinesis => {
                 let kinesis = Kinesis::builder().limits(limits_on).start();
