@@ -123,6 +123,7 @@ impl Shared {
             return Ok(());
         };
         let deadline = Instant::now() + SETTLE;
+        let mut pause = Duration::from_millis(1);
         loop {
             let rows = group.rows("consumer").await?;
             let finished = |shard: &Arc<str>| {
@@ -147,13 +148,9 @@ impl Shared {
                 return Ok(());
             }
             // The store tells nobody of its changes.
-            sleep((self.lease() / 100).clamp(Duration::from_millis(5), Duration::from_millis(100)))
-                .await;
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
         }
-    }
-
-    fn lease(&self) -> Duration {
-        self.group.as_ref().map_or(SETTLE, |group| group.lease)
     }
 
     /// Takes up what was granted.
