@@ -14,6 +14,8 @@ pub(crate) struct Backlog {
     /// Bytes of what was handed out, and of what was not.
     kept: usize,
     waiting: usize,
+    /// What was read last, here or not.
+    last: Option<Sequence>,
     /// Nothing more will come: the shard was split or merged, and is read to its end.
     ended: bool,
 }
@@ -49,6 +51,7 @@ impl Backlog {
     /// Adds what was read next.
     pub(crate) fn push(&mut self, item: Item) {
         self.waiting += item.size();
+        self.last = Some(item.at());
         self.items.push_back(item);
     }
 
@@ -122,8 +125,18 @@ impl Backlog {
         self.items.len() - self.cursor
     }
 
-    /// What was read last, if it is still here.
+    /// What was read last.
     pub(crate) fn last(&self) -> Option<Sequence> {
-        self.items.back().map(Item::at)
+        self.last
+    }
+
+    /// Whether nothing more will come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting
     }
 }
