@@ -14,6 +14,8 @@ pub(crate) struct Backlog {
     /// Bytes of what was handed out, and of what was not.
     kept: usize,
     waiting: usize,
+    /// What was read last, here or not.
+    last: Option<Sequence>,
     /// Nothing more will come: the shard was split or merged, and is read to its end.
     ended: bool,
 }
@@ -53,6 +55,7 @@ impl Backlog {
         self.items.reserve(arrived.reads.len());
         for read in arrived.reads {
             self.waiting += read.size();
+            self.last = Some(read.at);
             self.items.push_back(Item::Event(read));
         }
     }
@@ -127,8 +130,18 @@ impl Backlog {
         self.items.len() - self.cursor
     }
 
-    /// What was read last, if it is still here.
+    /// What was read last.
     pub(crate) fn last(&self) -> Option<Sequence> {
-        self.items.back().map(Item::at)
+        self.last
+    }
+
+    /// Whether nothing more will come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting
     }
 }

@@ -157,10 +157,14 @@ impl Shared {
     async fn take_up(self: &Arc<Self>, grant: Grant) -> Result<()> {
         let shard = grant.partition.clone();
         let position = grant.checkpoint.position.as_deref();
-        let resume = Resume::read("receive", &shard, position)?;
+        let resume = Resume::read("receive", &shard, position);
         match self.shard(&shard).await? {
             Some(shard) => {
-                let begin = Begin::at(&resume, &shard);
+                let begin = match resume {
+                    Ok(resume) => Begin::at(&resume, &shard),
+                    // It is owned all the same: a seek moves it.
+                    Err(error) => Begin::refused(error),
+                };
                 self.own(&shard, Some(grant), begin);
                 Ok(())
             }
@@ -177,15 +181,20 @@ impl Shared {
         match (self.leases(), grant, &self.group) {
             (Some(leases), Some(grant), Some(group)) => {
                 let children = descendants(&listed, &HashSet::from([Arc::from(id)]));
-                let finished = leases.finish(grant, children).await;
-                finished.map_err(|error| of_leases("receive", &error))?;
-                self.revoke(id, false);
+                {
+                    // Either a seek comes first, and voids the grant, or it finds the shard gone.
+                    let _turn = self.commits.lock().await;
+                    let finished = leases.finish(grant, children).await;
+                    finished.map_err(|error| of_leases("receive", &error))?;
+                    self.finished(id);
+                }
                 group.sweep(&listed).await
             }
             _ => {
-                self.revoke(id, false);
-                self.state().done.insert(id.into());
-                start::private_children(self, &listed);
+                if self.finished(id) {
+                    self.state().done.insert(id.into());
+                    start::private_children(self, &listed);
+                }
                 Ok(())
             }
         }

@@ -42,6 +42,7 @@ mod leasing;
 mod locate;
 mod message;
 mod pace;
+mod parting;
 mod producer;
 mod reader;
 mod send;

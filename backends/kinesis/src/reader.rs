@@ -7,7 +7,7 @@ use crate::{
     fetch::{self, Origin, Page},
     pace::Pace,
     shards::Shard,
-    shared::{Shared, SlotId},
+    shared::{Room, Shared, SlotId},
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
 use aws_sdk_kinesis::types::Record;
@@ -22,6 +22,8 @@ pub(crate) struct Begin {
     pub(crate) from: Option<Sequence>,
     /// An iterator that is there already.
     pub(crate) iterator: Option<String>,
+    /// Why there is no place to begin at, until a seek gives one.
+    pub(crate) refused: Option<Error>,
 }
 
 impl Begin {
@@ -39,6 +41,17 @@ impl Begin {
             origin,
             from,
             iterator: None,
+            refused: None,
+        }
+    }
+
+    /// Nowhere, for this reason.
+    pub(crate) fn refused(error: Error) -> Self {
+        Self {
+            origin: Origin::Horizon,
+            from: None,
+            iterator: None,
+            refused: Some(error),
         }
     }
 
@@ -49,6 +62,7 @@ impl Begin {
             origin: Origin::Time(SystemTime::now()),
             from: None,
             iterator: Some(iterator),
+            refused: None,
         }
     }
 }
@@ -58,6 +72,10 @@ pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, shard: Shard, begin
     let Some(first) = shared.upgrade() else {
         return;
     };
+    if let Some(error) = begin.refused {
+        first.fail(slot, error);
+        return;
+    }
     let mut reading = Reading {
         decoder: Decoder {
             range: shard.range,
@@ -67,6 +85,7 @@ pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, shard: Shard, begin
         begin,
         continuation: None,
         fresh: true,
+        record_bytes: LARGEST,
         shard,
         slot,
     };
@@ -86,7 +105,7 @@ async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
         let Some(strong) = shared.upgrade() else {
             return Ok(());
         };
-        let Some(limit) = strong.room(reading.slot).await else {
+        let Some(room) = strong.room(reading.slot).await else {
             return Ok(());
         };
         // Without the consumer: it may be dropped while nothing comes.
@@ -95,7 +114,7 @@ async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
         let Some(strong) = shared.upgrade() else {
             return Ok(());
         };
-        match reading.next(&strong, limit).await {
+        match reading.next(&strong, room).await {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) if error.is_retryable() => {
@@ -126,11 +145,18 @@ pub(crate) struct Reading {
     pub(crate) continuation: Option<String>,
     /// Nothing was read yet since `begin`: a record that is gone is seen now.
     fresh: bool,
+    /// Of the last page's records, on average.
+    record_bytes: usize,
 }
+
+/// A record's usual limit: until some are read, each may be as large.
+const LARGEST: usize = 1 << 20;
+/// GetRecords gives no more at once.
+const MOST: usize = 10_000;
 
 impl Reading {
     /// Reads the next page; false at the end of the shard, or when nobody wants it any more.
-    async fn next(&mut self, shared: &Shared, limit: i32) -> Result<bool> {
+    async fn next(&mut self, shared: &Shared, room: Room) -> Result<bool> {
         let client = shared.link.once("receive").await?;
         let began = Instant::now();
         let iterator = match self.begin.iterator.take() {
@@ -151,6 +177,8 @@ impl Reading {
                 }
             }
         };
+        let fit = room.bytes.div_ceil(self.record_bytes).min(room.events);
+        let limit = fit.clamp(1, MOST) as i32;
         let page = fetch::page(client, "receive", &shared.stream, &iterator, limit).await;
         let page = match page {
             Ok(None) => {
@@ -168,6 +196,9 @@ impl Reading {
             }
         };
         shared.counters.got(page.bytes);
+        if let Some(average) = page.bytes.checked_div(page.records.len()) {
+            self.record_bytes = average.max(1);
+        }
         let more = !page.behind.is_zero();
         self.pace.read(began, page.bytes, more);
         self.take(shared, page)
