@@ -318,6 +318,14 @@ impl<P: Clone + Ord> Reader<'_, P> {
         }
     }
 
+    /// Notes that the log of a lane has ended and is read to there: what waits to come again, and has
+    /// not come, can't, and holds nothing up any more.
+    pub fn ended(&mut self, lane: LaneId) {
+        if let Some(state) = self.inner.lanes.get_mut(lane.0 as usize) {
+            state.window.ended();
+        }
+    }
+
     /// Whether the window of a lane is full, so that its reading must pause (C4).
     pub fn is_full(&self, lane: LaneId) -> bool {
         let lane = self.inner.lanes.get(lane.0 as usize);

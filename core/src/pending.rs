@@ -81,7 +81,13 @@ impl Completer {
                 if !slot.claim(OTHER) {
                     return false;
                 }
-                lock(&self.0.others).push((index, outcome));
+                let mut others = lock(&self.0.others);
+                if others.is_empty() {
+                    // Where one is no pair of numbers, most often all are.
+                    others.reserve(self.0.slots.len());
+                }
+                others.push((index, outcome));
+                drop(others);
                 self.0.one_less()
             }
         }
@@ -148,8 +154,9 @@ impl Outcomes {
             .slots
             .iter()
             .map(|slot| match slot.partition.load(Ordering::Relaxed) {
-                // OTHER is replaced below.
-                UNSET | OTHER => Err(never_told()),
+                UNSET => Err(never_told()),
+                // Replaced below.
+                OTHER => Ok(Receipt::default()),
                 partition => Ok(Receipt::at(
                     Partition::number(partition),
                     Position::offset(slot.offset.load(Ordering::Relaxed)),

@@ -37,11 +37,13 @@ impl Sequence {
         }
         let mut value = [0u64; 3];
         for chunk in number.as_bytes().chunks(DIGITS) {
-            let mut carry = 0u128;
+            // In 64 bits, which 18 digits fit into: every record that is read comes through here.
+            let (mut digits, mut step) = (0u64, 1u64);
             for digit in chunk {
-                carry = carry * 10 + u128::from(digit - b'0');
+                digits = digits * 10 + u64::from(digit - b'0');
+                step *= 10;
             }
-            let step = 10u128.pow(chunk.len() as u32);
+            let (mut carry, step) = (u128::from(digits), u128::from(step));
             for limb in value.iter_mut().rev() {
                 let sum = u128::from(*limb) * step + carry;
                 *limb = sum as u64;

@@ -256,6 +256,18 @@ impl<P: Clone + Ord> Window<P> {
         self.advance();
     }
 
+    /// Notes that the log was read to its end: what was to come again after the last event that did
+    /// is lost.
+    pub(crate) fn ended(&mut self) {
+        for entry in self.entries.range_mut(self.cursor..) {
+            if matches!(entry.state, State::Due | State::Held) {
+                entry.state = State::Acked;
+            }
+        }
+        self.cursor = self.entries.len();
+        self.advance();
+    }
+
     /// Whether acks wait behind an event that is not finished.
     pub(crate) fn has_stranded_acks(&self) -> bool {
         self.entries.iter().any(|entry| entry.state == State::Acked)
@@ -366,6 +378,28 @@ mod tests {
         assert_eq!(window.finished(), Some(&1));
         assert_eq!(window.rewind(later), None, "nothing is left to come again");
         assert!(window.ack(b2.0, 1), "the next event was not touched");
+        assert_eq!(window.finished(), Some(&2));
+    }
+
+    #[test]
+    fn what_is_lost_at_the_end_does_not_hold_the_prefix() {
+        let now = Instant::now();
+        let mut window = Window::new();
+        let a0 = deliver(&mut window, 0, A);
+        let b1 = deliver(&mut window, 1, B);
+        let a2 = deliver(&mut window, 2, A);
+        assert!(window.nack(a0.0, 1, |_| now) && window.ack(b1.0, 1));
+        assert!(!window.ack(a2.0, 1));
+        window.ended();
+        assert_eq!(
+            window.rewind(now),
+            Some(0),
+            "nothing was read since the nack"
+        );
+        let again = deliver(&mut window, 0, A);
+        window.ended();
+        assert_eq!(window.finished(), None, "what came again is not lost");
+        assert!(window.ack(again.0, 2));
         assert_eq!(window.finished(), Some(&2));
     }
 

@@ -1,7 +1,7 @@
 //! What of one shard was read and is not finished: events that wait for `receive`, and those that
 //! were delivered and may have to come again.
 
-use crate::decode::Read;
+use crate::{decode::Read, reader::Arrived};
 use anyhub_core::driver::Sequence;
 use std::collections::VecDeque;
 
@@ -14,6 +14,8 @@ pub(crate) struct Backlog {
     /// Bytes of what was handed out, and of what was not.
     kept: usize,
     waiting: usize,
+    /// What was read last, here or not.
+    last: Option<Sequence>,
     /// Nothing more will come: the shard was split or merged, and is read to its end.
     ended: bool,
 }
@@ -47,9 +49,15 @@ impl Item {
 
 impl Backlog {
     /// Adds what was read next.
-    pub(crate) fn push(&mut self, item: Item) {
-        self.waiting += item.size();
-        self.items.push_back(item);
+    pub(crate) fn take(&mut self, arrived: Arrived) {
+        let gap = arrived.gap.map(|(from, to)| Item::Gap { from, to });
+        self.items.extend(gap);
+        self.items.reserve(arrived.reads.len());
+        for read in arrived.reads {
+            self.waiting += read.size();
+            self.last = Some(read.at);
+            self.items.push_back(Item::Event(read));
+        }
     }
 
     /// The shard is read to its end.
@@ -122,8 +130,18 @@ impl Backlog {
         self.items.len() - self.cursor
     }
 
-    /// What was read last, if it is still here.
+    /// What was read last.
     pub(crate) fn last(&self) -> Option<Sequence> {
-        self.items.back().map(Item::at)
+        self.last
+    }
+
+    /// Whether nothing more will come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting
     }
 }

@@ -1,5 +1,4 @@
 use crate::{
-    checkpoint::Resume,
     client::{Link, Stream},
     error::{HUB, closed, invalid, of_leases},
     group::Group,
@@ -108,9 +107,6 @@ impl Consumer for KinesisConsumer {
             shared.check_open("receive")?;
             shared.come_back();
             let polled = shared.poll(max)?;
-            for (shard, position) in polled.reread {
-                shared.read_again(&shard, Resume::At(position)).await?;
-            }
             if !polled.batch.is_empty() {
                 return Ok(polled.batch);
             }
@@ -197,7 +193,7 @@ impl Shared {
         let shared = self.clone();
         tokio::spawn(async move {
             let mut pause = Duration::from_millis(100);
-            loop {
+            while matches!(shared.state().presence, Presence::Joining) {
                 match shared.join("receive").await {
                     Ok(()) => return,
                     Err(error) if error.is_retryable() => {
@@ -219,24 +215,15 @@ impl Shared {
         });
     }
 
-    /// Reads a shard again from a place that is no longer here.
-    async fn read_again(self: &Arc<Self>, id: &str, resume: Resume) -> Result<()> {
-        if let Some(shard) = self.shard(id).await? {
-            let grant = self.grant(id);
-            self.restart(&shard, grant, Begin::at(&resume, &shard), false);
-        }
-        Ok(())
-    }
-
     fn grant(&self, id: &str) -> Option<anyhub_leases::Grant> {
         let state = self.state();
-        let slot = state.slots.iter().find(|slot| &*slot.shard == id)?;
+        let slot = state.slots.iter().find(|slot| &*slot.shard.id == id)?;
         slot.grant.clone()
     }
 
     async fn seek(self: &Arc<Self>, to: &Point) -> Result<()> {
         let listed = self.list("seek").await?;
-        let owned = |id: &str| self.state().slots.iter().any(|slot| &*slot.shard == id);
+        let owned = |id: &str| self.state().slots.iter().any(|slot| &*slot.shard.id == id);
         if let Point::Positions(named) = to {
             for (partition, _) in named {
                 let name = partition.as_name().unwrap_or_default();
@@ -259,30 +246,12 @@ impl Shared {
                 let moved = leases.seek(old, resume.text()).await;
                 grant = Some(moved.map_err(|error| of_leases("seek", &error))?);
             }
-            self.restart(shard, grant, Begin::at(resume, shard), true);
+            self.moved(shard, grant, Begin::at(resume, shard));
         }
-        self.recover(&own, &moves);
+        if self.state().failure.take().is_some() {
+            self.read_on();
+        }
         Ok(())
-    }
-
-    /// After a failure: those that a seek has not moved are read on, too.
-    fn recover(self: &Arc<Self>, own: &[shards::Shard], moves: &[(shards::Shard, Resume)]) {
-        if self.state().failure.take().is_none() {
-            return;
-        }
-        for shard in own {
-            if moves.iter().any(|(moved, _)| moved.id == shard.id) {
-                continue;
-            }
-            if let Some(resume) = self.read_to(&shard.id) {
-                self.restart(
-                    shard,
-                    self.grant(&shard.id),
-                    Begin::at(&resume, shard),
-                    false,
-                );
-            }
-        }
     }
 
     /// Acks were lost to another owner.
@@ -295,12 +264,26 @@ impl Shared {
             .with_advice("they come again there; call receive more often than max_processing"))
     }
 
-    /// Commits, leaves the group and lets go. Again: does nothing.
-    pub(crate) async fn close(&self) -> Result<()> {
-        if matches!(self.state().presence, Presence::Closed) {
-            return Ok(());
+    /// Commits, leaves the group and lets go. Again: does nothing, but for one that was dropped
+    /// half-way, of which it tells how it went.
+    pub(crate) async fn close(self: &Arc<Self>) -> Result<()> {
+        let shared = self.clone();
+        let closing = tokio::spawn(async move {
+            let _turn = shared.commits.lock().await;
+            if !matches!(shared.state().presence, Presence::Closed) {
+                let closed = shared.close_now().await;
+                shared.state().outcome = closed.err();
+            }
+        });
+        closing.await.map_err(|_| closed("close", "hub"))?;
+        match self.state().outcome.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
         }
-        let _turn = self.commits.lock().await;
+    }
+
+    /// By who holds the turn.
+    async fn close_now(&self) -> Result<()> {
         let committed = self.commit_now().await;
         let (presence, finished) = {
             let state = &mut *self.state();

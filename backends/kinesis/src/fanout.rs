@@ -1,10 +1,9 @@
 //! One shard read by SubscribeToShard: a stream of its own, pushed as records come.
 
 use crate::{
-    backlog::Item,
     error::{HUB, failed},
     fetch::Origin,
-    reader::Reading,
+    reader::{Arrived, Reading},
     shared::Shared,
 };
 use anyhub_core::{Error, ErrorKind, Result};
@@ -112,7 +111,7 @@ async fn receive(
         let event = event.map_err(|error| failed("receive", strong.stream.topic(), error))?;
         let event = match event {
             None if children => {
-                strong.came(reading.slot, Vec::new(), true);
+                strong.came(reading.slot, Arrived::default(), true);
                 return Ok(false);
             }
             None => return Ok(true),
@@ -130,8 +129,8 @@ async fn receive(
         if !event.continuation_sequence_number.is_empty() {
             reading.continuation = Some(event.continuation_sequence_number);
         }
-        let items: Vec<Item> = reading.items(event.records)?;
-        if !strong.came(reading.slot, items, ended) || ended {
+        let arrived = reading.arrived(event.records)?;
+        if !strong.came(reading.slot, arrived, ended) || ended {
             return Ok(false);
         }
         // What waits beyond this waits in the connection, and then at Kinesis.

@@ -123,6 +123,7 @@ impl Shared {
             return Ok(());
         };
         let deadline = Instant::now() + SETTLE;
+        let mut pause = Duration::from_millis(1);
         loop {
             let rows = group.rows("consumer").await?;
             let finished = |shard: &Arc<str>| {
@@ -147,23 +148,23 @@ impl Shared {
                 return Ok(());
             }
             // The store tells nobody of its changes.
-            sleep((self.lease() / 100).clamp(Duration::from_millis(5), Duration::from_millis(100)))
-                .await;
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
         }
-    }
-
-    fn lease(&self) -> Duration {
-        self.group.as_ref().map_or(SETTLE, |group| group.lease)
     }
 
     /// Takes up what was granted.
     async fn take_up(self: &Arc<Self>, grant: Grant) -> Result<()> {
         let shard = grant.partition.clone();
         let position = grant.checkpoint.position.as_deref();
-        let resume = Resume::read("receive", &shard, position)?;
+        let resume = Resume::read("receive", &shard, position);
         match self.shard(&shard).await? {
             Some(shard) => {
-                let begin = Begin::at(&resume, &shard);
+                let begin = match resume {
+                    Ok(resume) => Begin::at(&resume, &shard),
+                    // It is owned all the same: a seek moves it.
+                    Err(error) => Begin::refused(error),
+                };
                 self.own(&shard, Some(grant), begin);
                 Ok(())
             }
@@ -180,15 +181,20 @@ impl Shared {
         match (self.leases(), grant, &self.group) {
             (Some(leases), Some(grant), Some(group)) => {
                 let children = descendants(&listed, &HashSet::from([Arc::from(id)]));
-                let finished = leases.finish(grant, children).await;
-                finished.map_err(|error| of_leases("receive", &error))?;
-                self.revoke(id, false);
+                {
+                    // Either a seek comes first, and voids the grant, or it finds the shard gone.
+                    let _turn = self.commits.lock().await;
+                    let finished = leases.finish(grant, children).await;
+                    finished.map_err(|error| of_leases("receive", &error))?;
+                    self.finished(id);
+                }
                 group.sweep(&listed).await
             }
             _ => {
-                self.revoke(id, false);
-                self.state().done.insert(id.into());
-                start::private_children(self, &listed);
+                if self.finished(id) {
+                    self.state().done.insert(id.into());
+                    start::private_children(self, &listed);
+                }
                 Ok(())
             }
         }

@@ -56,6 +56,9 @@ async fn sleep_or_due(shared: &Weak<Shared>, limit: Duration) {
 /// as on other hubs.
 const DRAIN: Duration = Duration::from_millis(500);
 
+/// How soon a shard's end that could not be noted is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl Shared {
     /// When the keeper is next wanted, whatever happens meanwhile.
     fn until_next(&self) -> Duration {
@@ -66,7 +69,16 @@ impl Shared {
             Mode::Asked(since) => Some(DRAIN.saturating_sub(since.elapsed())),
             _ => None,
         });
-        asked.chain([interval, silent]).min().unwrap_or(interval)
+        let again = state
+            .slots
+            .iter()
+            .any(|slot| slot.mode == Mode::Reading && slot.backlog.is_exhausted());
+        let again = again.then_some(AGAIN);
+        asked
+            .chain([interval, silent])
+            .chain(again)
+            .min()
+            .unwrap_or(interval)
     }
 
     /// How long the application may still go without calling `receive`; None while it does.
@@ -81,6 +93,10 @@ impl Shared {
     /// was delivered comes again there (C2).
     fn withdraw(&self) {
         let state = &mut *self.state();
+        // It may have come back, or be closed, just now.
+        if !matches!(state.presence, Presence::Member { .. }) || state.away_since.is_none() {
+            return;
+        }
         let presence = std::mem::replace(&mut state.presence, Presence::Away);
         self.lose_all(state);
         tracing::warn!(
@@ -121,15 +137,18 @@ impl Shared {
         };
         let writing = finished.into_iter().map(|(grant, lane)| {
             let leases = leases.clone();
-            async move { (checkpoint(&leases, &grant, lane.finished).await, lane) }
+            async move {
+                let written = checkpoint(&leases, &grant, lane.finished).await;
+                (written, grant, lane)
+            }
         });
         let mut result = Ok(());
-        for (written, lane) in join_all(writing).await {
+        for (written, grant, lane) in join_all(writing).await {
             match written {
                 Ok(()) => self.lanes.committed(&[lane]),
                 Err(error) => {
                     if error.kind() == ErrorKind::Fenced {
-                        self.lose(&lane.partition.to_string());
+                        self.lose_grant(&grant);
                     }
                     result = Err(of_leases("commit", &error));
                 }
@@ -158,9 +177,9 @@ impl Shared {
                 _ => None,
             });
             leaving
-                .filter_map(|(slot, open)| {
+                .map(|(slot, open)| {
                     slot.mode = Mode::Leaving;
-                    Some((slot.shard.clone(), slot.grant.clone()?, open))
+                    (slot.shard.id.clone(), open)
                 })
                 .collect()
         };
@@ -175,10 +194,13 @@ impl Shared {
         if let Err(error) = self.commit_now().await {
             tracing::debug!(%error, "what was acknowledged goes with its lease, or comes again");
         }
-        for (shard, grant, open) in asked {
-            // First the tokens go, then the lease: with the last that was acknowledged.
-            let finished = self.revoke(&shard, open).map(text);
-            if let Err(error) = leases.release(&grant, finished).await {
+        for (shard, open) in asked {
+            // First the tokens go, then the lease: with the last that was acknowledged. The grant is
+            // what it is now: a seek may have come between.
+            let Some((grant, finished)) = self.revoke(&shard, open) else {
+                continue;
+            };
+            if let Err(error) = leases.release(&grant, finished.map(text)).await {
                 tracing::debug!(%shard, %error, "a shard was not released; its lease runs out");
             }
         }
@@ -189,14 +211,18 @@ impl Shared {
         let read: Vec<_> = {
             let state = &mut *self.state();
             let lanes = self.lanes.reader();
-            let read = state.slots.iter_mut().filter(|slot| {
-                slot.mode != Mode::Leaving
-                    && slot.backlog.is_exhausted()
-                    && lanes.oldest(slot.lane).is_none()
+            let read = state.slots.iter_mut().filter_map(|slot| {
+                let asked = match slot.mode {
+                    Mode::Reading => None,
+                    Mode::Asked(since) => Some(since),
+                    Mode::Leaving | Mode::Finishing(_) => return None,
+                };
+                let done = slot.backlog.is_exhausted() && lanes.oldest(slot.lane).is_none();
+                done.then_some((slot, asked))
             });
-            read.map(|slot| {
-                slot.mode = Mode::Leaving;
-                (slot.shard.clone(), slot.grant.clone())
+            read.map(|(slot, asked)| {
+                slot.mode = Mode::Finishing(asked);
+                (slot.shard.id.clone(), slot.grant.clone())
             })
             .collect()
         };
@@ -204,8 +230,11 @@ impl Shared {
             if let Err(error) = self.finish(&shard, grant.as_ref()).await {
                 tracing::debug!(%shard, %error, "a shard's end is tried again");
                 let state = &mut *self.state();
-                if let Some(slot) = state.slots.iter_mut().find(|slot| slot.shard == shard) {
-                    slot.mode = Mode::Reading;
+                if let Some(slot) = state.slots.iter_mut().find(|slot| slot.shard.id == shard) {
+                    slot.mode = slot.mode.unfinished();
+                    if matches!(slot.mode, Mode::Asked(_)) {
+                        self.asked.store(true, Ordering::Relaxed);
+                    }
                 }
             }
         }

@@ -42,6 +42,7 @@ mod leasing;
 mod locate;
 mod message;
 mod pace;
+mod parting;
 mod producer;
 mod reader;
 mod send;
@@ -66,16 +67,4 @@ pub use streams::{StreamMode, Streams};
 /// The version of the SDK's Kinesis client that this is built on.
 pub fn sdk_version() -> &'static str {
     aws_sdk_kinesis::meta::PKG_VERSION
-}
-
-/// A producer without a hub: for this crate's tests and examples until there is one.
-#[doc(hidden)]
-pub async fn producer(
-    config: KinesisConfig,
-    topic: &str,
-    options: anyhub_core::ProducerOptions,
-) -> anyhub_core::Result<std::sync::Arc<dyn anyhub_core::Producer>> {
-    let link = client::Link::new(config);
-    let producer = producer::KinesisProducer::open(link, topic, options, Default::default());
-    Ok(producer.await?)
 }

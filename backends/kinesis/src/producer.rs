@@ -3,6 +3,7 @@ use crate::{
     client::{Link, Stream},
     config::{Aggregation, KinesisConfig},
     error::HUB,
+    hub::capabilities,
     lanes::{Batch, Entry, Lanes, Settings, Together},
     message,
     send::Core,
@@ -11,8 +12,7 @@ use crate::{
     usage::Counters,
 };
 use anyhub_core::{
-    Capabilities, Error, ErrorKind, Event, HeaderSupport, Limits, Pending, Producer,
-    ProducerOptions, Result,
+    Capabilities, Error, ErrorKind, Event, Limits, Pending, Producer, ProducerOptions, Result,
     driver::{Buffer, Room, check},
 };
 use async_trait::async_trait;
@@ -72,7 +72,7 @@ impl KinesisProducer {
             native: NativeClient(client),
             buffer: Buffer::new(HUB, &options),
             limits: Limits::new(event_bytes, options.buffer_events, options.buffer_bytes),
-            capabilities: checked(&config),
+            capabilities: capabilities(&config),
             envelope: config.envelope,
             max_record_bytes,
             options,
@@ -181,16 +181,6 @@ fn settings(config: &KinesisConfig, options: &ProducerOptions) -> Settings {
         linger: options.linger,
         seed: rand::random(),
     }
-}
-
-/// What the core's check of events goes by.
-fn checked(config: &KinesisConfig) -> Capabilities {
-    let mut capabilities = Capabilities::portable();
-    capabilities.headers = match config.envelope {
-        true => HeaderSupport::Any,
-        false => HeaderSupport::None,
-    };
-    capabilities
 }
 
 fn check_options(options: &ProducerOptions) -> Result<()> {

@@ -1,16 +1,16 @@
 //! One shard read by GetRecords, ahead of `receive`.
 
 use crate::{
-    backlog::Item,
     checkpoint::Resume,
     decode::{Decoder, Read},
     fanout,
     fetch::{self, Origin, Page},
     pace::Pace,
     shards::Shard,
-    shared::{Shared, SlotId},
+    shared::{Room, Shared, SlotId},
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
+use aws_sdk_kinesis::types::Record;
 use std::{sync::Weak, time::SystemTime};
 use tokio::time::Instant;
 
@@ -22,6 +22,8 @@ pub(crate) struct Begin {
     pub(crate) from: Option<Sequence>,
     /// An iterator that is there already.
     pub(crate) iterator: Option<String>,
+    /// Why there is no place to begin at, until a seek gives one.
+    pub(crate) refused: Option<Error>,
 }
 
 impl Begin {
@@ -39,6 +41,17 @@ impl Begin {
             origin,
             from,
             iterator: None,
+            refused: None,
+        }
+    }
+
+    /// Nowhere, for this reason.
+    pub(crate) fn refused(error: Error) -> Self {
+        Self {
+            origin: Origin::Horizon,
+            from: None,
+            iterator: None,
+            refused: Some(error),
         }
     }
 
@@ -49,6 +62,7 @@ impl Begin {
             origin: Origin::Time(SystemTime::now()),
             from: None,
             iterator: Some(iterator),
+            refused: None,
         }
     }
 }
@@ -58,6 +72,10 @@ pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, shard: Shard, begin
     let Some(first) = shared.upgrade() else {
         return;
     };
+    if let Some(error) = begin.refused {
+        first.fail(slot, error);
+        return;
+    }
     let mut reading = Reading {
         decoder: Decoder {
             range: shard.range,
@@ -67,6 +85,7 @@ pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, shard: Shard, begin
         begin,
         continuation: None,
         fresh: true,
+        record_bytes: LARGEST,
         shard,
         slot,
     };
@@ -86,7 +105,7 @@ async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
         let Some(strong) = shared.upgrade() else {
             return Ok(());
         };
-        let Some(limit) = strong.room(reading.slot).await else {
+        let Some(room) = strong.room(reading.slot).await else {
             return Ok(());
         };
         // Without the consumer: it may be dropped while nothing comes.
@@ -95,7 +114,7 @@ async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
         let Some(strong) = shared.upgrade() else {
             return Ok(());
         };
-        match reading.next(&strong, limit).await {
+        match reading.next(&strong, room).await {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) if error.is_retryable() => {
@@ -105,6 +124,14 @@ async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// What a reader brings.
+#[derive(Debug, Default)]
+pub(crate) struct Arrived {
+    /// Retention was faster: what stood between these places is gone.
+    pub(crate) gap: Option<(Sequence, Sequence)>,
+    pub(crate) reads: Vec<Read>,
 }
 
 /// How far the reading of a shard has come.
@@ -118,11 +145,18 @@ pub(crate) struct Reading {
     pub(crate) continuation: Option<String>,
     /// Nothing was read yet since `begin`: a record that is gone is seen now.
     fresh: bool,
+    /// Of the last page's records, on average.
+    record_bytes: usize,
 }
+
+/// A record's usual limit: until some are read, each may be as large.
+const LARGEST: usize = 1 << 20;
+/// GetRecords gives no more at once.
+const MOST: usize = 10_000;
 
 impl Reading {
     /// Reads the next page; false at the end of the shard, or when nobody wants it any more.
-    async fn next(&mut self, shared: &Shared, limit: i32) -> Result<bool> {
+    async fn next(&mut self, shared: &Shared, room: Room) -> Result<bool> {
         let client = shared.link.once("receive").await?;
         let began = Instant::now();
         let iterator = match self.begin.iterator.take() {
@@ -143,6 +177,8 @@ impl Reading {
                 }
             }
         };
+        let fit = room.bytes.div_ceil(self.record_bytes).min(room.events);
+        let limit = fit.clamp(1, MOST) as i32;
         let page = fetch::page(client, "receive", &shared.stream, &iterator, limit).await;
         let page = match page {
             Ok(None) => {
@@ -160,6 +196,9 @@ impl Reading {
             }
         };
         shared.counters.got(page.bytes);
+        if let Some(average) = page.bytes.checked_div(page.records.len()) {
+            self.record_bytes = average.max(1);
+        }
         let more = !page.behind.is_zero();
         self.pace.read(began, page.bytes, more);
         self.take(shared, page)
@@ -169,30 +208,22 @@ impl Reading {
     fn take(&mut self, shared: &Shared, page: Page) -> Result<bool> {
         self.begin.iterator = page.next;
         let ended = self.begin.iterator.is_none();
-        let items = self.items(page.records)?;
-        Ok(shared.came(self.slot, items, ended) && !ended)
+        let arrived = self.arrived(page.records)?;
+        Ok(shared.came(self.slot, arrived, ended) && !ended)
     }
 
     /// The events of these records, and what is missing before them.
-    pub(crate) fn items(
-        &mut self,
-        records: Vec<aws_sdk_kinesis::types::Record>,
-    ) -> Result<Vec<Item>> {
-        let mut reads: Vec<Read> = Vec::with_capacity(records.len());
-        let first = records
-            .first()
-            .map(|record| fetch::place("receive", record));
-        let last = records.last().map(|record| fetch::place("receive", record));
+    pub(crate) fn arrived(&mut self, records: Vec<Record>) -> Result<Arrived> {
+        let place = |record| fetch::place("receive", record);
+        let first = records.first().map(place).transpose()?;
+        let last = records.last().map(place).transpose()?;
         let from = self.begin.from;
-        for record in records {
-            self.decoder.read(record, from, &mut reads)?;
-        }
-        let mut items = Vec::with_capacity(reads.len() + 1);
-        let (first, last) = (first.transpose()?, last.transpose()?);
+        let reads = self.decoder.read(records, from)?;
+        let mut gap = None;
         if let (Some(first), true) = (first, self.fresh) {
             match (from, reads.first()) {
                 (Some(from), Some(next)) if first > from => {
-                    items.push(Item::Gap { from, to: next.at });
+                    gap = Some((from, next.at));
                     self.fresh = false;
                 }
                 // What is missing is known with the first event that is not.
@@ -205,8 +236,7 @@ impl Reading {
             let read = reads.last().map(|read| read.at.after());
             self.begin.from = Some(last.after()).max(read);
         }
-        items.extend(reads.into_iter().map(Item::Event));
-        Ok(items)
+        Ok(Arrived { gap, reads })
     }
 
     /// The shard was not found: trimmed away, or its whole stream is.
@@ -216,7 +246,7 @@ impl Reading {
             return Err(error);
         }
         tracing::warn!(shard = %self.shard.id, "retention has removed the shard");
-        shared.came(self.slot, Vec::new(), true);
+        shared.came(self.slot, Arrived::default(), true);
         Ok(false)
     }
 }

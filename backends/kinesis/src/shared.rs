@@ -8,7 +8,7 @@ use crate::{
     client::{Link, Stream},
     error::{HUB, closed},
     group::Group,
-    reader::{self, Begin},
+    reader::{self, Arrived, Begin},
     shards::{self, Shard},
     usage::Counters,
 };
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     /// Wakes the keeper.
     pub(crate) due: Notify,
     /// Wakes the readers.
-    room: Notify,
+    pub(crate) room: Notify,
     /// Some shard may wait for its last answer.
     pub(crate) asked: AtomicBool,
     state: Mutex<State>,
@@ -60,6 +60,8 @@ pub(crate) struct State {
     /// What the application was not told yet.
     changes: Vec<Change>,
     pub(crate) failure: Option<Error>,
+    /// How closing went, if that was not told yet.
+    pub(crate) outcome: Option<Error>,
     pub(crate) presence: Presence,
     /// Since when the application has not called `receive`; None while it does.
     pub(crate) away_since: Option<Instant>,
@@ -107,6 +109,7 @@ impl Shared {
                 slots: Vec::new(),
                 changes: Vec::new(),
                 failure: None,
+                outcome: None,
                 presence: match &group {
                     Some(_) => Presence::Joining,
                     None => Presence::Alone,
@@ -180,16 +183,17 @@ impl Shared {
         if matches!(state.presence, Presence::Closed | Presence::Away) {
             return;
         }
-        state.slots.retain(|slot| slot.shard != shard.id);
+        state.slots.retain(|slot| slot.shard.id != shard.id);
         let lane = self.lanes.assign(&partition);
-        let (id, reader) = self.start(state, shard, begin);
+        let (id, reader) = self.start(state, shard, begin.clone());
         state.tell(Change::Assigned, &partition);
         state.slots.push(Slot {
             id,
-            shard: shard.id.clone(),
+            shard: shard.clone(),
             partition,
             lane,
             grant,
+            begin,
             backlog: Backlog::default(),
             mode: Mode::Reading,
             reader,
@@ -197,28 +201,58 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Reads an owned shard anew, from `begin` on. With `afresh`, tokens of before are stale.
-    pub(crate) fn restart(
-        self: &Arc<Self>,
-        shard: &Shard,
-        grant: Option<Grant>,
-        begin: Begin,
-        afresh: bool,
-    ) {
+    /// Reads an owned shard anew, from `begin` on, after a seek: tokens of before are stale. Whoever
+    /// asked for it gets it all the same.
+    pub(crate) fn moved(self: &Arc<Self>, shard: &Shard, grant: Option<Grant>, begin: Begin) {
         let state = &mut *self.state();
-        let Some(index) = state.slots.iter().position(|slot| slot.shard == shard.id) else {
+        let Some(index) = state.position(&shard.id) else {
             return;
         };
-        let (id, reader) = self.start(state, shard, begin);
+        self.read_from(state, index, begin);
         let slot = &mut state.slots[index];
-        if afresh {
-            slot.lane = self.lanes.assign(&slot.partition);
+        slot.lane = self.lanes.assign(&slot.partition);
+        slot.grant = grant;
+        slot.mode = slot.mode.unfinished();
+        if matches!(slot.mode, Mode::Asked(_)) {
+            self.asked.store(true, Ordering::Relaxed);
+            self.due.notify_one();
         }
+    }
+
+    /// Reads a shard again from a place that is no longer here.
+    fn read_again(self: &Arc<Self>, state: &mut State, index: usize, from: Sequence) {
+        let begin = Begin::at(&Resume::At(from), &state.slots[index].shard);
+        self.read_from(state, index, begin);
+    }
+
+    fn read_from(self: &Arc<Self>, state: &mut State, index: usize, begin: Begin) {
+        let shard = state.slots[index].shard.clone();
+        let (id, reader) = self.start(state, &shard, begin.clone());
+        let slot = &mut state.slots[index];
         slot.id = id;
         slot.reader = reader;
-        slot.grant = grant;
+        slot.begin = begin;
         slot.backlog = Backlog::default();
-        slot.mode = Mode::Reading;
+    }
+
+    /// Reads all shards on, from where each is, after a failure. What waits of them stays.
+    pub(crate) fn read_on(self: &Arc<Self>) {
+        let state = &mut *self.state();
+        for index in 0..state.slots.len() {
+            let slot = &state.slots[index];
+            if slot.backlog.has_ended() {
+                continue;
+            }
+            let shard = slot.shard.clone();
+            let begin = match slot.backlog.last() {
+                Some(last) => Begin::at(&Resume::After(last), &shard),
+                None => slot.begin.clone(),
+            };
+            let (id, reader) = self.start(state, &shard, begin);
+            let slot = &mut state.slots[index];
+            slot.id = id;
+            slot.reader = reader;
+        }
     }
 
     fn start(self: &Arc<Self>, state: &mut State, shard: &Shard, begin: Begin) -> (SlotId, Task) {
@@ -228,10 +262,8 @@ impl Shared {
         (id, Task(tokio::spawn(reading).abort_handle()))
     }
 
-    /// Waits until there is room for more events of a slot, and says for how many; None: it is gone.
-    pub(crate) async fn room(&self, id: SlotId) -> Option<i32> {
-        /// GetRecords gives no more at once.
-        const MOST: usize = 10_000;
+    /// Waits until there is room for more events of a slot, and says for how much; None: it is gone.
+    pub(crate) async fn room(&self, id: SlotId) -> Option<Room> {
         loop {
             let room = self.room.notified();
             {
@@ -241,8 +273,10 @@ impl Shared {
                 let events = (self.options.prefetch_events / slots).max(1);
                 let bytes = (self.options.prefetch_bytes / slots).max(1);
                 if !slot.backlog.is_full(events, bytes) {
-                    let left = events - slot.backlog.waiting();
-                    return Some(left.min(MOST) as i32);
+                    return Some(Room {
+                        events: events - slot.backlog.waiting(),
+                        bytes: bytes - slot.backlog.waiting_bytes(),
+                    });
                 }
             }
             room.await;
@@ -250,15 +284,13 @@ impl Shared {
     }
 
     /// Takes in what a reader brings; false if it is not wanted any more.
-    pub(crate) fn came(&self, id: SlotId, items: Vec<Item>, ended: bool) -> bool {
+    pub(crate) fn came(&self, id: SlotId, arrived: Arrived, ended: bool) -> bool {
         let state = &mut *self.state();
         let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == id) else {
             return false;
         };
-        let anything = ended || !items.is_empty();
-        for item in items {
-            slot.backlog.push(item);
-        }
+        let anything = ended || !arrived.reads.is_empty();
+        slot.backlog.take(arrived);
         if ended {
             slot.backlog.end();
             self.due.notify_one();
@@ -287,10 +319,11 @@ impl Shared {
         }
         let mut polled = Polled::default();
         for (lane, position) in self.lanes.rewinds(Instant::now()) {
-            if let Some(slot) = state.slots.iter_mut().find(|slot| slot.lane == lane)
-                && !slot.backlog.rewind(position)
-            {
-                polled.reread.push((slot.shard.clone(), position));
+            let Some(index) = state.slots.iter().position(|slot| slot.lane == lane) else {
+                continue;
+            };
+            if !state.slots[index].backlog.rewind(position) {
+                self.read_again(state, index, position);
             }
         }
         polled.batch.changes.append(&mut state.changes);
@@ -301,14 +334,16 @@ impl Shared {
         for nth in 0..slots {
             let slot = &mut state.slots[state.turn.wrapping_add(nth) % slots];
             slot.backlog.trim(reader.oldest(slot.lane), kept);
-            let waits_to_be_reread = polled.reread.iter().any(|(shard, _)| *shard == slot.shard);
-            if slot.mode != Mode::Reading || waits_to_be_reread {
+            if slot.mode != Mode::Reading {
                 continue;
             }
             if slot.backlog.waiting() == 0 {
-                // Its end is for the keeper to see.
-                if slot.backlog.is_exhausted() && reader.oldest(slot.lane).is_none() {
-                    self.due.notify_one();
+                if slot.backlog.is_exhausted() {
+                    reader.ended(slot.lane);
+                    // Its end is for the keeper to see.
+                    if reader.oldest(slot.lane).is_none() {
+                        self.due.notify_one();
+                    }
                 }
                 continue;
             }
@@ -339,76 +374,25 @@ impl Shared {
     pub(crate) fn ask(&self, shard: &str) {
         let state = &mut *self.state();
         let mut slots = state.slots.iter_mut();
-        if let Some(slot) = slots.find(|slot| &*slot.shard == shard)
-            && slot.mode == Mode::Reading
-        {
-            slot.mode = Mode::Asked(Instant::now());
+        if let Some(slot) = slots.find(|slot| &*slot.shard.id == shard) {
+            slot.mode = slot.mode.asked();
             self.asked.store(true, Ordering::Relaxed);
         }
         self.due.notify_one();
     }
+}
 
-    /// A shard was taken, or given up as it stood: its tokens are stale.
-    pub(crate) fn lose(&self, shard: &str) {
-        let state = &mut *self.state();
-        if let Some(slot) = state.take(shard) {
-            self.lanes.lose(slot.lane);
-            state.tell(Change::Lost, &slot.partition);
-            self.wake.notify_one();
-        }
-    }
-
-    /// A shard is given up in good order: what of it is finished and not committed yet. With `open`
-    /// deliveries, acknowledgements that wait behind one are lost to the next owner (C3).
-    pub(crate) fn revoke(&self, shard: &str, open: bool) -> Option<Sequence> {
-        let state = &mut *self.state();
-        let slot = state.take(shard)?;
-        state.tell(Change::Revoked, &slot.partition);
-        self.wake.notify_one();
-        if open {
-            self.lanes.lose(slot.lane);
-            return None;
-        }
-        self.lanes.revoke(slot.lane)
-    }
-
-    /// All shards go: what of each is finished and not committed yet.
-    pub(crate) fn revoke_all(&self, state: &mut State) -> Vec<(Grant, Sequence)> {
-        let slots = std::mem::take(&mut state.slots).into_iter();
-        let finished = slots.filter_map(|slot| {
-            let finished = self.lanes.revoke(slot.lane);
-            Some((slot.grant?, finished?))
-        });
-        let finished = finished.collect();
-        self.wake.notify_one();
-        self.room.notify_waiters();
-        finished
-    }
-
-    /// All shards go as they stand: their tokens are stale.
-    pub(crate) fn lose_all(&self, state: &mut State) {
-        for slot in std::mem::take(&mut state.slots) {
-            self.lanes.lose(slot.lane);
-            state.tell(Change::Lost, &slot.partition);
-        }
-        self.wake.notify_one();
-        self.room.notify_waiters();
-    }
-
-    /// The place behind what was read last of a shard, as long as that is kept here.
-    pub(crate) fn read_to(&self, shard: &str) -> Option<Resume> {
-        let state = self.state();
-        let slot = state.slots.iter().find(|slot| &*slot.shard == shard)?;
-        slot.backlog.last().map(Resume::After)
-    }
+/// For how much more of a shard there is room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What polling brought.
 #[derive(Debug, Default)]
 pub(crate) struct Polled {
     pub(crate) batch: Batch,
-    /// Events that have to come again, and are no longer here.
-    pub(crate) reread: Vec<(Arc<str>, Sequence)>,
     /// Something waits for a lease to be renewed.
     pub(crate) held_back: bool,
 }
@@ -456,13 +440,21 @@ fn hand_out(
 }
 
 impl State {
-    fn take(&mut self, shard: &str) -> Option<Slot> {
-        let index = self.slots.iter().position(|slot| &*slot.shard == shard)?;
-        Some(self.slots.swap_remove(index))
+    fn position(&self, shard: &str) -> Option<usize> {
+        self.slots.iter().position(|slot| &*slot.shard.id == shard)
+    }
+
+    pub(crate) fn take_if(
+        &mut self,
+        shard: &str,
+        meant: impl FnOnce(&Slot) -> bool,
+    ) -> Option<Slot> {
+        let index = self.position(shard)?;
+        meant(&self.slots[index]).then(|| self.slots.swap_remove(index))
     }
 
     /// Keeps a change for the next batch; of one kind in a row, one change with all partitions.
-    fn tell(&mut self, change: fn(Vec<Partition>) -> Change, partition: &Partition) {
+    pub(crate) fn tell(&mut self, change: fn(Vec<Partition>) -> Change, partition: &Partition) {
         let mut change = change(vec![partition.clone()]);
         match (self.changes.last_mut(), &mut change) {
             (Some(Change::Assigned(last)), Change::Assigned(new))

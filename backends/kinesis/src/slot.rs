@@ -1,7 +1,7 @@
-use crate::backlog::Backlog;
+use crate::{backlog::Backlog, reader::Begin, shards::Shard};
 use anyhub_core::{Partition, driver::LaneId};
 use anyhub_leases::Grant;
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 use tokio::task::AbortHandle;
 
 /// Names one reading of one shard: what a reader of before brings is not wanted any more.
@@ -12,11 +12,13 @@ pub(crate) struct SlotId(pub(crate) u64);
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
-    pub(crate) shard: Arc<str>,
+    pub(crate) shard: Shard,
     pub(crate) partition: Partition,
     pub(crate) lane: LaneId,
     /// None: a private reader's.
     pub(crate) grant: Option<Grant>,
+    /// Where its reading began.
+    pub(crate) begin: Begin,
     pub(crate) backlog: Backlog,
     pub(crate) mode: Mode,
     pub(crate) reader: Task,
@@ -29,8 +31,30 @@ pub(crate) enum Mode {
     Reading,
     /// Another member asked for it then: what was delivered is awaited, and nothing more is.
     Asked(Instant),
-    /// It is being given up: as finished, or to another member.
+    /// It is being given up to another member.
     Leaving,
+    /// It is being given up as finished; another member may have asked for it meanwhile.
+    Finishing(Option<Instant>),
+}
+
+impl Mode {
+    /// Another member asks for it.
+    pub(crate) fn asked(self) -> Self {
+        match self {
+            Self::Reading => Self::Asked(Instant::now()),
+            Self::Finishing(None) => Self::Finishing(Some(Instant::now())),
+            known => known,
+        }
+    }
+
+    /// It is not finished after all.
+    pub(crate) fn unfinished(self) -> Self {
+        match self {
+            Self::Finishing(None) => Self::Reading,
+            Self::Finishing(Some(since)) => Self::Asked(since),
+            other => other,
+        }
+    }
 }
 
 /// A task that ends with its owner.

@@ -192,7 +192,14 @@ pub(crate) async fn of_private(shared: &Arc<Shared>, listed: &[Shard]) -> Result
     }
     let begun = beginning(shared, "consumer", listed).await?;
     let resumes = begun.into_iter().map(|(shard, resume)| (shard.id, resume));
-    shared.state().begun = resumes.collect();
+    {
+        let state = &mut *shared.state();
+        state.begun = resumes.collect();
+        let before = listed
+            .iter()
+            .filter(|shard| !state.begun.contains_key(&shard.id));
+        state.done = before.map(|shard| shard.id.clone()).collect();
+    }
     private_children(shared, listed);
     Ok(())
 }
@@ -202,7 +209,7 @@ pub(crate) fn private_children(shared: &Arc<Shared>, listed: &[Shard]) {
     for shard in listed {
         let ready = {
             let state = shared.state();
-            let owned = state.slots.iter().any(|slot| slot.shard == shard.id);
+            let owned = state.slots.iter().any(|slot| slot.shard.id == shard.id);
             let parents = kept_parents(listed, shard);
             let read = parents.iter().all(|parent| state.done.contains(parent));
             !owned && !state.done.contains(&shard.id) && read

@@ -16,6 +16,8 @@ use aws_sdk_kinesis::{
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
+mod trouble;
+
 const STREAM: &str = "tweets";
 const PATIENCE: Duration = Duration::from_secs(30);
 

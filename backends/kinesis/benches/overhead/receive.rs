@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Bytes in the stream: enough for some seconds, little enough for memory.
-const FILL: usize = 100 << 20;
+const FILL: usize = 300 << 20;
 
 /// A stream that is read again and again, each time by a new group.
 pub(crate) struct Receive {
@@ -26,7 +26,7 @@ pub(crate) struct Receive {
 impl Receive {
     pub(crate) fn fill(bench: &Bench<'_>) -> Result<Self> {
         let topic = bench.topic()?;
-        let events = (FILL / (bench.payload.len() + 150)).min(400_000) / BATCH * BATCH;
+        let events = (FILL / (bench.payload.len() + 150)).min(1_200_000) / BATCH * BATCH;
         bench.runtime.block_on(async {
             let producer = bench.hub.producer(&topic, ProducerOptions::new()).await?;
             let mut under_way = VecDeque::new();

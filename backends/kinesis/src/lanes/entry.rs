@@ -52,7 +52,7 @@ impl Batch {
         patience: Duration,
     ) -> Self {
         // What timers and the telling take.
-        let slack = (patience / 32).min(Duration::from_millis(50));
+        let slack = (patience / 16).min(Duration::from_millis(50));
         Self {
             completer,
             room: Mutex::new(room),

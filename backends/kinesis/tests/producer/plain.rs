@@ -2,7 +2,7 @@
 
 use crate::{
     read::{self, judge},
-    stream::{STREAM, Stream, event, publish},
+    stream::{self, STREAM, Stream, event, publish},
 };
 use anyhub_core::{ErrorKind, Event, Producer, ProducerExt, ProducerOptions};
 use anyhub_kinesis::{Aggregation, NativeClient, aggregate};
@@ -97,8 +97,7 @@ async fn a_payload_that_begins_as_an_aggregate_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_is_refused() {
     let stream = Stream::new(1).await;
-    let open =
-        |topic: &'static str, options| anyhub_kinesis::producer(stream.config(), topic, options);
+    let open = |topic: &'static str, options| stream::open(stream.config(), topic, options);
     let error = open("nowhere", ProducerOptions::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     for options in [
@@ -136,7 +135,7 @@ async fn a_stream_that_is_being_made_is_waited_for() {
         .send()
         .await
         .unwrap();
-    let open = anyhub_kinesis::producer(stream.config(), STREAM, ProducerOptions::new());
+    let open = stream::open(stream.config(), STREAM, ProducerOptions::new());
     assert_eq!(open.await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 

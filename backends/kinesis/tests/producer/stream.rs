@@ -1,7 +1,7 @@
 //! A stream on a local Kinesis, and producers for it.
 
-use anyhub_core::{Event, Pending, Producer, ProducerOptions, Receipt, Result};
-use anyhub_kinesis::KinesisConfig;
+use anyhub_core::{Event, Hub, Pending, Producer, ProducerOptions, Receipt, Result};
+use anyhub_kinesis::{KinesisConfig, KinesisHub};
 use anyhub_local::kinesis::{Kinesis, KinesisBuilder};
 use aws_sdk_kinesis::{
     Client,
@@ -59,9 +59,7 @@ impl Stream {
         config: KinesisConfig,
         options: ProducerOptions,
     ) -> Arc<dyn Producer> {
-        anyhub_kinesis::producer(config, STREAM, options)
-            .await
-            .unwrap()
+        open(config, STREAM, options).await.unwrap()
     }
 
     /// All shards that are kept, by id.
@@ -112,6 +110,15 @@ impl Stream {
             .await
             .unwrap();
     }
+}
+
+/// A producer by a hub of its own.
+pub(crate) async fn open(
+    config: KinesisConfig,
+    topic: &str,
+    options: ProducerOptions,
+) -> Result<Arc<dyn Producer>> {
+    KinesisHub::new(config)?.producer(topic, options).await
 }
 
 pub(crate) fn start(shard: &Shard) -> u128 {

@@ -6,7 +6,7 @@ use super::{
     kinesis::{Id, Kinesis, Sent},
 };
 use crate::{aggregate::hash_key, error::HUB};
-use anyhub_core::{Error, ErrorKind, Pending};
+use anyhub_core::{Error, ErrorKind, Pending, Receipt, Result};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -15,9 +15,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// What a batch was told.
-type Outcomes = Vec<anyhub_core::Result<anyhub_core::Receipt>>;
 
 pub(super) struct World {
     now: Instant,
@@ -28,7 +25,7 @@ pub(super) struct World {
     /// What happens when; of one time, in the order in which it was planned.
     agenda: BTreeMap<(Instant, u64), Action>,
     planned: u64,
-    batches: Vec<(Vec<Id>, Option<Pending>, Option<Outcomes>)>,
+    batches: Vec<Submitted>,
     next_of_key: Vec<u32>,
     submits_left: u32,
     /// How often an event was in a request whose answer was lost.
@@ -37,6 +34,13 @@ pub(super) struct World {
     found: Found,
     faults: Faults,
     broken: Option<String>,
+}
+
+/// A batch: its events, and their outcomes once they were looked at.
+struct Submitted {
+    ids: Vec<Id>,
+    pending: Option<Pending>,
+    outcomes: Option<Vec<Result<Receipt>>>,
 }
 
 #[derive(Debug)]
@@ -170,9 +174,9 @@ impl World {
             return Err(format!("something is left: {:?}", self.tasks));
         }
         let mut told = Vec::new();
-        for (ids, _, outcomes) in self.batches {
-            let outcomes = outcomes.ok_or("a batch was never told")?;
-            told.extend(ids.into_iter().zip(outcomes));
+        for batch in self.batches {
+            let outcomes = batch.outcomes.ok_or("a batch was never told")?;
+            told.extend(batch.ids.into_iter().zip(outcomes));
         }
         checks::check(&self.kinesis, &told, KEYLESS, &self.lost, &mut self.found)?;
         Ok(self.found)
@@ -221,11 +225,11 @@ impl World {
                 }
             }
             Action::Told(batch) => {
-                let (_, pending, outcomes) = &mut self.batches[batch];
-                if let Some(pending) = pending.take() {
-                    *outcomes = pending.now_or_never();
+                let submitted = &mut self.batches[batch];
+                if let Some(pending) = submitted.pending.take() {
+                    submitted.outcomes = pending.now_or_never();
                 }
-                if outcomes.is_none() {
+                if submitted.outcomes.is_none() {
                     self.broken = Some(format!("batch {batch} is not told by its deadline"));
                 }
             }
@@ -251,7 +255,11 @@ impl World {
             let hash = key.as_deref().map_or(0, hash_key);
             entries.push(Entry::new(hash, key, payload.into(), batch.clone(), index));
         }
-        self.batches.push((ids, Some(pending), None));
+        self.batches.push(Submitted {
+            ids,
+            pending: Some(pending),
+            outcomes: None,
+        });
         self.lanes.submit(entries, self.now);
         self.plan_at(
             self.now + self.faults.patience,
