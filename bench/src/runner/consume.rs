@@ -108,13 +108,19 @@ impl Reading {
         self.overtaken.load(Relaxed)
     }
 
-    /// Whether every partition has an owner and no consumer is without one that could have one.
+    /// Whether every partition has an owner, and none is to move on to another.
     pub(super) fn is_assigned(&self, partitions: usize) -> bool {
-        let owned: Vec<usize> = self.owned.iter().map(|owned| owned.load(Relaxed)).collect();
-        let busy = owned.iter().filter(|owned| **owned > 0).count();
-        self.assignment == Assignment::Shared
-            || (owned.iter().sum::<usize>() >= partitions && busy >= owned.len().min(partitions))
+        let owned = self.owned.iter().map(|owned| owned.load(Relaxed)).collect();
+        self.assignment == Assignment::Shared || is_shared_out(owned, partitions)
     }
+}
+
+/// Whether so many partitions are spread evenly over consumers that own so many: as long as one has
+/// two more than another, one will move, and stand still meanwhile.
+fn is_shared_out(owned: Vec<usize>, partitions: usize) -> bool {
+    let most = owned.iter().max().copied().unwrap_or_default();
+    let least = owned.iter().min().copied().unwrap_or_default();
+    owned.iter().sum::<usize>() >= partitions && most - least <= 1
 }
 
 /// One consumer.
@@ -284,5 +290,20 @@ fn first(
                 receiving.spool.add(index, decoded.text);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_shared_out;
+
+    #[test]
+    fn a_group_has_settled_when_no_partition_is_to_move() {
+        assert!(is_shared_out(vec![2, 2, 2], 6));
+        assert!(is_shared_out(vec![2, 1, 1], 4));
+        assert!(is_shared_out(vec![0, 1, 1], 2));
+        assert!(!is_shared_out(vec![2, 3, 1], 6), "one is still to move");
+        assert!(!is_shared_out(vec![2, 1, 2], 6), "one has no owner yet");
+        assert!(!is_shared_out(vec![4, 0], 4));
     }
 }
