@@ -9,7 +9,7 @@ use crate::{
     shards::Shard,
     shared::{Presence, Shared},
     slot::Task,
-    start,
+    start, status,
 };
 use anyhub_core::{ErrorKind, Result};
 use anyhub_leases::{
@@ -153,6 +153,16 @@ impl Shared {
         }
     }
 
+    /// Where the leases go because the stream went, nothing more will come.
+    async fn look_for_stream(&self) {
+        if let Err(error) = status::usable(&self.link, "receive", &self.stream).await
+            && error.kind() == ErrorKind::NotFound
+        {
+            self.state().failure.get_or_insert(error);
+            self.wake.notify_one();
+        }
+    }
+
     /// Takes up what was granted.
     async fn take_up(self: &Arc<Self>, grant: Grant) -> Result<()> {
         let shard = grant.partition.clone();
@@ -246,7 +256,10 @@ async fn attend(shared: Weak<Shared>, leases: Arc<Leases>) {
             match change {
                 Change::Granted(grant) => take_up(&shared, grant).await,
                 Change::Asked(shard) => shared.ask(&shard),
-                Change::Lost(shard) => shared.lose(&shard),
+                Change::Lost(shard) => {
+                    shared.lose(&shard);
+                    shared.look_for_stream().await;
+                }
             }
         }
     }
