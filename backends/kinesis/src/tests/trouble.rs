@@ -282,6 +282,40 @@ async fn what_retention_takes_from_a_closed_shard_does_not_hold_up_its_children(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_slept_through_two_reshards_reads_what_came_since() {
+    let (bench, store) = Bench::stored(1).await;
+    let late = member().start(Point::End);
+    let mut consumer = bench.consumer(late.clone()).await;
+    consumer.close().await.unwrap();
+    bench.kinesis.keep(STREAM, Duration::from_secs(2));
+    bench.resize(2).await;
+    bench.resize(4).await;
+    let closed = async {
+        loop {
+            let listed = bench.client().await.list_shards().stream_name(STREAM);
+            if listed.send().await.unwrap().shards().len() == 4 {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, closed).await.unwrap();
+    let mut consumer = bench.consumer(late).await;
+    let scope = store.scopes().await.unwrap().remove(0);
+    let mut open = 0;
+    for Stored { row, .. } in store.list(&scope).await.unwrap() {
+        if let Row::Lease(lease) = row
+            && &*lease.partition > "shardId-000000000002"
+        {
+            open += 1;
+            assert_eq!(lease.checkpoint.position, None, "from its beginning");
+        }
+    }
+    assert_eq!(open, 4);
+    consumer.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_close_that_is_dropped_and_called_again_keeps_its_word() {
     let (bench, store) = Bench::stored(1).await;
     bench.put(numbered(5, 20)).await;
