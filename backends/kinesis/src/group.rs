@@ -11,7 +11,7 @@ use crate::{
     slot::Task,
     start, status,
 };
-use anyhub_core::{ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_leases::{
     Change, Grant, Groups, Lease, LeaseStore, Leases, NewPartition, Options, Scope,
 };
@@ -188,6 +188,10 @@ impl Shared {
     /// A shard is read and finished to its end: its children may be begun (C11).
     pub(crate) async fn finish(self: &Arc<Self>, id: &str, grant: Option<&Grant>) -> Result<()> {
         let listed = self.list("receive").await?;
+        if is_childless(&listed, id) {
+            let message = format!("the children of {id} are not listed yet");
+            return Err(Error::new(ErrorKind::Unavailable, HUB, "receive", message));
+        }
         match (self.leases(), grant, &self.group) {
             (Some(leases), Some(grant), Some(group)) => {
                 let children = descendants(&listed, &HashSet::from([Arc::from(id)]));
@@ -225,6 +229,13 @@ pub(crate) fn descendants(listed: &[Shard], known: &HashSet<Arc<str>>) -> Vec<Ne
         found.push(NewPartition::new(shard.id.clone()).parents(kept_parents(listed, shard)));
     }
     found
+}
+
+/// Whether a shard is kept and no child of it is: a list of a moment ago, as a shard that has ended has
+/// children for as long as it is kept. Without them nobody would ever begin these.
+fn is_childless(listed: &[Shard], id: &str) -> bool {
+    let is_parent = |shard: &Shard| shard.parents.iter().any(|parent| &**parent == id);
+    listed.iter().any(|shard| &*shard.id == id) && !listed.iter().any(is_parent)
 }
 
 /// Those of a shard's parents that are kept.
@@ -283,5 +294,34 @@ async fn take_up(shared: &Arc<Shared>, grant: Grant) {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::aggregate::HashRange;
+    use anyhub_core::driver::Sequence;
+
+    fn shard(id: &str, parents: &[&str], open: bool) -> Shard {
+        Shard {
+            id: id.into(),
+            parents: parents.iter().map(|&parent| parent.into()).collect(),
+            range: HashRange::FULL,
+            start: Sequence::at("1", 0).unwrap(),
+            open,
+        }
+    }
+
+    #[test]
+    fn a_list_without_the_children_of_a_shard_that_has_ended_is_too_old() {
+        let parents = [shard("1", &[], false), shard("2", &[], false)];
+        assert!(is_childless(&parents, "1"));
+        let mut merged = parents.to_vec();
+        merged.push(shard("3", &["1", "2"], true));
+        assert!(!is_childless(&merged, "1") && !is_childless(&merged, "2"));
+        assert!(is_childless(&merged, "3"));
+        assert!(!is_childless(&merged[2..], "1"), "retention took it");
     }
 }
