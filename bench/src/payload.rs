@@ -33,7 +33,7 @@ pub struct Header {
     pub producer: u16,
     /// How often that producer had been opened anew.
     pub incarnation: u8,
-    /// Which phase: 0 warm-up, 1 latency, 2 throughput.
+    /// Which phase: 0 warm-up, 1 latency, 2 throughput, 3 lead-in.
     pub phase: u8,
     /// Counts the events of the key from 0.
     pub sequence: u64,

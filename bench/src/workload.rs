@@ -26,7 +26,8 @@ pub struct Workload {
     pub duration: Duration,
     /// Which phases run.
     pub phase: Phases,
-    /// How long each hub is warmed up before the phases; 0 for not at all.
+    /// How long each hub is warmed up before the phases, at full speed and then at the latency phase's
+    /// rate; 0 for not at all.
     #[serde(deserialize_with = "units::deserialize_duration")]
     pub warmup: Duration,
     /// How often each phase runs, the hubs in turns.

@@ -222,6 +222,43 @@ fn a_run_writes_its_report_and_can_be_redrawn() {
     assert_eq!(memory["latency"]["end_to_end_us"]["count"], 300);
 }
 
+#[test]
+fn a_run_on_the_stand_in_says_so_and_did_the_same_work() {
+    let folder = tempfile::tempdir().unwrap();
+    for limits in ["on", "off"] {
+        let args = short(folder.path(), &["--json", "--limits", limits]);
+        let args: Vec<_> = args
+            .iter()
+            .map(|arg| {
+                if *arg == "memory" {
+                    "memory,kinesis"
+                } else {
+                    arg
+                }
+            })
+            .collect();
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let (memory, kinesis) = (&report["hubs"][0], &report["hubs"][1]);
+        assert_eq!(
+            (&kinesis["provider"], &kinesis["ran_on"]),
+            (&"kinesis".into(), &"stand-in".into())
+        );
+        assert_eq!(kinesis["limits"]["on"], limits == "on");
+        let quota = kinesis["limits"]["quota"].as_str().unwrap();
+        assert!(quota.contains("1 MiB/s"), "{quota}");
+        assert_eq!(kinesis["delivery"]["verdict"], "pass");
+        assert_eq!(kinesis["delivery"]["delivered"], 5_300);
+        assert_eq!(
+            kinesis["sentiment"]["digest"],
+            memory["sentiment"]["digest"]
+        );
+        assert_eq!(kinesis["process"]["server_in_process"], true);
+        assert!(kinesis["usage"]["put_records"].as_u64().unwrap() > 0);
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_behind_stdout_or_stderr_is_a_failure_without_a_panic() {

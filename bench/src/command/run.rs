@@ -12,6 +12,7 @@ use crate::cli::{RunArgs, Switch};
 use crate::exit::Exit;
 use crate::hubs::{self, HubArg, Target};
 use crate::job::{Entry, Job};
+use crate::payload::payload_bytes;
 use crate::progress::Progress;
 use crate::report::{self, Folder, Phase, Report};
 use crate::runner;
@@ -47,9 +48,14 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, BadInput> {
             .check(&names, &phases(&workload))
             .map_err(BadInput::new)?;
     }
-    check_memory(&workload, report::host().memory_bytes)?;
     let seed = workload.seed.unwrap_or_else(new_seed);
     let tweets = Tweets::choose(workload.tweets.as_deref(), seed)?;
+    let typical = payload_bytes(tweets.lengths().0, workload.payload as usize) as u64;
+    for target in &targets {
+        let kept = target.bytes_per_event(typical);
+        check_memory(&workload, kept, report::host().memory_bytes)
+            .map_err(|error| BadInput::new(format!("{}: {error}", target.name())))?;
+    }
     if args.dry_run {
         return Ok(to_stdout(|out| {
             plan(out, &workload, &targets, &tweets, seed)
@@ -85,16 +91,17 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, BadInput> {
 }
 
 /// The ledger is allocated before the clock starts: what does not fit is told, and not run into.
-fn check_memory(workload: &Workload, there: u64) -> Result<(), BadInput> {
+/// `kept`: what an event takes besides.
+fn check_memory(workload: &Workload, kept: u64, there: u64) -> Result<(), BadInput> {
     let events = workload.events.max(workload.scheduled());
-    let ledger = events * (BYTES_PER_EVENT + BYTES_OF_SCORE) as u64
+    let taken = events * ((BYTES_PER_EVENT + BYTES_OF_SCORE) as u64 + kept)
         + u64::from(workload.keys) * BYTES_PER_KEY as u64;
-    if there == 0 || ledger < there / 2 {
+    if there == 0 || taken < there / 2 {
         return Ok(());
     }
     Err(BadInput::new(format!(
-        "{events} events take {} to verify, and this machine has {}: give fewer",
-        bytes(ledger),
+        "{events} events take {} of memory, and this machine has {}: give fewer",
+        bytes(taken),
         bytes(there)
     )))
 }
@@ -282,10 +289,14 @@ mod tests {
     #[test]
     fn what_does_not_fit_into_memory_is_told() {
         let mut workload = Workload::default();
-        assert!(check_memory(&workload, 1 << 30).is_ok());
+        assert!(check_memory(&workload, 0, 1 << 30).is_ok());
         workload.events = 60_000_000;
-        let told = check_memory(&workload, 1 << 30).unwrap_err().to_string();
+        let told = check_memory(&workload, 0, 1 << 30).unwrap_err().to_string();
         assert!(told.contains("give fewer"), "{told}");
+        // A stand-in keeps the events, too.
+        workload.events = 2_000_000;
+        assert!(check_memory(&workload, 0, 1 << 30).is_ok());
+        assert!(check_memory(&workload, 800, 1 << 30).is_err());
     }
 
     #[test]

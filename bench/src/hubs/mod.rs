@@ -13,6 +13,7 @@ use crate::bad_input::BadInput;
 use crate::nearest::hint;
 use crate::progress::Progress;
 use crate::report::{self, Limits, RanOn, Status};
+use crate::verify::BYTES_PER_FINGERPRINT;
 
 pub use self::given::HubArg;
 
@@ -154,6 +155,21 @@ impl Target {
             Place::Local(local) => local.describe().into(),
             Place::Url(url) => url.printable(),
         }
+    }
+
+    /// Memory of this process that an event of so many bytes takes beside the ledger.
+    pub fn bytes_per_event(&self, event: u64) -> u64 {
+        let (provider, kept) = match &self.place {
+            Place::Memory => ("memory", 0),
+            Place::Local(local) => (local.provider(), local.bytes_per_event(event)),
+            Place::Url(url) => (url.url.scheme(), 0),
+        };
+        let fingerprint = if provider == "kinesis" {
+            BYTES_PER_FINGERPRINT
+        } else {
+            0
+        };
+        kept + fingerprint as u64
     }
 
     /// Starts or reaches it; an error is one line that says why not. Blocks while a server starts.

@@ -70,6 +70,13 @@ impl Reading {
             .push(phase);
     }
 
+    /// The phases so far that are judged and not measured.
+    pub(super) fn unmeasured(&self) -> Vec<Arc<Phase>> {
+        let phases = self.phases.read().unwrap_or_else(PoisonError::into_inner);
+        let unmeasured = phases.iter().filter(|phase| !phase.kind.is_measured());
+        unmeasured.cloned().collect()
+    }
+
     fn current(&self) -> Option<Arc<Phase>> {
         self.phases
             .read()
@@ -265,7 +272,7 @@ fn first(
         .first(&delivery.partition, &delivery.position);
     receiving.lately.record_ns(header.intended_ns, now);
     match phase.kind {
-        Kind::WarmUp => {}
+        Kind::WarmUp | Kind::LeadIn => {}
         Kind::Latency => {
             receiving.end_to_end.record_ns(header.intended_ns, now);
             receiving

@@ -186,7 +186,9 @@ async fn drain(
             complete = (phase.ledger.outstanding() == 0).then(Instant::now);
         }
         if let Some(since) = complete {
-            let quiet = moved.elapsed() >= QUIET && phase.ledger.unconfirmed() == 0;
+            let quiet = moved.elapsed() >= QUIET && phase.ledger.unconfirmed() == 0
+                // A consumer that waits for more goes idle.
+                || phase.kind == Kind::LeadIn;
             if quiet || since.elapsed() > UNQUIET {
                 return true;
             }

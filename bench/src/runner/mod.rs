@@ -1,7 +1,7 @@
 //! Runs the workload on every hub, through the traits alone.
 //!
-//! The hubs take turns, A B C A B C, over the runs. A run on a hub is: open, warm up, the latency
-//! phase, the throughput phase, close. Every phase has a run number of its own in its payloads and
+//! The hubs take turns, A B C A B C, over the runs. A run on a hub is: open, warm up, lead in, the
+//! latency phase, the throughput phase, close. Every phase has a run number of its own in its payloads and
 //! a ledger of its own, so that a straggler is never taken for an event of the next phase.
 //!
 //! **latency**: an open loop. Events are due on an ideal schedule and timed from when they were
@@ -194,6 +194,10 @@ impl<'a> Bench<'a> {
             )),
             _ => self.phases(row, &session, run, stop).await,
         };
+        // Only now, since their last events may have come twice meanwhile.
+        for phase in session.reading.unmeasured() {
+            row.warmed_up(&phase, |key| self.name(key));
+        }
         let before = row.overlaps;
         row.overlaps = before + session.reading.overlaps();
         if session.reading.overtaken() > 0 {
@@ -229,6 +233,12 @@ impl<'a> Bench<'a> {
         if !workload.warmup.is_zero() {
             let events = workload.events.clamp(1_000, WARM_UP_EVENTS);
             self.phase(row, session, Kind::WarmUp, run, events, stop)
+                .await?;
+        }
+        if workload.phase.latency() && !workload.warmup.is_zero() && !stop.is_cancelled() {
+            let events = workload.rate * workload.warmup.as_secs_f64();
+            let events = (events as u64).clamp(1, WARM_UP_EVENTS);
+            self.phase(row, session, Kind::LeadIn, run, events, stop)
                 .await?;
         }
         if workload.phase.latency() && !stop.is_cancelled() {
@@ -272,6 +282,7 @@ impl<'a> Bench<'a> {
         ));
         match kind {
             Kind::WarmUp => progress.begin(format!("{} warm-up", row.name()), events),
+            Kind::LeadIn => progress.begin(format!("{} lead-in", row.name()), events),
             Kind::Latency => progress.phase(
                 row.name(),
                 report::Phase::Latency,
@@ -294,8 +305,8 @@ impl<'a> Bench<'a> {
             progress,
             stop,
         };
-        let rate = (kind == Kind::Latency).then_some(workload.rate);
-        let at_most = (kind == Kind::WarmUp).then_some(workload.warmup);
+        let rate = matches!(kind, Kind::Latency | Kind::LeadIn).then_some(workload.rate);
+        let at_most = (!kind.is_measured()).then_some(workload.warmup);
         let mut driven = driver.drive(&phase, plan, rate, at_most).await;
         progress.finish(&outcome(&phase));
         if !driven.drained && !session.broken.is_cancelled() && phase.ledger.outstanding() > 0 {
@@ -310,9 +321,7 @@ impl<'a> Bench<'a> {
             .failed
             .take()
             .or_else(|| phase.first_trouble().filter(|_| unanswered));
-        if kind == Kind::WarmUp {
-            row.warmed_up(&phase, |key| self.name(key));
-        } else {
+        if kind.is_measured() {
             self.record(row, &phase, driven, run, stop).await;
         }
         match failed.or_else(|| session.why_broken()) {

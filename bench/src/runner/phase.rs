@@ -15,9 +15,19 @@ use crate::{
 /// Which phase; the number stands in every payload and seeds the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// At full speed, not measured.
     WarmUp = 0,
     Latency = 1,
     Throughput = 2,
+    /// At the latency phase's rate and right before it, not measured: some hubs are looked at less
+    /// often while nothing comes, and nothing came while the end of the warm-up was awaited.
+    LeadIn = 3,
+}
+
+impl Kind {
+    pub(super) fn is_measured(self) -> bool {
+        matches!(self, Self::Latency | Self::Throughput)
+    }
 }
 
 #[derive(Debug)]
