@@ -344,9 +344,10 @@ async fn a_close_that_is_dropped_and_called_again_keeps_its_word() {
         came.iter().any(|it| text(it) == "later")
     })
     .await;
+    // What was acknowledged in time does not come again; on a busy machine all may be too late.
     assert_eq!(
         came.len(),
-        1,
+        1 + 10 - acked,
         "{:?}",
         came.iter().map(text).collect::<Vec<_>>()
     );
