@@ -191,7 +191,7 @@ fn subscribe(
     let reader = Reader::new(asked.receiver, asked.epoch, &shared.wake);
     partition.readers.join(&group, &reader)?;
     hub.connect(&shared.wake);
-    Ok(Subscriber::new(Opening {
+    let opening = Opening {
         partition: index,
         group,
         reader,
@@ -199,7 +199,8 @@ fn subscribe(
         settled: asked.settle_mode == SETTLED,
         metrics: asked.metrics,
         hub,
-    }))
+    };
+    Ok(Subscriber::new(&shared.namespace, opening))
 }
 
 fn permit(shared: &Shared, address: &str, claim: &str) -> Result<(), Error> {

@@ -13,6 +13,8 @@ pub struct Counts {
     pub connections: u64,
     /// Connections that are open now.
     pub open_connections: u64,
+    /// Links that read events now.
+    pub open_readers: u64,
     /// Messages that brought events: a batch is one.
     pub messages_in: u64,
     /// Events written, those whose answer was lost included.

@@ -107,7 +107,7 @@ impl Log {
         }
     }
 
-    /// Writes all events or none.
+    /// Writes all events or none. `key`: the key of those that have none of their own.
     ///
     /// # Errors
     /// Malformed if one of them is.
@@ -128,7 +128,7 @@ impl Log {
                 sequence,
                 offset: last,
                 time,
-                key: key.or(event.key()?),
+                key: event.key()?.or(key),
             };
             event.write(&mut data, &stored)?;
             ends.push(u32::try_from(data.len()).map_err(|_| Malformed("a batch is too large"))?);

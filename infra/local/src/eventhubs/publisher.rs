@@ -25,8 +25,8 @@ pub(super) enum Verdict {
     Now(Outcome),
     /// Written, and accepted later on.
     Later { after: Duration, events: u64 },
-    /// The link is closed.
-    Detach(Error),
+    /// Rejected, and the link is closed for the same reason.
+    Over(Error),
     /// A fault breaks the link or the connection; `written`: the events were written first.
     Break {
         strike: Strike,
@@ -47,7 +47,7 @@ impl Publisher {
     /// Writes a message's events, all or none.
     pub(super) fn receive(&self, namespace: &Namespace, delivery: &Delivery) -> Verdict {
         if self.hub.is_deleted() {
-            return Verdict::Detach(not_found(&self.hub.name));
+            return Verdict::Over(not_found(&self.hub.name));
         }
         match self.write(namespace, delivery) {
             Ok(verdict) => verdict,

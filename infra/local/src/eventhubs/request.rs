@@ -191,6 +191,9 @@ fn describe_partition(out: &mut BytesMut, hub: &Hub, index: usize) {
         .long(ends.first)
         .string("last_enqueued_sequence_number")
         .long(ends.last)
+        // The Rust client can't do without it.
+        .string("last_enqueued_sequence_number_epoch")
+        .long(0)
         .string("last_enqueued_offset")
         .string(&ends.last_offset.to_string())
         .string("last_enqueued_time_utc")

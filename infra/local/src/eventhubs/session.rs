@@ -182,9 +182,7 @@ impl Session {
             Taken::Whole(delivery) => self.delivery(handle, &delivery, shared, out),
             Taken::TooLarge { id, size } => {
                 let error = publisher::too_large(id, size);
-                let outcome = Outcome::Rejected(error.clone());
-                self.answer(out, id, &outcome);
-                self.end(handle, &error, shared, out);
+                self.reject(handle, id, &error, shared, out);
                 Ok(())
             }
             Taken::Overrun => {
@@ -216,7 +214,9 @@ impl Session {
                         shared.later(after, (self.channel, handle), delivery, events);
                         self.refill(handle, shared, out);
                     }
-                    Verdict::Detach(error) => self.end(handle, &error, shared, out),
+                    Verdict::Over(error) => {
+                        self.reject(handle, delivery.id, &error, shared, out);
+                    }
                     Verdict::Break {
                         strike,
                         events,
@@ -270,6 +270,20 @@ impl Session {
         if chosen.queue.len() < 1_000 {
             chosen.queue.push_back(reply.message);
         }
+    }
+
+    /// Rejects a delivery, and closes its link. Of the outcome every client hears at once; of a link that is closed under a
+    /// delivery the Rust client doesn't, before its deadline.
+    fn reject(
+        &mut self,
+        handle: u32,
+        id: u32,
+        error: &Error,
+        shared: &mut Shared,
+        out: &mut BytesMut,
+    ) {
+        self.answer(out, id, &Outcome::Rejected(error.clone()));
+        self.end(handle, error, shared, out);
     }
 
     /// Settles a delivery of the peer's.
@@ -390,7 +404,6 @@ impl Session {
             match link {
                 Link::Subscriber(subscriber) => {
                     match subscriber.pump(
-                        &shared.namespace,
                         &shared.wake,
                         shared.largest,
                         &mut self.outlet,
@@ -408,6 +421,9 @@ impl Session {
                             break;
                         }
                     }
+                }
+                Link::Publisher(publisher) if publisher.hub.is_deleted() => {
+                    over.push((*handle, publisher::not_found(&publisher.hub.name)));
                 }
                 Link::Answers(answers) => {
                     answers.pump(*handle, shared.largest, &mut self.outlet, out);

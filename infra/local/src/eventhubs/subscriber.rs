@@ -20,6 +20,7 @@ const AHEAD: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Subscriber {
+    namespace: Arc<Namespace>,
     hub: Arc<Hub>,
     partition: usize,
     group: String,
@@ -65,8 +66,10 @@ pub(super) enum Pause {
 }
 
 impl Subscriber {
-    pub(super) fn new(opening: Opening) -> Self {
+    pub(super) fn new(namespace: &Arc<Namespace>, opening: Opening) -> Self {
+        namespace.counters.add(|counts| counts.open_readers += 1);
         Subscriber {
+            namespace: Arc::clone(namespace),
             hub: opening.hub,
             partition: opening.partition,
             group: opening.group,
@@ -99,7 +102,6 @@ impl Subscriber {
     /// Sends what there is, for as long as it may.
     pub(super) fn pump(
         &mut self,
-        namespace: &Namespace,
         wake: &Arc<Notify>,
         largest: usize,
         outlet: &mut Outlet,
@@ -118,6 +120,7 @@ impl Subscriber {
         if self.credit == 0 {
             return Pause::Idle;
         }
+        let namespace = &self.namespace;
         if out.len() >= AHEAD {
             return Pause::Full;
         }
@@ -180,6 +183,8 @@ impl Drop for Subscriber {
         if let Some(partition) = self.hub.partitions.get(self.partition) {
             partition.readers.leave(&self.group, &self.reader);
         }
+        let counters = &self.namespace.counters;
+        counters.add(|counts| counts.open_readers -= 1);
     }
 }
 

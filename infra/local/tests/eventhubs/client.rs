@@ -72,25 +72,58 @@ pub(crate) async fn send_batch(
     tokio::time::timeout(DEADLINE, sent).await.unwrap()
 }
 
-/// Opens a receiver.
-pub(crate) async fn receiver(
-    consumer: &ConsumerClient,
-    partition: &str,
-    location: StartLocation,
-    inclusive: bool,
-    epoch: Option<i64>,
-) -> Result<EventReceiver> {
-    let options = OpenReceiverOptions {
-        start_position: Some(StartPosition {
-            location,
-            inclusive,
-        }),
-        owner_level: epoch,
-        ..OpenReceiverOptions::default()
-    };
-    consumer
-        .open_receiver_on_partition(partition.to_owned(), Some(options))
-        .await
+/// What is read, and from where on.
+#[derive(Clone)]
+pub(crate) struct From<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) partition: &'a str,
+    pub(crate) location: StartLocation,
+    pub(crate) inclusive: bool,
+    pub(crate) epoch: Option<i64>,
+}
+
+impl<'a> From<'a> {
+    /// A partition from its beginning, in the group that is always there.
+    pub(crate) fn partition(partition: &'a str) -> Self {
+        From {
+            group: "$Default",
+            partition,
+            location: StartLocation::Earliest,
+            inclusive: false,
+            epoch: None,
+        }
+    }
+
+    pub(crate) fn at(mut self, location: StartLocation, inclusive: bool) -> Self {
+        (self.location, self.inclusive) = (location, inclusive);
+        self
+    }
+
+    pub(crate) fn group(mut self, group: &'a str) -> Self {
+        self.group = group;
+        self
+    }
+
+    pub(crate) fn epoch(mut self, epoch: i64) -> Self {
+        self.epoch = Some(epoch);
+        self
+    }
+
+    /// A receiver with a connection of its own: those of one client share a link. It attaches as it is first read from.
+    pub(crate) async fn open(self, hubs: &EventHubs, hub: &str) -> EventReceiver {
+        let consumer = consumer(hubs, hub, self.group).await;
+        let options = OpenReceiverOptions {
+            start_position: Some(StartPosition {
+                location: self.location,
+                inclusive: self.inclusive,
+            }),
+            owner_level: self.epoch,
+            ..OpenReceiverOptions::default()
+        };
+        let partition = self.partition.to_owned();
+        let opened = consumer.open_receiver_on_partition(partition, Some(options));
+        opened.await.unwrap()
+    }
 }
 
 /// The next events.

@@ -1,12 +1,15 @@
 //! The local Event Hubs as the Rust SDK sees it: what it does, what it limits, what it makes go wrong, and what it counts.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod access;
 mod client;
+mod events;
+mod readers;
 
 use anyhub_local::EventHubs;
-use azure_messaging_eventhubs::{EventDataBatchOptions, StartLocation};
+use azure_messaging_eventhubs::EventDataBatchOptions;
 
-use client::{consumer, producer, receive, receiver, send, send_batch, text, texts};
+use client::{From, producer, receive, send, send_batch, text, texts};
 
 #[tokio::test]
 async fn what_is_sent_is_received_and_counted() {
@@ -19,11 +22,8 @@ async fn what_is_sent_is_received_and_counted() {
     };
     send_batch(&producer, to, &["two", "three"]).await.unwrap();
 
-    let consumer = consumer(&hubs, "tweets", "$Default").await;
-    let receiver = receiver(&consumer, "2", StartLocation::Earliest, false, None)
-        .await
-        .unwrap();
-    let events = receive(&receiver, 3).await.unwrap();
+    let reader = From::partition("2").open(&hubs, "tweets").await;
+    let events = receive(&reader, 3).await.unwrap();
     assert_eq!(texts(&events), ["one", "two", "three"]);
     let numbers: Vec<_> = events
         .iter()
