@@ -2,7 +2,8 @@
 //!
 //! Source: Event Hubs documentation, "Scaling with Event Hubs", throughput units (2026-11): for each unit 1 MB or 1,000 events in
 //! and 2 MB or 4,096 events out a second. How finely a second is measured isn't said: here each is a bucket that holds one
-//! second's worth and fills steadily. More than is left may be taken at once; then nothing is, until that is made up for.
+//! second's worth and fills steadily. A message comes in when it is all there, or the bucket is full; to readers goes what they
+//! ask for as long as there is anything left, and then nothing until that is made up for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,7 +50,7 @@ impl Throughput {
             return true;
         };
         let (mut bucket, now) = (lock(into), Instant::now());
-        let open = bucket.wait(now).is_zero();
+        let open = bucket.wait(now, events, bytes).is_zero();
         if open {
             bucket.take(events, bytes);
         }
@@ -61,7 +62,7 @@ impl Throughput {
         let Some([_, out]) = &self.0 else {
             return Duration::ZERO;
         };
-        lock(out).wait(Instant::now())
+        lock(out).wait(Instant::now(), 1, 1)
     }
 
     /// Counts what went out.
@@ -98,16 +99,17 @@ impl Bucket {
         }
     }
 
-    fn wait(&mut self, now: Instant) -> Duration {
+    /// How long until so much is there, or as much as it holds.
+    fn wait(&mut self, now: Instant, events: usize, bytes: usize) -> Duration {
         let passed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = self.filled.max(now);
         let fill = |left: f64, rate: f64| (left + passed * rate).min(rate);
         self.left.events = fill(self.left.events, self.rate.events);
         self.left.bytes = fill(self.left.bytes, self.rate.bytes);
-        // Until at least one of each is there.
-        let due = |left: f64, rate: f64| ((1.0 - left) / rate).max(0.0);
-        let events = due(self.left.events, self.rate.events);
-        let seconds = events.max(due(self.left.bytes, self.rate.bytes));
+        #[allow(clippy::cast_precision_loss)] // at most a message's
+        let due = |left: f64, rate: f64, asked: usize| ((asked as f64).min(rate) - left) / rate;
+        let events = due(self.left.events, self.rate.events, events);
+        let seconds = events.max(due(self.left.bytes, self.rate.bytes, bytes));
         // Rounded up, so that one who waits for it doesn't come too early.
         match seconds > 0.0 {
             true => Duration::from_secs_f64(seconds) + Duration::from_micros(1),
@@ -134,7 +136,7 @@ mod tests {
         let mut through = 0;
         for n in 0..100_000 {
             if bucket
-                .wait(start + Duration::from_micros(n * 100))
+                .wait(start + Duration::from_micros(n * 100), events, bytes)
                 .is_zero()
             {
                 bucket.take(events, bytes);
@@ -164,9 +166,9 @@ mod tests {
         let start = Instant::now();
         let mut bucket = Bucket::new(OUT, 1, start);
         bucket.take(10_000, 0);
-        let wait = bucket.wait(start);
+        let wait = bucket.wait(start, 1, 1);
         assert!(wait > Duration::from_millis(1_400), "{wait:?}");
-        assert!(!bucket.wait(start + wait / 2).is_zero());
-        assert!(bucket.wait(start + wait).is_zero());
+        assert!(!bucket.wait(start + wait / 2, 1, 1).is_zero());
+        assert!(bucket.wait(start + wait, 1, 1).is_zero());
     }
 }

@@ -4,7 +4,12 @@
 mod access;
 mod client;
 mod events;
+mod faults;
+mod limits;
+mod protocol;
+mod raw;
 mod readers;
+mod tls;
 
 use anyhub_local::EventHubs;
 use azure_messaging_eventhubs::EventDataBatchOptions;

@@ -31,6 +31,7 @@ pub(crate) struct Message<'a> {
     application: &'a [u8],
     /// What of the body is data sections.
     data: Vec<&'a [u8]>,
+    has_body: bool,
     /// All from the properties on: what the service never changes.
     bare: &'a [u8],
 }
@@ -38,7 +39,7 @@ pub(crate) struct Message<'a> {
 impl<'a> Message<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut message = Message::default();
-        let (mut rest, mut last, mut has_body) = (bytes, 0, false);
+        let (mut rest, mut last) = (bytes, 0);
         while !rest.is_empty() {
             let (section, after) = read::split(rest)?;
             let (Value::Unsigned(code), value) = read::described(section)? else {
@@ -59,26 +60,29 @@ impl<'a> Message<'a> {
                 },
                 _ => (),
             }
-            has_body |= (DATA..FOOTER).contains(&code);
+            message.has_body |= (DATA..FOOTER).contains(&code);
             if code > ANNOTATIONS && message.bare.is_empty() {
                 message.bare = rest;
             }
             (rest, last) = (after, code);
         }
-        match has_body {
-            true => Ok(message),
-            false => Err(Malformed("a message has no body")),
-        }
+        Ok(message)
     }
 
-    /// The events of a message of this format.
+    /// The events of a message of this format. Each has a body; a request doesn't need one, and Python's have none.
     pub(crate) fn events(self, format: u32) -> Result<Vec<Message<'a>>, Malformed> {
-        if format != BATCH {
-            return Ok(vec![self]);
-        }
-        match self.data.is_empty() {
-            true => Err(Malformed("a batch has no events")),
-            false => self.data.into_iter().map(Message::read).collect(),
+        let events = match format {
+            BATCH if self.data.is_empty() => return Err(Malformed("a batch has no events")),
+            BATCH => self
+                .data
+                .into_iter()
+                .map(Message::read)
+                .collect::<Result<_, _>>()?,
+            _ => vec![self],
+        };
+        match events.iter().all(|event: &Message<'_>| event.has_body) {
+            true => Ok(events),
+            false => Err(Malformed("an event has no body")),
         }
     }
 
@@ -299,7 +303,8 @@ mod tests {
     fn what_is_no_message_is_refused() {
         let good = message(Some("k"), b"hello");
         for cut in 0..good.len() {
-            assert!(Message::read(&good[..cut]).is_err(), "{cut}");
+            let read = Message::read(&good[..cut]).and_then(|message| message.events(0));
+            assert!(read.is_err(), "{cut}");
         }
         let mut twice = message(None, b"x");
         twice.extend(message(None, b"y"));
