@@ -18,7 +18,7 @@ if [ "$(cat "$work/eventhubs/state" 2>/dev/null)" != "$state" ]; then
 fi
 
 "${CARGO:-cargo}" build --locked --quiet -p anyhub-local --no-default-features --features eventhubs
-coproc up { "$target/debug/anyhub-local" up eventhubs --event-hub tweets=4 --json; }
+coproc up { exec "$target/debug/anyhub-local" up eventhubs --event-hub tweets=4 --json; }
 server=$up_PID
 trap 'kill "$server" 2>/dev/null || true' EXIT
 read -r -u "${up[0]}" said
