@@ -20,7 +20,7 @@ use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 /// | `envelope` | `on`: headers travel in front of the payload | `off`: no headers |
 /// | `read_share` | what each consumer takes of a shard's 5 reads and 2 MiB a second, so that two groups at `0.5` leave each other room; `off` to read without pause | `1` |
 /// | `fanout` | read by SubscribeToShard as this registered consumer | GetRecords |
-/// | `leases` | where consumer groups are kept: `memory` (of this hub alone), `sqlite:FILE` (of this machine) | none: a group is refused |
+/// | `leases` | where consumer groups are kept: `memory` (of this hub alone), `sqlite:FILE` (of this machine); in an object store, by [`store`](Self::store) | none: a group is refused |
 /// | `lease_time` | how long a member that died keeps its shards | `10s` |
 ///
 /// With an endpoint on this machine and no `AWS_ACCESS_KEY_ID`, made-up credentials do.
@@ -48,7 +48,8 @@ pub struct KinesisConfig {
     pub leases: Option<LeasesIn>,
     /// How long a member that died keeps its shards. 10 s.
     pub lease_time: Duration,
-    /// A store of your own in the place of [`leases`](Self::leases).
+    /// A store of your own in the place of [`leases`](Self::leases), such as
+    /// [`ObjectLeases`](crate::leases) on S3, for members on many machines.
     #[serde(skip)]
     pub store: Option<Arc<dyn LeaseStore>>,
 }

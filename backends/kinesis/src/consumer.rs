@@ -259,6 +259,11 @@ impl Shared {
         if self.group.is_none() || !self.lanes.take_fenced() {
             return Ok(());
         }
+        let failure = self.state().failure.as_ref().map(Error::kind);
+        if failure == Some(ErrorKind::NotFound) {
+            // The stream is gone, and nobody else has anything of it.
+            return Ok(());
+        }
         let message = "acknowledged events were lost to another owner of their shards";
         Err(Error::new(ErrorKind::Fenced, HUB, operation, message)
             .with_advice("they come again there; call receive more often than max_processing"))

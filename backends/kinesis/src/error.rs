@@ -84,7 +84,10 @@ where
             "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is given",
         );
     }
-    let region = |cause: &String| cause.to_ascii_lowercase().contains("missing region");
+    let region = |cause: &String| {
+        cause.to_ascii_lowercase().contains("region")
+            && cause.to_ascii_lowercase().contains("missing")
+    };
     if causes.iter().any(region) {
         let message = "there is no region";
         return Error::new(ErrorKind::Config, HUB, operation, message).with_advice(

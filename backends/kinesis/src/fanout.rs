@@ -15,11 +15,15 @@ use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// A second subscription to a shard within this is refused, a later one takes over (Amazon Kinesis
 /// API reference, SubscribeToShard, 2026-11).
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// Kinesis sends an event every few seconds, if only an empty one: a connection that brings none for so
+/// long is dead, and nobody has said so. As long as KCL waits (its `ShardConsumer`, 2026-11).
+const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 35 });
 
 /// Reads for as long as the slot is there; an error ends one subscription, not the reading.
 pub(crate) async fn follow(
@@ -104,7 +108,10 @@ async fn receive(
 ) -> Result<bool> {
     let mut children = false;
     loop {
-        let event = events.recv().await;
+        let Ok(event) = timeout(SILENCE, events.recv()).await else {
+            tracing::debug!(shard = %reading.shard.id, "a subscription has fallen silent");
+            return Ok(true);
+        };
         let Some(strong) = shared.upgrade() else {
             return Ok(false);
         };

@@ -9,9 +9,9 @@ use crate::{
     shards::Shard,
     shared::{Presence, Shared},
     slot::Task,
-    start,
+    start, status,
 };
-use anyhub_core::{ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_leases::{
     Change, Grant, Groups, Lease, LeaseStore, Leases, NewPartition, Options, Scope,
 };
@@ -153,6 +153,16 @@ impl Shared {
         }
     }
 
+    /// Where the leases go because the stream went, nothing more will come.
+    async fn look_for_stream(&self) {
+        if let Err(error) = status::usable(&self.link, "receive", &self.stream).await
+            && error.kind() == ErrorKind::NotFound
+        {
+            self.state().failure.get_or_insert(error);
+            self.wake.notify_one();
+        }
+    }
+
     /// Takes up what was granted.
     async fn take_up(self: &Arc<Self>, grant: Grant) -> Result<()> {
         let shard = grant.partition.clone();
@@ -178,6 +188,10 @@ impl Shared {
     /// A shard is read and finished to its end: its children may be begun (C11).
     pub(crate) async fn finish(self: &Arc<Self>, id: &str, grant: Option<&Grant>) -> Result<()> {
         let listed = self.list("receive").await?;
+        if is_childless(&listed, id) {
+            let message = format!("the children of {id} are not listed yet");
+            return Err(Error::new(ErrorKind::Unavailable, HUB, "receive", message));
+        }
         match (self.leases(), grant, &self.group) {
             (Some(leases), Some(grant), Some(group)) => {
                 let children = descendants(&listed, &HashSet::from([Arc::from(id)]));
@@ -217,6 +231,13 @@ pub(crate) fn descendants(listed: &[Shard], known: &HashSet<Arc<str>>) -> Vec<Ne
     found
 }
 
+/// Whether a shard is kept and no child of it is: a list of a moment ago, as a shard that has ended has
+/// children for as long as it is kept. Without them nobody would ever begin these.
+fn is_childless(listed: &[Shard], id: &str) -> bool {
+    let is_parent = |shard: &Shard| shard.parents.iter().any(|parent| &**parent == id);
+    listed.iter().any(|shard| &*shard.id == id) && !listed.iter().any(is_parent)
+}
+
 /// Those of a shard's parents that are kept.
 pub(crate) fn kept_parents(listed: &[Shard], shard: &Shard) -> Vec<Arc<str>> {
     let kept = |parent: &&Arc<str>| listed.iter().any(|listed| listed.id == **parent);
@@ -246,7 +267,10 @@ async fn attend(shared: Weak<Shared>, leases: Arc<Leases>) {
             match change {
                 Change::Granted(grant) => take_up(&shared, grant).await,
                 Change::Asked(shard) => shared.ask(&shard),
-                Change::Lost(shard) => shared.lose(&shard),
+                Change::Lost(shard) => {
+                    shared.lose(&shard);
+                    shared.look_for_stream().await;
+                }
             }
         }
     }
@@ -270,5 +294,34 @@ async fn take_up(shared: &Arc<Shared>, grant: Grant) {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::aggregate::HashRange;
+    use anyhub_core::driver::Sequence;
+
+    fn shard(id: &str, parents: &[&str], open: bool) -> Shard {
+        Shard {
+            id: id.into(),
+            parents: parents.iter().map(|&parent| parent.into()).collect(),
+            range: HashRange::FULL,
+            start: Sequence::at("1", 0).unwrap(),
+            open,
+        }
+    }
+
+    #[test]
+    fn a_list_without_the_children_of_a_shard_that_has_ended_is_too_old() {
+        let parents = [shard("1", &[], false), shard("2", &[], false)];
+        assert!(is_childless(&parents, "1"));
+        let mut merged = parents.to_vec();
+        merged.push(shard("3", &["1", "2"], true));
+        assert!(!is_childless(&merged, "1") && !is_childless(&merged, "2"));
+        assert!(is_childless(&merged, "3"));
+        assert!(!is_childless(&merged[2..], "1"), "retention took it");
     }
 }

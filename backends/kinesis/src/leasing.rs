@@ -63,13 +63,7 @@ impl Leasing {
                 Err(Error::new(ErrorKind::Config, HUB, operation, message)
                     .with_advice("add the feature 'sqlite' of the crate anyhub-kinesis"))
             }
-            None => {
-                let message = "there is no place for the leases of consumer groups";
-                Err(Error::new(ErrorKind::Config, HUB, operation, message).with_advice(
-                    "leases=memory for one process, leases=sqlite:FILE for one machine, or your own \
-                     by KinesisConfig::store",
-                ))
-            }
+            None => Err(no_place(operation)),
         }
     }
 
@@ -82,4 +76,13 @@ impl Leasing {
             None => format!("{HUB}:{region}"),
         })
     }
+}
+
+/// Nobody has chosen where groups are kept.
+pub(crate) fn no_place(operation: &'static str) -> Error {
+    let message = "there is no place for the leases of consumer groups";
+    Error::new(ErrorKind::Config, HUB, operation, message).with_advice(
+        "leases=memory for one process, leases=sqlite:FILE for one machine, or your own by \
+         KinesisConfig::store",
+    )
 }

@@ -13,7 +13,7 @@
 //! | P3 | a lane for each shard, with one request in flight and one record of a key in it; what failed inside a 200 goes first |
 //! | C2, C10 | leases of `lease_time` in [`KinesisConfig::leases`], renewed at a third of it |
 //! | C7 | End is found by reading: an idle shard takes some ten reads, at five a second |
-//! | C8 | a seek moves the shards that are owned: what a group has finished of shards that were split or merged stays behind |
+//! | C8 | a seek moves the shards that are owned, on a stream that was resharded those that are still read: their children begin at their beginning, and what the group has finished stays behind. To pass over children, or to read everything again, take a new group with [`ConsumerOptions::start`](anyhub_core::ConsumerOptions), or delete this one |
 //! | C11, C13 | children are begun when all their parents are acknowledged to the end: key order holds across a reshard |
 //! | C14 | told where the last event that was read is gone itself: what came right after it may be, too |
 //! | lag | in time, not in events |
@@ -58,6 +58,9 @@ mod tests;
 mod upkeep;
 mod usage;
 
+/// Where consumer groups are kept, for [`KinesisConfig::store`]: `ObjectLeases` (feature
+/// `object-store`) on S3, for the members on many machines.
+pub use anyhub_leases as leases;
 pub use config::{Aggregation, KinesisConfig, LeasesIn};
 pub use consumer::NativeConsumer;
 pub use hub::{KinesisHub, NativeHub};

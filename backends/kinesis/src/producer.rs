@@ -81,6 +81,11 @@ impl KinesisProducer {
     }
 
     fn check(&self, event: &Event) -> Result<()> {
+        if !event.headers.is_empty() && !self.envelope {
+            let message = "Kinesis carries headers only in an envelope";
+            return Err(Error::new(ErrorKind::Unsupported, HUB, "submit", message)
+                .with_advice("add envelope=on to the URL, and to those of the readers"));
+        }
         check(event, HUB, &self.capabilities)?;
         message::check(event, self.envelope, self.max_record_bytes)
     }

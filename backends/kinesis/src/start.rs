@@ -21,8 +21,10 @@ use std::{
 /// The rows that a group has to have and has not.
 ///
 /// Where it has none at all, it begins at the consumer's start. Where it has some, shards that came
-/// from these are added, at their beginning; what is neither ancestor nor descendant of any was left
-/// out by a member that died while it made the beginning, and begins at the consumer's start, too.
+/// from these are added, at their beginning. What is neither ancestor nor descendant of any was left
+/// out by a member that died while it made the beginning, and begins at the consumer's start, too; but
+/// where retention has taken a shard with a row, what lay between may be gone as well, and all that is
+/// left comes from there.
 pub(crate) async fn of_group(
     shared: &Shared,
     operation: &'static str,
@@ -41,7 +43,13 @@ pub(crate) async fn of_group(
     if left_out.is_empty() {
         return Ok(new);
     }
-    let begun = beginning(shared, operation, &left_out).await?;
+    let is_kept = |id: &Arc<str>| listed.iter().any(|shard| shard.id == *id);
+    let begun = if known.iter().all(is_kept) {
+        beginning(shared, operation, &left_out).await?
+    } else {
+        let all = left_out.into_iter();
+        all.map(|shard| (shard, Resume::Start)).collect()
+    };
     for (shard, resume) in &begun {
         let of_begun = |parent: &Arc<str>| begun.iter().any(|(begun, _)| begun.id == *parent);
         let parents = kept_parents(listed, shard).into_iter().filter(of_begun);

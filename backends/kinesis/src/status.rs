@@ -93,7 +93,7 @@ impl Wait {
         is_new: false,
     };
 
-    /// NotFound if it is not there, Unavailable if it is being deleted, Timeout if nothing changes.
+    /// NotFound if it is not there or is being deleted, Timeout if nothing changes.
     pub(crate) async fn until(
         self,
         link: &Link,
@@ -107,7 +107,7 @@ impl Wait {
             let summary = match describe(link, operation, stream).await {
                 Ok(summary) if summary.status == StreamStatus::Deleting => {
                     let message = format!("the stream '{}' is being deleted", stream.topic());
-                    return Err(Error::new(ErrorKind::Unavailable, HUB, operation, message)
+                    return Err(Error::new(ErrorKind::NotFound, HUB, operation, message)
                         .with_advice("once it is gone, create it anew with Admin::create_topic"));
                 }
                 Ok(summary) if reached(&summary) => return Ok(summary),

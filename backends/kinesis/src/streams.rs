@@ -21,9 +21,8 @@ use tokio::time::sleep;
 /// A stream goes by its name or its ARN. Changes wait for the stream to be ACTIVE, and return once it
 /// is so again. Of all of them:
 ///
-/// - NotFound if the stream is not there;
+/// - NotFound if the stream is not there, or is being deleted;
 /// - Denied without the right to do it;
-/// - Unavailable while the stream is being deleted;
 /// - Timeout if nothing has changed for 5 minutes, or if no answer came: then what was asked for may
 ///   have been done, or may still be;
 /// - Throttled at the account's quota, as of 10 changes of a stream's shards a day;

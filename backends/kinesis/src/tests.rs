@@ -16,6 +16,7 @@ use aws_sdk_kinesis::{
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
+mod chaos;
 mod trouble;
 
 const STREAM: &str = "tweets";

@@ -36,8 +36,9 @@ use std::time::Duration;
 
 pub use builder::KinesisBuilder;
 pub use counts::Counts;
-pub use faults::{Faults, Rate};
+pub use faults::Faults;
 
+pub use crate::Rate;
 use crate::{Error, kinesis_url};
 use layer::Layer;
 use server::Server;

@@ -14,6 +14,8 @@ compile_error!("anyhub-local starts its servers on Linux and macOS only");
 
 mod cache;
 mod error;
+#[cfg(feature = "eventhubs")]
+pub mod eventhubs;
 mod fetch;
 mod folder;
 mod java;
@@ -28,12 +30,18 @@ mod ports;
 mod process;
 mod program;
 mod python;
+#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
+mod rate;
 mod requirement;
 
 pub use cache::cache_dir;
 pub use error::Error;
+#[cfg(feature = "eventhubs")]
+pub use eventhubs::EventHubs;
 pub use kafka::Kafka;
 #[cfg(feature = "kinesis")]
 pub use kinesis::Kinesis;
 pub use localstack::LocalStack;
+#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
+pub use rate::Rate;
 pub use requirement::{Requirement, State};

@@ -218,6 +218,7 @@ fn mistakes_are_told_in_a_line() {
         (&["up", "kafka", "--broker", "3"], "--brokers"),
         (&["upp", "kafka"], "'up'"),
         (&["up", "kafka", "--limits"], "not for kafka"),
+        (&["up", "kafka", "--event-hub", "a=1"], "not for kafka"),
         (
             &["up", "kafka", "--with", "localstack"],
             "--with is for kinesis",
@@ -246,6 +247,7 @@ fn mistakes_about_kinesis_are_told_in_a_line() {
     for (arguments, hint) in [
         (&["up", "kinesis", "--brokers", "1"][..], "not for kinesis"),
         (&["up", "kinesis", "--set", "a=b"], "not for kinesis"),
+        (&["up", "kinesis", "--event-hub", "a=1"], "not for kinesis"),
         (&["up", "kinesis", "--logs", "x"], "writes none"),
         (&["up", "kinesis", "--port", "0"], "65535"),
         (&["up", "kinesis", "--port", "x"], "1 to 65535"),
@@ -316,6 +318,72 @@ fn kinesis_answers_where_it_says_until_it_is_told_to_stop() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[cfg(feature = "eventhubs")]
+#[test]
+fn mistakes_about_event_hubs_are_told_in_a_line() {
+    for (arguments, hint) in [
+        (&["up", "eventhub"][..], "did you mean eventhubs?"),
+        (&["up", "eventhubs", "--brokers", "1"], "not for eventhubs"),
+        (&["up", "eventhubs", "--logs", "x"], "writes none"),
+        (
+            &["up", "eventhubs", "--with", "localstack"],
+            "has one server",
+        ),
+        (&["up", "eventhubs", "--event-hub", "a"], "NAME=PARTITIONS"),
+        (&["up", "eventhubs", "--event-hub", "a=x"], "1 to 1024"),
+        (&["up", "eventhubs", "--event-hub", "a=0"], "1 to 1024"),
+        (&["up", "eventhubs", "--event-hub", "a/b=1"], "name"),
+        (&["up", "eventhubs", "--port", "0"], "65535"),
+    ] {
+        let said = refused(arguments);
+        assert!(said.contains(hint), "{arguments:?}: {said}");
+    }
+}
+
+#[cfg(feature = "eventhubs")]
+#[test]
+fn event_hubs_answers_where_it_says_until_it_is_told_to_stop() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    let mut child = command()
+        .args(["up", "eventhubs", "--limits", "--json"])
+        .args(["--event-hub", "a=2", "--event-hub", "b=3"])
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(said["limits"], true);
+    assert_eq!(said["event_hubs"][1]["partitions"], 3);
+    let endpoint = said["endpoint"].as_str().unwrap();
+    assert_eq!(
+        said["url"],
+        format!("eventhubs://localhost/a?endpoint={endpoint}")
+    );
+    let address = endpoint.strip_prefix("amqp://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let hello = *b"AMQP\x03\x01\x00\x00";
+    stream.write_all(&hello).unwrap();
+    let mut answer = [0; 8];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, hello);
+
+    let port = address.rsplit(':').next().unwrap();
+    let taken = command()
+        .args(["up", "eventhubs", "--port", port])
+        .output()
+        .unwrap();
+    assert_eq!(taken.status.code(), Some(1));
+    assert!(text(&taken.stderr).contains("is in use"));
+    signal(&format!("-{}", child.id()), "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]

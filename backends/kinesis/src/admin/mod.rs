@@ -6,7 +6,7 @@ mod topic;
 use crate::{
     client::{Link, Stream},
     error::{HUB, failed, invalid},
-    leasing::Leasing,
+    leasing::{Leasing, no_place},
     locate::{self, side_by_side},
     shards::{self, Shard},
     status::{self, Summary, Wait},
@@ -17,7 +17,7 @@ use anyhub_core::{
 };
 use async_trait::async_trait;
 use aws_sdk_kinesis::types::{ScalingType, StreamStatus};
-use groups::{Store, no_group};
+use groups::Store;
 use std::time::{Duration, SystemTime};
 use topic::{NewStream, hours};
 
@@ -256,7 +256,7 @@ impl Admin for KinesisAdmin {
         let summary = status::describe(&self.link, OPERATION, &Stream::new(topic)).await?;
         match Store::open(&self.leases, &self.link, OPERATION).await? {
             Some(store) => store.list(&summary.arn).await,
-            None => Ok(Vec::new()),
+            None => Err(no_place(OPERATION)),
         }
     }
 
@@ -264,7 +264,7 @@ impl Admin for KinesisAdmin {
         const OPERATION: &str = "delete_group";
         match Store::open(&self.leases, &self.link, OPERATION).await? {
             Some(store) => store.delete(group).await,
-            None => Err(no_group(OPERATION, group)),
+            None => Err(no_place(OPERATION)),
         }
     }
 
@@ -276,7 +276,7 @@ impl Admin for KinesisAdmin {
         let summary = status::usable(link, OPERATION, stream).await?;
         match Store::open(&self.leases, link, OPERATION).await? {
             Some(store) => store.lag(link, stream, &summary.arn, group).await,
-            None => Err(no_group(OPERATION, group)),
+            None => Err(no_place(OPERATION)),
         }
     }
 }

@@ -179,22 +179,31 @@ impl Entry {
     pub(super) fn tell_late(&self, in_flight: bool, cause: Option<&Error>) {
         let patience = self.batch.patience;
         let indeterminate = in_flight || self.maybe;
-        let message = match indeterminate {
+        let mut message = match indeterminate {
             true => format!("no answer within {patience:?}"),
             false => format!("not written within {patience:?}"),
         };
+        if let Some(cause) = cause {
+            message.push_str(": ");
+            message.push_str(cause.message());
+        }
         let mut error = Error::new(ErrorKind::Timeout, HUB, "submit", message);
         if let Some(cause) = cause {
             error = error.with_source(cause.clone());
         }
+        let advice = match cause {
+            Some(cause) if cause.kind() == ErrorKind::Throttled => {
+                "the shard takes no more: give the stream more shards, or submit more slowly"
+            }
+            Some(cause) => cause
+                .advice()
+                .unwrap_or("it is tried again until the deadline"),
+            None => "submit more slowly, or raise the deadline",
+        };
+        error = error.with_advice(advice);
         self.tell(Err(match indeterminate {
             true => error.with_indeterminate(),
-            false => error.with_advice(match cause.map(Error::kind) {
-                Some(ErrorKind::Throttled) => {
-                    "the shard takes no more: give the stream more shards, or submit more slowly"
-                }
-                _ => "submit more slowly, or raise the deadline",
-            }),
+            false => error,
         }));
     }
 }

@@ -10,10 +10,15 @@ use std::{
     collections::HashSet,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::sleep,
+};
 
 /// A store that answers late, as long as it is told to.
 #[derive(Debug, Default)]
@@ -277,6 +282,40 @@ async fn what_retention_takes_from_a_closed_shard_does_not_hold_up_its_children(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_slept_through_two_reshards_reads_what_came_since() {
+    let (bench, store) = Bench::stored(1).await;
+    let late = member().start(Point::End);
+    let mut consumer = bench.consumer(late.clone()).await;
+    consumer.close().await.unwrap();
+    bench.kinesis.keep(STREAM, Duration::from_secs(2));
+    bench.resize(2).await;
+    bench.resize(4).await;
+    let closed = async {
+        loop {
+            let listed = bench.client().await.list_shards().stream_name(STREAM);
+            if listed.send().await.unwrap().shards().len() == 4 {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, closed).await.unwrap();
+    let mut consumer = bench.consumer(late).await;
+    let scope = store.scopes().await.unwrap().remove(0);
+    let mut open = 0;
+    for Stored { row, .. } in store.list(&scope).await.unwrap() {
+        if let Row::Lease(lease) = row
+            && &*lease.partition > "shardId-000000000002"
+        {
+            open += 1;
+            assert_eq!(lease.checkpoint.position, None, "from its beginning");
+        }
+    }
+    assert_eq!(open, 4);
+    consumer.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_close_that_is_dropped_and_called_again_keeps_its_word() {
     let (bench, store) = Bench::stored(1).await;
     bench.put(numbered(5, 20)).await;
@@ -305,9 +344,10 @@ async fn a_close_that_is_dropped_and_called_again_keeps_its_word() {
         came.iter().any(|it| text(it) == "later")
     })
     .await;
+    // What was acknowledged in time does not come again; on a busy machine all may be too late.
     assert_eq!(
         came.len(),
-        1,
+        1 + 10 - acked,
         "{:?}",
         came.iter().map(text).collect::<Vec<_>>()
     );
@@ -405,4 +445,68 @@ async fn no_more_is_read_ahead_than_there_is_room_for() {
     // A record a shard more than fits.
     assert!(read("bytes_out") < 900_000, "{}", read("bytes_out"));
     take(&mut consumer, 160, true).await;
+}
+
+/// Passes connections on, until told to let those that are there die in silence.
+struct Proxy {
+    port: u16,
+    frozen: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    async fn to(target: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let frozen = Arc::new(AtomicUsize::new(0));
+        let until = frozen.clone();
+        tokio::spawn(async move {
+            for number in 1.. {
+                let (near, _) = listener.accept().await.unwrap();
+                let far = TcpStream::connect(&target).await.unwrap();
+                let (from_near, to_near) = near.into_split();
+                let (from_far, to_far) = far.into_split();
+                for (mut from, mut to) in [(from_near, to_far), (from_far, to_near)] {
+                    let until = until.clone();
+                    tokio::spawn(async move {
+                        let mut bytes = vec![0; 1 << 16];
+                        while let Ok(some @ 1..) = from.read(&mut bytes).await {
+                            if until.load(Ordering::Relaxed) >= number {
+                                std::future::pending::<()>().await;
+                            }
+                            if to.write_all(&bytes[..some]).await.is_err() {
+                                return;
+                            }
+                        }
+                    });
+                }
+            }
+        });
+        Self { port, frozen }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_falls_silent_is_taken_up_again() {
+    let bench = Bench::pushing(1, Duration::from_secs(300)).await;
+    let proxy = Proxy::to(bench.kinesis.endpoint().replace("http://", "")).await;
+    let mut config = bench.link.config().clone();
+    config.endpoint = Some(format!("http://127.0.0.1:{}", proxy.port));
+    let link = Link::new(config);
+    let opening = KinesisConsumer::open(
+        link,
+        &bench.leasing,
+        STREAM,
+        ConsumerOptions::new(),
+        Arc::default(),
+    );
+    let mut consumer = opening.await.unwrap();
+    bench.put([("k".into(), "first".into())]).await;
+    take(&mut consumer, 1, true).await;
+    // All connections so far, and perhaps the next few.
+    proxy.frozen.store(100, Ordering::Relaxed);
+    bench.put([("k".into(), "later".into())]).await;
+    let none = timeout(Duration::from_millis(500), consumer.receive(1)).await;
+    assert!(none.is_err(), "{none:?}");
+    proxy.frozen.store(0, Ordering::Relaxed);
+    assert_eq!(text(&take(&mut consumer, 1, true).await[0]), "later");
 }

@@ -3,6 +3,7 @@ use anyhub_core::{ConsumerOptions, ErrorKind, Hub};
 use anyhub_leases::{LeaseStore, Leases, MemberRow, NewPartition, Options, Scope};
 use anyhub_local::Kinesis;
 use std::time::Duration;
+use tokio::time::timeout;
 
 const LEASE: Duration = Duration::from_millis(300);
 
@@ -85,17 +86,13 @@ async fn a_topic_takes_its_groups_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_place_for_groups_there_are_none() {
+async fn without_a_place_for_groups_it_is_said_which_there_are() {
     let world = World::start(Kinesis::builder(), |config| config).await;
     world.create("s", 1).await;
-    assert_eq!(world.groups("s").await, []);
-    let deleted = world.admin().delete_group("g").await;
-    refused(deleted, ErrorKind::NotFound, "no group 'g'");
-    refused(
-        world.admin().lag("s", "g").await,
-        ErrorKind::NotFound,
-        "'g'",
-    );
+    let (admin, kind) = (world.admin(), ErrorKind::Config);
+    refused(admin.list_groups("s").await, kind, "leases=memory");
+    refused(admin.delete_group("g").await, kind, "leases=memory");
+    refused(admin.lag("s", "g").await, kind, "leases=memory");
     let member = ConsumerOptions::new().group("g");
     let consumer = world.hub.consumer("s", member).await.map(|_| ());
     let error = refused(consumer, ErrorKind::Config, "leases=sqlite:FILE");
@@ -103,4 +100,22 @@ async fn without_a_place_for_groups_there_are_none() {
         assert!(error.to_string().contains(choice), "{error}");
     }
     world.admin().delete_topic("s").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_a_stream_that_is_deleted_are_told() {
+    let world = World::with_stream(2).await;
+    let member = ConsumerOptions::new().group("g");
+    let mut consumer = world.hub.consumer("s", member).await.unwrap();
+    world.admin().delete_topic("s").await.unwrap();
+    let told = async {
+        loop {
+            if let Err(error) = consumer.receive(1).await {
+                return error;
+            }
+        }
+    };
+    let told = timeout(Duration::from_secs(30), told).await.unwrap();
+    assert_eq!(told.kind(), ErrorKind::NotFound, "{told}");
+    consumer.close().await.unwrap();
 }

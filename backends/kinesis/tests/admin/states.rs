@@ -50,7 +50,7 @@ async fn a_topic_that_others_delete_is_no_more_to_be_had() {
     let world = slow(1_500).await;
     world.create("s", 1).await;
     world.delete_as_others("s").await;
-    let kind = ErrorKind::Unavailable;
+    let kind = ErrorKind::NotFound;
     let text = "is being deleted";
     refused(world.admin().describe_topic("s").await, kind, text);
     refused(world.admin().set_partitions("s", 2).await, kind, text);

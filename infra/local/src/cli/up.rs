@@ -1,5 +1,7 @@
 //! `anyhub-local up`: runs a hub until it is told to stop.
 
+#[cfg(feature = "eventhubs")]
+mod eventhubs;
 mod kafka;
 #[cfg(feature = "kinesis")]
 mod kinesis;
@@ -23,6 +25,12 @@ pub(super) fn run(options: &Up) -> Result<ExitCode, Failure> {
     let stop = stop::stop_signals()?;
     match (options.hub.as_str(), &options.with) {
         ("kafka", _) => kafka::run(options, start, &stop),
+        #[cfg(feature = "eventhubs")]
+        ("eventhubs", _) => eventhubs::run(options, start, &stop),
+        #[cfg(not(feature = "eventhubs"))]
+        ("eventhubs", _) => Err(Failure::usage(
+            "this build has no Event Hubs: build it with --features eventhubs".into(),
+        )),
         (_, Some(_)) => localstack::run(options, start, &stop),
         #[cfg(feature = "kinesis")]
         (_, None) => kinesis::run(options, start, &stop),
@@ -59,6 +67,11 @@ fn refuse(given: &[(&str, bool)], hub: &str) -> Result<(), Failure> {
         Some((option, _)) => Err(Failure::usage(format!("--{option} is not for {hub}"))),
         None => Ok(()),
     }
+}
+
+/// What only Event Hubs has.
+fn of_eventhubs(options: &Up) -> [(&'static str, bool); 1] {
+    [("event-hub", !options.event_hub.is_empty())]
 }
 
 /// What only Kafka's brokers have.

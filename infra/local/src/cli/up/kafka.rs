@@ -7,11 +7,12 @@ use anyhub_local::Kafka;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{number, port, refuse, stay};
+use super::{number, of_eventhubs, port, refuse, stay};
 use crate::cli::{Failure, Up, step};
 
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
     refuse(&[("limits", options.limits)], "kafka")?;
+    refuse(&of_eventhubs(options), "kafka")?;
     let brokers = number(
         "brokers",
         options.brokers.as_deref().unwrap_or("1"),

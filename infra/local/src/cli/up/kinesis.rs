@@ -7,11 +7,12 @@ use anyhub_local::Kinesis;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{of_kafka, port, refuse, stay};
+use super::{of_eventhubs, of_kafka, port, refuse, stay};
 use crate::cli::{Failure, Up, step};
 
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
     refuse(&of_kafka(options), "kinesis")?;
+    refuse(&of_eventhubs(options), "kinesis")?;
     refuse(
         &[("logs", options.logs.is_some())],
         "kinesis: it writes none",

@@ -1,0 +1,193 @@
+//! A local Azure Event Hubs, in this process: AMQP 1.0 as the official clients speak it, with the documented limits, things
+//! that go wrong on request, and counts.
+//!
+//! Connections are in the clear or over TLS, with SASL ANONYMOUS, MSSBCBS or PLAIN; shared access signatures are checked. What
+//! differs from Azure:
+//!
+//! | What | Here |
+//! |---|---|
+//! | Tokens | shared access signatures by one key that may do everything; no Microsoft Entra ID; a link isn't closed when its token expires, only no new one opens |
+//! | Partition of a key | Jenkins' lookup3, as Microsoft's buffered producers choose it; they warn that the service may choose otherwise |
+//! | Throughput units | a bucket of one second's worth; ServerBusy is an outcome of the message, not the end of the link |
+//! | Retention | by size and by time; whole messages go, oldest first, and a batch is one |
+//! | Message larger than 1 MiB | rejected, and the link closed |
+//! | Offsets | bytes from the partition's beginning, as decimal text |
+//! | Start after the end | refused with `com.microsoft:argument-out-of-range` |
+//! | Not here | geo-replication, publishers' policies, capture, schema registry, AMQP over WebSockets, transactions; the Kafka endpoint; hubs are made by [`EventHubs::create_hub`], not by Azure Resource Manager |
+
+mod access;
+mod address;
+mod amqp;
+mod attach;
+mod builder;
+mod certificate;
+mod connection;
+mod counts;
+mod faults;
+mod hash;
+mod hub;
+mod intake;
+mod limits;
+mod log;
+mod outlet;
+mod publisher;
+mod readers;
+mod request;
+mod server;
+mod session;
+mod start;
+mod subscriber;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use builder::EventHubsBuilder;
+pub use counts::{Counts, Strikes};
+pub use faults::{Fault, Faults, On};
+
+pub use crate::Rate;
+
+use crate::Error;
+use hub::Namespace;
+use server::Server;
+
+/// What it calls itself.
+const CONTAINER: &str = "anyhub-local";
+
+/// A running local Event Hubs namespace. It has threads of its own, so that it can be started in sync and in async code; its
+/// methods don't block for longer than some milliseconds. Everything is in memory, and goes with it.
+///
+/// ```
+/// use anyhub_local::eventhubs::{EventHubs, Faults, Rate};
+///
+/// let eventhubs = EventHubs::builder().hub("tweets", 4).start()?;
+/// println!("{}", eventhubs.url("tweets")); // eventhubs://localhost/tweets?endpoint=amqp://127.0.0.1:20001
+/// eventhubs.set_faults(Faults::none().lost_answers(Rate::next(3)))?;
+/// assert_eq!(eventhubs.counts().events_in, 0);
+/// # Ok::<(), anyhub_local::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct EventHubs {
+    address: SocketAddr,
+    seed: u64,
+    /// As PEM; None in the clear.
+    certificate: Option<String>,
+    namespace: Arc<Namespace>,
+    /// None once stopped.
+    server: Mutex<Option<Server>>,
+}
+
+impl EventHubs {
+    /// Without hubs, limits and faults, unless told otherwise.
+    pub fn builder() -> EventHubsBuilder {
+        EventHubsBuilder::new()
+    }
+
+    /// The endpoint for an SDK: `amqp://127.0.0.1:PORT`, or `amqps:` with TLS.
+    pub fn endpoint(&self) -> String {
+        let scheme = if self.certificate.is_some() {
+            "amqps"
+        } else {
+            "amqp"
+        };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The connection string for a hub, as the Azure portal gives it; in the clear with `UseDevelopmentEmulator=true`. Clients
+    /// that leave the port out, as the Rust SDK, want [`endpoint`](Self::endpoint) too.
+    pub fn connection_string(&self, hub: &str) -> String {
+        let emulator = match self.certificate {
+            Some(_) => "",
+            None => "UseDevelopmentEmulator=true;",
+        };
+        format!(
+            "Endpoint=sb://localhost:{};SharedAccessKeyName={};SharedAccessKey={};{emulator}EntityPath={hub}",
+            self.address.port(),
+            access::NAME,
+            access::KEY,
+        )
+    }
+
+    /// A hub's URL: `eventhubs://localhost/HUB?endpoint=amqp://127.0.0.1:PORT`.
+    pub fn url(&self, hub: &str) -> String {
+        format!("eventhubs://localhost/{hub}?endpoint={}", self.endpoint())
+    }
+
+    /// The certificate that clients have to trust, as PEM; None in the clear.
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    /// Makes a hub, with the consumer group `$Default`.
+    ///
+    /// # Errors
+    /// Invalid for a name that is taken or can't be one, and for no or more than 1,024 partitions.
+    pub fn create_hub(&self, name: &str, partitions: u32) -> Result<(), Error> {
+        builder::create(&self.namespace, name, partitions)
+    }
+
+    /// Deletes a hub with its events, and closes the links to it.
+    ///
+    /// # Errors
+    /// Invalid if there is none of that name.
+    pub fn delete_hub(&self, name: &str) -> Result<(), Error> {
+        match self.namespace.delete(name) {
+            true => Ok(()),
+            false => Err(missing(name)),
+        }
+    }
+
+    /// Makes a consumer group of a hub.
+    ///
+    /// # Errors
+    /// Invalid if there is no such hub, or such a group already.
+    pub fn create_group(&self, hub: &str, group: &str) -> Result<(), Error> {
+        let there = self.namespace.hub(hub).ok_or_else(|| missing(hub))?;
+        match there.create_group(group) {
+            true => Ok(()),
+            false => Err(Error::Invalid(format!(
+                "the hub {hub:?} has a consumer group {group:?} already"
+            ))),
+        }
+    }
+
+    /// The seed of the faults, to be printed where a test fails.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The faults as they are now; a count is what is left of it.
+    pub fn faults(&self) -> Faults {
+        self.namespace.dice.faults()
+    }
+
+    /// Changes what goes wrong from now on.
+    ///
+    /// # Errors
+    /// Invalid for a share outside of 0.0 to 1.0; the faults stay as they were.
+    pub fn set_faults(&self, faults: Faults) -> Result<(), Error> {
+        faults.check()?;
+        self.namespace.dice.set(faults);
+        Ok(())
+    }
+
+    /// What has come in and gone out since the start, and what was done about it.
+    pub fn counts(&self) -> Counts {
+        self.namespace.counters.read()
+    }
+
+    /// What all partitions together keep now, in bytes: what retention by size bounds.
+    pub fn stored_bytes(&self) -> usize {
+        self.namespace.stored()
+    }
+
+    /// Stops the server, cuts its connections and waits until it is gone, at most a second. A second call does nothing.
+    pub fn stop(&self) {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(server.take());
+    }
+}
+
+fn missing(hub: &str) -> Error {
+    Error::Invalid(format!("there is no hub {hub:?}"))
+}

@@ -1,0 +1,196 @@
+//! How a local Event Hubs is to be, and its start.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::faults::{Dice, Faults};
+use super::hub::Namespace;
+use super::log::Retention;
+use super::server::{self, Server};
+use super::{EventHubs, certificate, limits};
+use crate::{Error, ports};
+
+/// Ports tried before it is given up: between picking one and listening another process may take it.
+const TRIES: usize = 3;
+/// As much as a unit of throughput writes in a minute.
+const KEPT: usize = 64 * 1024 * 1024;
+/// As in the Standard tier.
+const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// How a local Event Hubs is to be. See [`EventHubs::builder`].
+#[derive(Clone, Debug)]
+pub struct EventHubsBuilder {
+    hubs: Vec<(String, u32)>,
+    limits: bool,
+    units: Option<u32>,
+    faults: Faults,
+    seed: u64,
+    port: Option<u16>,
+    tls: bool,
+    retention: Retention,
+}
+
+impl EventHubsBuilder {
+    pub(super) fn new() -> Self {
+        EventHubsBuilder {
+            hubs: Vec::new(),
+            limits: false,
+            units: None,
+            faults: Faults::none(),
+            seed: 1,
+            port: None,
+            tls: false,
+            retention: Retention {
+                bytes: KEPT,
+                time: KEPT_FOR,
+            },
+        }
+    }
+
+    /// A hub that is there from the start on; [`EventHubs::create_hub`] makes more.
+    #[must_use]
+    pub fn hub(mut self, name: &str, partitions: u32) -> Self {
+        self.hubs.push((name.to_owned(), partitions));
+        self
+    }
+
+    /// Whether the namespace takes and gives no more than one throughput unit lets it, or as many as
+    /// [`throughput_units`](Self::throughput_units) says. Off by default. Sizes, epochs and the number of readers are always
+    /// limited.
+    #[must_use]
+    pub fn limits(mut self, on: bool) -> Self {
+        self.limits = on;
+        self
+    }
+
+    /// How many throughput units the namespace has: 1 MiB or 1,000 events in and 2 MiB or 4,096 events out a second for each.
+    /// With None, the default, it has one where limits are on, and no end of them where they are off.
+    #[must_use]
+    pub fn throughput_units(mut self, units: Option<u32>) -> Self {
+        self.units = units;
+        self
+    }
+
+    /// What goes wrong from the start on; nothing by default. [`EventHubs::set_faults`] changes it later.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// The seed of the faults; 1 by default.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The port on 127.0.0.1; a free one is picked by default.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Whether it speaks TLS, with a certificate that is made at the start; in the clear by default.
+    #[must_use]
+    pub fn tls(mut self, on: bool) -> Self {
+        self.tls = on;
+        self
+    }
+
+    /// How much each partition keeps: at most so many bytes, 64 MiB by default, and nothing for longer than this time, 7 days
+    /// by default. The message that came last is always kept.
+    #[must_use]
+    pub fn retention(mut self, bytes: usize, time: Duration) -> Self {
+        self.retention = Retention { bytes, time };
+        self
+    }
+
+    /// Starts the server and returns when it answers.
+    ///
+    /// # Errors
+    /// Invalid for a share outside of 0.0 to 1.0, no throughput units, two hubs of one name, a hub without a name or with no or
+    /// too many partitions, or port 0; PortInUse; Io if no port or thread can be had, or no certificate made.
+    pub fn start(self) -> Result<EventHubs, Error> {
+        self.faults.check()?;
+        if self.units == Some(0) {
+            return Err(Error::Invalid("throughput units begin with 1".into()));
+        }
+        let units = match self.limits {
+            true => Some(self.units.unwrap_or(1)),
+            false => self.units,
+        };
+        let dice = Dice::new(self.faults.clone(), self.seed);
+        let namespace = Arc::new(Namespace::new(self.retention, units, dice));
+        for (name, partitions) in &self.hubs {
+            create(&namespace, name, *partitions)?;
+        }
+        let (tls, certificate) = match self.tls {
+            true => {
+                let (tls, certificate) = certificate::make().map_err(failed)?;
+                (Some(tls), Some(certificate))
+            }
+            false => (None, None),
+        };
+        let listener = self.listen()?;
+        let address = listener.local_addr().map_err(failed)?;
+        let server = Server::start(listener, Arc::clone(&namespace), tls).map_err(failed)?;
+        Ok(EventHubs {
+            address,
+            seed: self.seed,
+            certificate,
+            namespace,
+            server: Mutex::new(Some(server)),
+        })
+    }
+
+    /// From here on the kernel takes connections in; they are served as soon as the threads run.
+    fn listen(&self) -> Result<TcpListener, Error> {
+        if let Some(port) = self.port {
+            if port == 0 {
+                return Err(Error::Invalid(
+                    "port 0 can't be asked for: choose one from 1024 to 65535".into(),
+                ));
+            }
+            return server::listen(ports::loopback(port)).map_err(|_| Error::PortInUse { port });
+        }
+        let mut tries = 1;
+        loop {
+            match server::listen(ports::loopback(ports::pick_one()?)) {
+                Err(e) if e.kind() != std::io::ErrorKind::AddrInUse || tries == TRIES => {
+                    return Err(failed(e));
+                }
+                Err(_) => tries += 1,
+                Ok(listener) => return Ok(listener),
+            }
+        }
+    }
+}
+
+/// Makes a hub, or says why it can't be.
+pub(super) fn create(namespace: &Namespace, name: &str, partitions: u32) -> Result<(), Error> {
+    let is_named = name.len() <= 256 && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if !is_named || !name.chars().all(allowed) {
+        return Err(Error::Invalid(format!(
+            "{name:?} can't be a hub's name: up to 256 letters, digits, '.', '-' and '_', beginning with a letter or digit"
+        )));
+    }
+    if !(1..=limits::PARTITIONS).contains(&partitions) {
+        return Err(Error::Invalid(format!(
+            "a hub can't have {partitions} partitions: choose 1 to {}",
+            limits::PARTITIONS
+        )));
+    }
+    match namespace.create(name, partitions) {
+        true => Ok(()),
+        false => Err(Error::Invalid(format!("there is a hub {name:?} already"))),
+    }
+}
+
+fn failed(source: std::io::Error) -> Error {
+    Error::io("starting a server on", Path::new("127.0.0.1"), source)
+}
