@@ -5,7 +5,10 @@ use crate::{
     fetch, message,
 };
 use anyhub_core::{Event, Result, driver::Sequence};
-use aws_sdk_kinesis::{primitives::DateTime, types::Record};
+use aws_sdk_kinesis::{
+    primitives::{Blob, DateTime},
+    types::Record,
+};
 use bytes::{Bytes, BytesMut};
 use std::{
     num::NonZeroU64,
@@ -58,7 +61,7 @@ const SMALL: usize = 4 << 10;
 
 impl Decoder {
     /// The events of a page of records, from `from` on.
-    pub(crate) fn read(&self, records: Vec<Record>, from: Option<Sequence>) -> Result<Page> {
+    pub(crate) fn read(&self, mut records: Vec<Record>, from: Option<Sequence>) -> Result<Page> {
         let mut page = Page {
             reads: Vec::with_capacity(records.len()),
             envelope: self.envelope,
@@ -67,8 +70,8 @@ impl Decoder {
         let shared = records.iter().map(shared_len).sum();
         let mut shared = BytesMut::with_capacity(shared);
         let mut own = Vec::new();
-        for record in records {
-            let place = fetch::place("receive", &record)?;
+        for record in &mut records {
+            let place = fetch::place("receive", record)?;
             let published = record.approximate_arrival_timestamp.and_then(millis);
             let mut add = |at: Sequence, key: Slice, payload: Slice| {
                 if from.is_none_or(|from| from <= at) {
@@ -81,19 +84,19 @@ impl Decoder {
                     });
                 }
             };
-            if is_small(&record) {
-                let key = Slice::appended(&mut shared, key(&record));
+            if is_small(record) {
+                let key = Slice::appended(&mut shared, key(record));
                 let payload = Slice::appended(&mut shared, record.data.as_ref());
                 add(place, key, payload);
                 continue;
             }
             // Behind the shared one.
             let buffer = own.len() as u32 + 1;
-            let data = Bytes::from(record.data.into_inner());
+            let data = std::mem::replace(&mut record.data, Blob::new([]));
+            let data = Bytes::from(data.into_inner());
             match Aggregate::parse(&data) {
                 None => {
-                    let key = record.partition_key.unwrap_or_default();
-                    let key = Slice::appended(&mut shared, key.as_bytes());
+                    let key = Slice::appended(&mut shared, key(record));
                     add(place, key, Slice::of(buffer, 0..data.len()));
                 }
                 Some(aggregate) if aggregate.lies_within(&self.range) => {

@@ -21,8 +21,9 @@ const BYTES_PER_SECOND: f64 = 2.0 * 1024.0 * 1024.0;
 
 /// An idle shard is read once a second; the first reads that bring nothing come a little sooner.
 const IDLE_FIRST: Duration = Duration::from_millis(250);
-/// Where no limits are kept.
-const IDLE_FIRST_UNPACED: Duration = Duration::from_millis(4);
+/// Where no limits are kept. Sooner, a shard that is read to its end would take from the others what
+/// its server can do.
+const IDLE_FIRST_UNPACED: Duration = Duration::from_millis(20);
 const IDLE_LONGEST: Duration = Duration::from_secs(1);
 
 /// After a read that was refused for its rate.
@@ -101,7 +102,7 @@ mod tests {
         let now = Instant::now();
         for (share, due) in [
             (Some(1.0), [250, 500, 1_000, 1_000]),
-            (None, [4, 8, 16, 32]),
+            (None, [20, 40, 80, 160]),
         ] {
             let mut pace = Pace::new(share);
             let pauses = [0; 4].map(|_| {

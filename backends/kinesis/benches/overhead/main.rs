@@ -8,7 +8,8 @@
 //! - `publish`: the SDK with the same lanes: each event goes to the lane of its key, a task a shard has
 //!   one PutRecords of up to 500 records in flight, an event a record.
 //! - `publish-best`: the SDK as fast as it goes, without order; anyhub as it is by default, in order.
-//! - `receive`: the SDK with a task a shard, one GetRecords of up to 10,000 records in flight in each.
+//! - `receive`: the SDK with a task a shard, one GetRecords of up to 10,000 records in flight in each; all
+//!   go to one place, where the application looks at them.
 
 mod publish;
 mod receive;

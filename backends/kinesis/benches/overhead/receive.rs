@@ -1,23 +1,21 @@
 use crate::client;
-use anyhub_overhead::{Bench, BoxError, Clock, Filled, Result, Run, Stopwatch, Ways};
+use anyhub_overhead::{Bench, BoxError, Clock, Filled, PARTITIONS, Result, Run, Stopwatch, Ways};
 use aws_sdk_kinesis::types::ShardIteratorType;
-use std::{
-    hint::black_box,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::hint::black_box;
+use tokio::sync::mpsc;
 
 /// Bytes in the stream: enough for some seconds, little enough for memory.
-const FILL: usize = 300 << 20;
+const FILL: usize = 600 << 20;
+
+/// Pages that wait for the application, at most: two of each shard.
+const WAITING: usize = 2 * PARTITIONS as usize;
 
 /// A stream that is read again and again, each time by a new group.
 pub(crate) struct Receive(Filled);
 
 impl Receive {
     pub(crate) fn fill(bench: &Bench) -> Result<Self> {
-        let events = (FILL / (bench.payload.len() + 150)).min(1_200_000);
+        let events = (FILL / (bench.payload.len() + 150)).min(2_400_000);
         Ok(Self(Filled::new(bench, events, 200)?))
     }
 }
@@ -33,7 +31,6 @@ impl Ways for Receive {
                     .stream_name(&self.0.topic)
                     .send()
                     .await?;
-                let came = Arc::new(AtomicU64::new(0));
                 let mut iterators = Vec::new();
                 for shard in listed.shards.unwrap_or_default() {
                     let asked = client
@@ -45,38 +42,44 @@ impl Ways for Receive {
                         .await?;
                     iterators.push(asked.shard_iterator);
                 }
+                let (pages, mut arrived) = mpsc::channel(WAITING);
                 let mut tasks = Vec::new();
                 for mut iterator in iterators {
-                    let (client, came, events) = (client.clone(), came.clone(), self.0.events);
+                    let (client, pages) = (client.clone(), pages.clone());
                     tasks.push(tokio::spawn(async move {
-                        while came.load(Ordering::Relaxed) < events {
-                            let Some(next) = iterator.take() else {
-                                break;
-                            };
+                        while let Some(next) = iterator.take() {
                             let asked = client.get_records().shard_iterator(next).limit(10_000);
                             let page = asked.send().await?;
-                            for record in &page.records {
-                                let arrived = record.approximate_arrival_timestamp;
-                                black_box((&record.partition_key, &record.data, arrived));
-                            }
-                            if page.records.is_empty() {
-                                // This shard is at its end.
+                            iterator = page.next_shard_iterator;
+                            // This shard is at its end, or all have come.
+                            if page.records.is_empty() || pages.send(page.records).await.is_err() {
                                 break;
                             }
-                            came.fetch_add(page.records.len() as u64, Ordering::Relaxed);
-                            iterator = page.next_shard_iterator;
                         }
                         Ok::<_, BoxError>(())
                     }));
                 }
+                drop(pages);
+                let mut came = 0;
+                while let Some(page) = arrived.recv().await {
+                    for record in &page {
+                        let arrived = record.approximate_arrival_timestamp;
+                        black_box((&record.partition_key, &record.data, arrived));
+                    }
+                    came += page.len() as u64;
+                    if came >= self.0.events {
+                        break;
+                    }
+                }
+                let run = watch.stop(came);
+                drop(arrived);
                 for task in tasks {
                     task.await??;
                 }
-                let came = came.load(Ordering::Relaxed);
                 if came < self.0.events {
                     return Err(format!("the SDK read {came} of {}", self.0.events).into());
                 }
-                Ok(watch.stop(came))
+                Ok(run)
             })
         })
     }
