@@ -24,6 +24,12 @@ pub struct Sequence {
     after: bool,
 }
 
+/// `value`, and so many times eight digits behind it.
+fn joined(value: u64, eights: &[[u8; 8]]) -> u64 {
+    let eights = eights.iter();
+    eights.fold(value, |value, digits| value * 100_000_000 + eight(*digits))
+}
+
 /// The number that eight ASCII digits are: neighbours are joined, then pairs, then fours, all side by
 /// side in one word.
 fn eight(digits: [u8; 8]) -> u64 {
@@ -41,23 +47,23 @@ impl Sequence {
     /// The event `index` of the record with this decimal sequence number; None where that is none,
     /// or does not fit into 192 bits.
     pub fn at(number: &str, index: u32) -> Option<Self> {
-        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Every record that is read or written comes through here: all digits are looked at at once, and
+        // eight are taken at a time.
+        let number = number.as_bytes();
+        let digits = number
+            .iter()
+            .fold(true, |all, it| all & it.is_ascii_digit());
+        if number.is_empty() || !digits {
             return None;
         }
-        // Every record that is read or written comes through here: eight digits at a time.
-        let (head, rest) = number.as_bytes().as_rchunks::<16>();
-        let head = head.iter();
-        let mut value = [
-            0,
-            0,
-            head.fold(0, |value, digit| value * 10 + u64::from(digit - b'0')),
-        ];
+        let (head, rest) = number.as_rchunks::<16>();
+        let (ones, eights) = head.as_rchunks::<8>();
+        let ones = ones.iter();
+        let ones = ones.fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+        let mut value = [0, 0, joined(ones, eights)];
         for sixteen in rest {
             let (eights, _) = sixteen.as_chunks::<8>();
-            let digits = eights
-                .iter()
-                .fold(0, |value, digits| value * 100_000_000 + eight(*digits));
-            let mut carry = u128::from(digits);
+            let mut carry = u128::from(joined(0, eights));
             for limb in value.iter_mut().rev() {
                 let sum = u128::from(*limb) * 10u128.pow(16) + carry;
                 *limb = sum as u64;

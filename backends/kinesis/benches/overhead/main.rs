@@ -2,11 +2,11 @@
 //! which runs in a process of its own, without limits.
 //!
 //! `cargo bench -p anyhub-kinesis --bench overhead [-- --pairs 15 --seconds 5 --sizes 100,1000
-//! --only publish]`. Start-up is counted out: clocks run from the first event. What it prints:
-//! `anyhub_overhead`.
+//! --only publish]`. A producer is open before its clock runs; a reader's opening counts.
+//! What it prints: `anyhub_overhead`.
 //!
-//! - `publish`: the SDK with the same lanes: a task a shard, one PutRecords of up to 500 records in
-//!   flight in each, an event a record.
+//! - `publish`: the SDK with the same lanes: each event goes to the lane of its key, a task a shard has
+//!   one PutRecords of up to 500 records in flight, an event a record.
 //! - `publish-best`: the SDK as fast as it goes, without order; anyhub as it is by default, in order.
 //! - `receive`: the SDK with a task a shard, one GetRecords of up to 10,000 records in flight in each.
 

@@ -3,10 +3,8 @@ use anyhub_kinesis::aggregate::hash_key;
 use anyhub_overhead::{Bench, BoxError, InFlight, PARTITIONS, Result, Run, Stopwatch, Ways};
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
 use bytes::Bytes;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// Enough to keep every lane's next request full.
 const IN_FLIGHT: InFlight = InFlight {
@@ -20,21 +18,61 @@ const RECORDS: usize = 500;
 /// Requests in flight of the SDK alone, without order: more did not help.
 const BEST_IN_FLIGHT: usize = 16;
 
-/// With the same lanes: a task a shard, one request in flight in each.
+/// Requests that wait for a lane, at most: about what is under way with anyhub.
+const WAITING: usize = 8;
+
+/// With the same lanes: a task a shard, one request in flight in each, and events that come from one
+/// place and go to the lane of their key, as they do in an application.
 pub(crate) struct Publish;
 
-/// As fast as each can.
+/// As fast as each can: the SDK without order, each task with events of its own.
 pub(crate) struct Best;
 
 impl Ways for Publish {
     fn raw(&mut self, bench: &Bench) -> Result<Run> {
-        let mut lanes = vec![Vec::new(); PARTITIONS as usize];
-        for key in &bench.keys {
-            // The shards of a new stream are even.
-            let lane = hash_key(key.as_bytes()) / (u128::MAX / u128::from(PARTITIONS) + 1);
-            lanes[lane as usize].push(key.clone());
-        }
-        put(bench, lanes)
+        let topic = bench.topic()?;
+        let client = client(bench)?;
+        let run = bench.runtime.block_on(async {
+            let (mut lanes, mut tasks) = (Vec::new(), Vec::new());
+            let watch = Stopwatch::start();
+            for _ in 0..PARTITIONS {
+                let (lane, mut requests) = mpsc::channel::<Vec<_>>(WAITING);
+                lanes.push((lane, Vec::with_capacity(RECORDS)));
+                let (client, topic) = (client.clone(), topic.clone());
+                tasks.push(tokio::spawn(async move {
+                    let mut written = 0;
+                    while let Some(entries) = requests.recv().await {
+                        written += request(&client, &topic, entries).await?;
+                    }
+                    Ok::<_, BoxError>(written)
+                }));
+            }
+            for key in bench.keys.iter().cycle() {
+                // The shards of a new stream are even.
+                let lane = hash_key(key.as_bytes()) / (u128::MAX / u128::from(PARTITIONS) + 1);
+                let (lane, next) = &mut lanes[lane as usize];
+                next.push(entry(key, &bench.payload)?);
+                if next.len() == RECORDS {
+                    let full = std::mem::replace(next, Vec::with_capacity(RECORDS));
+                    // A lane that failed says why when it is joined.
+                    if lane.send(full).await.is_err() || watch.elapsed() >= bench.time {
+                        break;
+                    }
+                }
+            }
+            for (lane, rest) in lanes {
+                if !rest.is_empty() {
+                    lane.send(rest).await.ok();
+                }
+            }
+            let mut written = 0;
+            for task in tasks {
+                written += task.await??;
+            }
+            Ok::<_, BoxError>(watch.stop(written as u64))
+        })?;
+        bench.delete(&topic)?;
+        Ok(run)
     }
 
     fn ours(&mut self, bench: &Bench) -> Result<Run> {
@@ -44,7 +82,35 @@ impl Ways for Publish {
 
 impl Ways for Best {
     fn raw(&mut self, bench: &Bench) -> Result<Run> {
-        put(bench, vec![bench.keys.clone(); BEST_IN_FLIGHT])
+        let topic = bench.topic()?;
+        let client = client(bench)?;
+        let run = bench.runtime.block_on(async {
+            let watch = Arc::new(Stopwatch::start());
+            let mut tasks = Vec::new();
+            for _ in 0..BEST_IN_FLIGHT {
+                let (client, topic, payload) =
+                    (client.clone(), topic.clone(), bench.payload.clone());
+                let (watch, time, keys) = (watch.clone(), bench.time, bench.keys.clone());
+                tasks.push(tokio::spawn(async move {
+                    let mut written = 0;
+                    let mut keys = keys.iter().cycle();
+                    while watch.elapsed() < time {
+                        let some = keys.by_ref().take(RECORDS);
+                        let entries: Result<Vec<_>> =
+                            some.map(|key| entry(key, &payload)).collect();
+                        written += request(&client, &topic, entries?).await?;
+                    }
+                    Ok::<_, BoxError>(written)
+                }));
+            }
+            let mut written = 0;
+            for task in tasks {
+                written += task.await??;
+            }
+            Ok::<_, BoxError>(watch.stop(written as u64))
+        })?;
+        bench.delete(&topic)?;
+        Ok(run)
     }
 
     fn ours(&mut self, bench: &Bench) -> Result<Run> {
@@ -52,53 +118,17 @@ impl Ways for Best {
     }
 }
 
-/// Puts with the SDK: a task for each list of keys, one request in flight in each.
-fn put(bench: &Bench, lanes: Vec<Vec<String>>) -> Result<Run> {
-    let topic = bench.topic()?;
-    let client = client(bench)?;
-    let run = bench.runtime.block_on(async {
-        let watch = Arc::new(Stopwatch::start());
-        let put = Arc::new(AtomicUsize::new(0));
-        let mut tasks = Vec::new();
-        for keys in lanes {
-            let (client, topic, payload) = (client.clone(), topic.clone(), bench.payload.clone());
-            let (watch, put, time) = (watch.clone(), put.clone(), bench.time);
-            tasks.push(tokio::spawn(async move {
-                let mut keys = keys.iter().cycle();
-                while watch.elapsed() < time {
-                    let some = keys.by_ref().take(RECORDS);
-                    put.fetch_add(
-                        request(&client, &topic, some, &payload).await?,
-                        Ordering::Relaxed,
-                    );
-                }
-                Ok::<_, BoxError>(())
-            }));
-        }
-        for task in tasks {
-            task.await??;
-        }
-        Ok::<_, BoxError>(watch.stop(put.load(Ordering::Relaxed) as u64))
-    })?;
-    bench.delete(&topic)?;
-    Ok(run)
+fn entry(key: &str, payload: &Bytes) -> Result<PutRecordsRequestEntry> {
+    let entry = PutRecordsRequestEntry::builder().partition_key(key);
+    Ok(entry.data(Blob::new(payload.to_vec())).build()?)
 }
 
+/// One PutRecords; how many records it wrote, which is all.
 async fn request(
     client: &Client,
     topic: &str,
-    keys: impl Iterator<Item = &String>,
-    payload: &Bytes,
+    entries: Vec<PutRecordsRequestEntry>,
 ) -> Result<usize> {
-    let entries: std::result::Result<Vec<_>, _> = keys
-        .map(|key| {
-            PutRecordsRequestEntry::builder()
-                .partition_key(key)
-                .data(Blob::new(payload.to_vec()))
-                .build()
-        })
-        .collect();
-    let entries = entries?;
     let records = entries.len();
     let request = client.put_records().stream_name(topic);
     let answer = request.set_records(Some(entries)).send().await?;

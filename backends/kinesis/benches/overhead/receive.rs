@@ -27,6 +27,7 @@ impl Ways for Receive {
         let client = client(bench)?;
         self.0.passes(bench, || {
             bench.runtime.block_on(async {
+                let watch = Stopwatch::start();
                 let listed = client
                     .list_shards()
                     .stream_name(&self.0.topic)
@@ -44,7 +45,6 @@ impl Ways for Receive {
                         .await?;
                     iterators.push(asked.shard_iterator);
                 }
-                let watch = Stopwatch::start();
                 let mut tasks = Vec::new();
                 for mut iterator in iterators {
                     let (client, came, events) = (client.clone(), came.clone(), self.0.events);
