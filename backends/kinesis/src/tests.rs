@@ -17,6 +17,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 mod chaos;
+mod handover;
+mod resharding;
 mod trouble;
 
 const STREAM: &str = "tweets";
@@ -84,6 +86,13 @@ impl Bench {
         }
     }
 
+    async fn resize(&self, shards: i32) {
+        let resize = self.client().await.update_shard_count();
+        let resize = resize.stream_name(STREAM).target_shard_count(shards);
+        let resize = resize.scaling_type(ScalingType::UniformScaling);
+        resize.send().await.unwrap();
+    }
+
     async fn consumer(&self, options: ConsumerOptions) -> KinesisConsumer {
         let (link, counters) = (self.link.clone(), Arc::default());
         let opening = KinesisConsumer::open(link, &self.leasing, STREAM, options, counters);
@@ -127,6 +136,29 @@ async fn take(consumer: &mut KinesisConsumer, count: usize, ack: bool) -> Vec<De
     all
 }
 
+/// Receives, acknowledging all, until `done`; what came.
+async fn until(
+    consumer: &mut KinesisConsumer,
+    what: &str,
+    mut done: impl FnMut(&[Delivery]) -> bool,
+) -> Vec<Delivery> {
+    let mut all = Vec::new();
+    let receiving = async {
+        while !done(&all) {
+            let batch = consumer.receive(1_000).await.unwrap();
+            consumer.acks().ack(&batch.tokens());
+            all.extend(batch.deliveries);
+        }
+    };
+    let done = timeout(Duration::from_secs(10), receiving).await;
+    assert!(
+        done.is_ok(),
+        "{what}: got {:?}",
+        all.iter().map(text).collect::<Vec<_>>()
+    );
+    all
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_reads_all_and_goes_on_where_it_was() {
     let bench = Bench::new(3).await;
@@ -159,14 +191,7 @@ async fn children_come_after_their_parents_where_they_are_pushed() {
 
 async fn lineage(bench: Bench) {
     bench.put(numbered(20, 200)).await;
-    let resize = bench
-        .client()
-        .await
-        .update_shard_count()
-        .stream_name(STREAM);
-    let resize = resize.target_shard_count(2);
-    let resize = resize.scaling_type(ScalingType::UniformScaling);
-    resize.send().await.unwrap();
+    bench.resize(2).await;
     let later = numbered(20, 200).map(|(key, data)| (key, format!("{data} later")));
     bench.put(later).await;
     let is_later = |delivery: &Delivery| text(delivery).ends_with("later");

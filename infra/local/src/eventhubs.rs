@@ -39,7 +39,7 @@ mod start;
 mod subscriber;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 pub use builder::EventHubsBuilder;
 pub use counts::{Counts, Strikes};
@@ -48,8 +48,8 @@ pub use faults::{Fault, Faults, On};
 pub use crate::Rate;
 
 use crate::Error;
+use crate::in_process::Server;
 use hub::Namespace;
-use server::Server;
 
 /// What it calls itself.
 const CONTAINER: &str = "anyhub-local";
@@ -73,8 +73,7 @@ pub struct EventHubs {
     /// As PEM; None in the clear.
     certificate: Option<String>,
     namespace: Arc<Namespace>,
-    /// None once stopped.
-    server: Mutex<Option<Server>>,
+    server: Server,
 }
 
 impl EventHubs {
@@ -183,8 +182,7 @@ impl EventHubs {
 
     /// Stops the server, cuts its connections and waits until it is gone, at most a second. A second call does nothing.
     pub fn stop(&self) {
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(server.take());
+        self.server.stop();
     }
 }
 

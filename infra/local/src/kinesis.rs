@@ -31,7 +31,7 @@ mod server;
 mod subscribe;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::KinesisBuilder;
@@ -39,9 +39,9 @@ pub use counts::Counts;
 pub use faults::Faults;
 
 pub use crate::Rate;
+use crate::in_process::Server;
 use crate::{Error, kinesis_url};
 use layer::Layer;
-use server::Server;
 
 /// The version of ferrokinesis; Cargo.toml asks for no other.
 const VERSION: &str = "0.7.0";
@@ -65,8 +65,7 @@ pub struct Kinesis {
     address: SocketAddr,
     seed: u64,
     layer: Arc<Layer>,
-    /// None once stopped.
-    server: Mutex<Option<Server>>,
+    server: Server,
 }
 
 impl Kinesis {
@@ -130,7 +129,6 @@ impl Kinesis {
 
     /// Stops the server, cuts its connections and waits until it is gone, at most a second. A second call does nothing.
     pub fn stop(&self) {
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(server.take());
+        self.server.stop();
     }
 }

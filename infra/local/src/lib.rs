@@ -18,6 +18,8 @@ mod error;
 pub mod eventhubs;
 mod fetch;
 mod folder;
+#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
+mod in_process;
 mod java;
 pub mod kafka;
 #[cfg(feature = "kinesis")]
@@ -30,18 +32,16 @@ mod ports;
 mod process;
 mod program;
 mod python;
-#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
-mod rate;
 mod requirement;
 
 pub use cache::cache_dir;
 pub use error::Error;
 #[cfg(feature = "eventhubs")]
 pub use eventhubs::EventHubs;
+#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
+pub use in_process::Rate;
 pub use kafka::Kafka;
 #[cfg(feature = "kinesis")]
 pub use kinesis::Kinesis;
 pub use localstack::LocalStack;
-#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
-pub use rate::Rate;
 pub use requirement::{Requirement, State};

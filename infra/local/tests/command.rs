@@ -1,73 +1,31 @@
 //! The command, as it is typed: what it prints, how it ends, and what stays.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod processes;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
+use processes::{await_that, is_gone};
 use serde_json::Value;
 
 fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_anyhub-local"))
 }
 
-/// False, said aloud, where Kafka can't run; on a build server that is a failure.
 fn can_run(test: &str) -> bool {
-    let needs = anyhub_local::kafka::requirements();
-    let unmet: Vec<_> = needs.into_iter().filter(|need| !need.is_met()).collect();
-    if unmet.is_empty() {
-        return true;
-    }
-    assert!(std::env::var("CI").is_err(), "{test} can't run: {unmet:?}");
-    eprintln!("SKIPPED {test}: {unmet:?}");
-    false
+    processes::can_run(test, anyhub_local::kafka::requirements())
 }
 
-fn is_gone(pid: u64) -> bool {
-    let ps = Command::new("ps")
-        .args(["-o", "stat=", "-p", &pid.to_string()])
-        .output()
-        .unwrap();
-    let state = String::from_utf8_lossy(&ps.stdout);
-    state.trim().is_empty() || state.trim().starts_with('Z')
-}
-
-fn await_that(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "after 10 s it is not so that {what}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn signal(target: &str, signal: &str) {
-    assert!(
-        Command::new("kill")
-            .args([signal, "--", target])
-            .status()
-            .unwrap()
-            .success()
-    );
-}
-
-struct Up {
-    child: Child,
-    pids: Vec<u64>,
-    data: PathBuf,
-}
-
-/// Runs `up kafka --json` in a process group of its own, as a terminal would.
-fn up(more: &[&str]) -> Up {
+/// Runs `up` in a process group of its own, as a terminal would, and reads the line that says where the hub is.
+fn up(arguments: &[&str]) -> (Child, String) {
     let mut child = command()
-        .args(["up", "kafka", "--json"])
-        .args(more)
+        .arg("up")
+        .args(arguments)
         .process_group(0)
         .stdout(Stdio::piped())
         .spawn()
@@ -76,22 +34,48 @@ fn up(more: &[&str]) -> Up {
     BufReader::new(child.stdout.as_mut().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+    (child, line)
+}
+
+/// What `up` with `--json` says.
+fn described(arguments: &[&str]) -> (Child, Value) {
+    let (child, line) = up(&[arguments, &["--json"]].concat());
+    let said = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+    (child, said)
+}
+
+/// As Ctrl-C does it: the whole group is told, and the command ends well.
+fn interrupt(child: &mut Child) {
+    let told = Command::new("kill")
+        .args(["-INT", "--", &format!("-{}", child.id())])
+        .status()
+        .unwrap();
+    assert!(told.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// A cluster that `up kafka` has started.
+struct Cluster {
+    child: Child,
+    pids: Vec<u32>,
+    data: PathBuf,
+}
+
+fn cluster(more: &[&str]) -> Cluster {
+    let (child, said) = described(&[&["kafka"], more].concat());
     let brokers = said["brokers"].as_array().unwrap();
     assert_eq!(
         said["url"],
         format!("kafka://{}", said["bootstrap"].as_str().unwrap())
     );
-    let up = Up {
+    let pid = |broker: &Value| broker["pid"].as_u64().unwrap().try_into().unwrap();
+    let cluster = Cluster {
         child,
-        pids: brokers
-            .iter()
-            .map(|broker| broker["pid"].as_u64().unwrap())
-            .collect(),
+        pids: brokers.iter().map(pid).collect(),
         data: said["data"].as_str().unwrap().into(),
     };
-    assert!(up.data.is_dir() && up.pids.iter().all(|pid| !is_gone(*pid)));
-    up
+    assert!(cluster.data.is_dir() && cluster.pids.iter().all(|pid| !is_gone(*pid)));
+    cluster
 }
 
 #[test]
@@ -99,7 +83,7 @@ fn a_kill_9_of_the_command_leaves_nothing() {
     if !can_run("a_kill_9_of_the_command_leaves_nothing") {
         return;
     }
-    let mut up = up(&["--brokers", "2"]);
+    let mut up = cluster(&["--brokers", "2"]);
     assert_eq!(up.pids.len(), 2);
     up.child.kill().unwrap();
     up.child.wait().unwrap();
@@ -115,9 +99,8 @@ fn ctrl_c_stops_the_hub_in_order() {
         return;
     }
     let logs = tempfile::tempdir().unwrap();
-    let mut up = up(&["--logs", logs.path().to_str().unwrap()]);
-    signal(&format!("-{}", up.child.id()), "-INT");
-    assert_eq!(up.child.wait().unwrap().code(), Some(0));
+    let mut up = cluster(&["--logs", logs.path().to_str().unwrap()]);
+    interrupt(&mut up.child);
     assert!(up.pids.iter().all(|pid| is_gone(*pid)) && !up.data.exists());
     let log = fs::read_to_string(logs.path().join("broker-0.log")).unwrap();
     assert!(
@@ -187,7 +170,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn refused(arguments: &[&str]) -> String {
+fn refused(arguments: &[&str], hint: &str) {
     let Output {
         status,
         stdout,
@@ -197,7 +180,7 @@ fn refused(arguments: &[&str]) -> String {
     assert_eq!(status.code(), Some(2), "{said}");
     assert!(stdout.is_empty());
     assert_eq!(said.lines().count(), 1, "{said}");
-    said
+    assert!(said.contains(hint), "{arguments:?}: {said}");
 }
 
 #[test]
@@ -236,8 +219,7 @@ fn mistakes_are_told_in_a_line() {
             "not for LocalStack",
         ),
     ] {
-        let said = refused(arguments);
-        assert!(said.contains(hint), "{arguments:?}: {said}");
+        refused(arguments, hint);
     }
 }
 
@@ -252,24 +234,28 @@ fn mistakes_about_kinesis_are_told_in_a_line() {
         (&["up", "kinesis", "--port", "0"], "65535"),
         (&["up", "kinesis", "--port", "x"], "1 to 65535"),
     ] {
-        let said = refused(arguments);
-        assert!(said.contains(hint), "{arguments:?}: {said}");
+        refused(arguments, hint);
     }
+}
+
+/// Nobody else gets its port, and Ctrl-C frees it.
+#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
+fn until_it_is_told_to_stop(hub: &str, child: &mut Child, address: &str) {
+    let port = address.rsplit(':').next().unwrap();
+    let taken = command()
+        .args(["up", hub, "--port", port])
+        .output()
+        .unwrap();
+    assert_eq!(taken.status.code(), Some(1));
+    assert!(text(&taken.stderr).contains("is in use"));
+    interrupt(child);
+    assert!(std::net::TcpStream::connect(address).is_err());
 }
 
 #[cfg(feature = "kinesis")]
 #[test]
 fn kinesis_answers_where_it_says_until_it_is_told_to_stop() {
-    let mut child = command()
-        .args(["up", "kinesis", "--limits"])
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let (mut child, line) = up(&["kinesis", "--limits"]);
     let address = line
         .trim()
         .strip_prefix("kinesis://us-east-1?endpoint=http://")
@@ -289,28 +275,10 @@ fn kinesis_answers_where_it_says_until_it_is_told_to_stop() {
         "{said}"
     );
 
-    let port = address.rsplit(':').next().unwrap();
-    let taken = command()
-        .args(["up", "kinesis", "--port", port])
-        .output()
-        .unwrap();
-    assert_eq!(taken.status.code(), Some(1));
-    assert!(text(&taken.stderr).contains("is in use"));
-    signal(&format!("-{}", child.id()), "-INT");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert!(TcpStream::connect(address).is_err());
+    until_it_is_told_to_stop("kinesis", &mut child, address);
 
-    let described = command()
-        .args(["up", "kinesis", "--json", "--port", port])
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut child = described.unwrap();
-    let mut json = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap())
-        .read_line(&mut json)
-        .unwrap();
-    let said: Value = serde_json::from_str(&json).unwrap();
+    let port = address.rsplit(':').next().unwrap();
+    let (mut child, said) = described(&["kinesis", "--port", port]);
     assert_eq!(said["endpoint"], format!("http://{address}"));
     assert_eq!(
         (&said["server"], &said["limits"]),
@@ -337,8 +305,7 @@ fn mistakes_about_event_hubs_are_told_in_a_line() {
         (&["up", "eventhubs", "--event-hub", "a/b=1"], "name"),
         (&["up", "eventhubs", "--port", "0"], "65535"),
     ] {
-        let said = refused(arguments);
-        assert!(said.contains(hint), "{arguments:?}: {said}");
+        refused(arguments, hint);
     }
 }
 
@@ -347,18 +314,8 @@ fn mistakes_about_event_hubs_are_told_in_a_line() {
 fn event_hubs_answers_where_it_says_until_it_is_told_to_stop() {
     use std::io::{Read, Write};
     use std::net::TcpStream;
-    let mut child = command()
-        .args(["up", "eventhubs", "--limits", "--json"])
-        .args(["--event-hub", "a=2", "--event-hub", "b=3"])
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap();
+    let hubs = ["--event-hub", "a=2", "--event-hub", "b=3"];
+    let (mut child, said) = described(&[&["eventhubs", "--limits"], &hubs[..]].concat());
     assert_eq!(said["limits"], true);
     assert_eq!(said["event_hubs"][1]["partitions"], 3);
     let endpoint = said["endpoint"].as_str().unwrap();
@@ -374,16 +331,7 @@ fn event_hubs_answers_where_it_says_until_it_is_told_to_stop() {
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(answer, hello);
 
-    let port = address.rsplit(':').next().unwrap();
-    let taken = command()
-        .args(["up", "eventhubs", "--port", port])
-        .output()
-        .unwrap();
-    assert_eq!(taken.status.code(), Some(1));
-    assert!(text(&taken.stderr).contains("is in use"));
-    signal(&format!("-{}", child.id()), "-INT");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert!(TcpStream::connect(address).is_err());
+    until_it_is_told_to_stop("eventhubs", &mut child, address);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A real Kafka through the library, as a test or a benchmark uses it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod processes;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,26 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhub_local::{Error, Kafka, kafka::Phase};
+use processes::{await_that, is_gone};
 
-/// False, said aloud, where Kafka can't run; on a build server that is a failure.
 fn can_run(test: &str) -> bool {
-    let needs = anyhub_local::kafka::requirements();
-    let unmet: Vec<_> = needs.into_iter().filter(|need| !need.is_met()).collect();
-    if unmet.is_empty() {
-        return true;
-    }
-    assert!(std::env::var("CI").is_err(), "{test} can't run: {unmet:?}");
-    eprintln!("SKIPPED {test}: {unmet:?}");
-    false
-}
-
-fn is_gone(pid: u32) -> bool {
-    let ps = Command::new("ps")
-        .args(["-o", "stat=", "-p", &pid.to_string()])
-        .output()
-        .unwrap();
-    let state = String::from_utf8_lossy(&ps.stdout);
-    state.trim().is_empty() || state.trim().starts_with('Z')
+    processes::can_run(test, anyhub_local::kafka::requirements())
 }
 
 #[test]
@@ -125,14 +111,8 @@ fn a_broker_that_ends_by_itself_is_told_and_leaves_its_log() {
         .args(["-9", &pid.to_string()])
         .status()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let failure = loop {
-        if let Some(failure) = kafka.failure() {
-            break failure.to_string();
-        }
-        assert!(Instant::now() < deadline, "the death was not noticed");
-        std::thread::sleep(Duration::from_millis(5));
-    };
+    await_that("the death is noticed", || kafka.failure().is_some());
+    let failure = kafka.failure().unwrap().to_string();
     assert!(
         failure.contains("Kafka broker 0 ended with signal 9"),
         "{failure}"

@@ -1,27 +1,22 @@
 //! LocalStack, through the library and the command: it answers, fails with a reason, and leaves nothing behind.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod processes;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhub_local::{Error, LocalStack};
+use processes::{await_that, is_gone};
 use serde_json::Value;
 
-/// False, said aloud, where LocalStack can't run; on a build server that is a failure.
 fn can_run(test: &str) -> bool {
-    let needs = anyhub_local::localstack::requirements();
-    let unmet: Vec<_> = needs.into_iter().filter(|need| !need.is_met()).collect();
-    if unmet.is_empty() {
-        return true;
-    }
-    assert!(std::env::var("CI").is_err(), "{test} can't run: {unmet:?}");
-    eprintln!("SKIPPED {test}: {unmet:?}");
-    false
+    processes::can_run(test, anyhub_local::localstack::requirements())
 }
 
 /// The processes whose command or folder has to do with a run: what it started, and what that started.
@@ -47,17 +42,6 @@ fn processes_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-fn await_that(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "after 20 s it is not so that {what}"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn ask(endpoint: &str, operation: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(endpoint.trim_start_matches("http://")).unwrap();
     let request = format!(
@@ -80,7 +64,8 @@ fn it_makes_streams_and_stops_with_all_that_it_started() {
     let localstack = LocalStack::builder().start().unwrap();
     let data = localstack.data_dir().unwrap();
     let log = localstack.log().to_owned();
-    assert!(log.is_file() && localstack.pid().is_some() && localstack.failure().is_none());
+    let pid = localstack.pid().unwrap();
+    assert!(log.is_file() && !is_gone(pid) && localstack.failure().is_none());
     let made = ask(
         &localstack.endpoint(),
         "CreateStream",
@@ -100,7 +85,7 @@ fn it_makes_streams_and_stops_with_all_that_it_started() {
         );
     }
     localstack.stop();
-    assert_eq!(localstack.pid(), None);
+    assert!(localstack.pid().is_none() && is_gone(pid));
     assert!(
         localstack.failure().is_none(),
         "what was asked for is no failure"

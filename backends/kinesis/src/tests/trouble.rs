@@ -1,4 +1,4 @@
-//! What goes wrong at a bad moment.
+//! Stores, servers and connections that fail at a bad moment.
 
 use super::*;
 use crate::usage::Counters;
@@ -16,7 +16,6 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
     time::sleep,
 };
 
@@ -89,64 +88,6 @@ impl Bench {
         let bench = Self::with(shards, Kinesis::builder(), |config| config.store(own)).await;
         (bench, store)
     }
-
-    async fn resize(&self, shards: i32) {
-        let resize = self.client().await.update_shard_count();
-        let resize = resize.stream_name(STREAM).target_shard_count(shards);
-        let resize = resize.scaling_type(ScalingType::UniformScaling);
-        resize.send().await.unwrap();
-    }
-}
-
-/// Receives, acknowledging all, until `done`; what came.
-async fn until(
-    consumer: &mut KinesisConsumer,
-    what: &str,
-    mut done: impl FnMut(&[Delivery]) -> bool,
-) -> Vec<Delivery> {
-    let mut all = Vec::new();
-    let receiving = async {
-        while !done(&all) {
-            let batch = consumer.receive(1_000).await.unwrap();
-            consumer.acks().ack(&batch.tokens());
-            all.extend(batch.deliveries);
-        }
-    };
-    let done = timeout(Duration::from_secs(10), receiving).await;
-    assert!(
-        done.is_ok(),
-        "{what}: got {:?}",
-        all.iter().map(text).collect::<Vec<_>>()
-    );
-    all
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_private_reader_that_is_pushed_begins_at_the_end_of_closed_shards_too() {
-    let bench = Bench::pushing(1, Duration::from_secs(300)).await;
-    bench.put(numbered(20, 50)).await;
-    bench.resize(2).await;
-    let options = ConsumerOptions::new().start(Point::End);
-    let mut reader = bench.consumer(options).await;
-    bench.put([("k".into(), "later".into())]).await;
-    let came = until(&mut reader, "later", |came| !came.is_empty()).await;
-    assert_eq!(came.iter().map(text).collect::<Vec<_>>(), ["later"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shard_whose_end_fails_is_tried_again_soon() {
-    let bench = Bench::new(1).await;
-    bench.put(numbered(20, 20)).await;
-    let hour = Duration::from_secs(3_600);
-    let mut consumer = bench.consumer(member().commit_interval(hour)).await;
-    take(&mut consumer, 20, true).await;
-    // More than the SDK tries.
-    let faults = Faults::none().server_errors("ListShards", Rate::next(4));
-    bench.kinesis.set_faults(faults).unwrap();
-    bench.resize(2).await;
-    bench.put([("k".into(), "later".into())]).await;
-    until(&mut consumer, "of a child", |came| !came.is_empty()).await;
-    consumer.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,140 +119,6 @@ async fn a_seek_mends_a_damaged_checkpoint_as_the_error_says() {
     assert!(error.advice().unwrap().contains("seek"), "{error}");
     consumer.seek(Point::Start).await.unwrap();
     until(&mut consumer, "after the seek", |came| came.len() == 20).await;
-    consumer.close().await.unwrap();
-}
-
-/// Opens a second member, and returns once it has asked the first for a shard.
-async fn ask(bench: &Bench, first: &KinesisConsumer) -> JoinHandle<KinesisConsumer> {
-    let (link, leasing) = (bench.link.clone(), bench.leasing.clone());
-    let opening = tokio::spawn(async move {
-        let open = KinesisConsumer::open(link, &leasing, STREAM, member(), Arc::default());
-        open.await.unwrap()
-    });
-    let asking = async {
-        while !first.shared().asked.load(Ordering::Relaxed) {
-            sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(PATIENCE, asking).await.expect("it asks");
-    opening
-}
-
-/// Both go on until the second owns so many.
-async fn share(first: &mut KinesisConsumer, second: JoinHandle<KinesisConsumer>, shards: usize) {
-    let mut second = timeout(PATIENCE, second).await.unwrap().unwrap();
-    let sharing = async {
-        while second.assignment().len() != shards {
-            let _ = timeout(Duration::from_millis(20), first.receive(1)).await;
-            let _ = timeout(Duration::from_millis(20), second.receive(1)).await;
-        }
-    };
-    // Far below what a member that asked waits for one that says nothing.
-    timeout(Duration::from_secs(10), sharing)
-        .await
-        .expect("as many each");
-    first.close().await.unwrap();
-    second.close().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_seek_does_not_hold_up_who_asked_for_a_shard() {
-    let bench = Bench::new(4).await;
-    bench.put(numbered(40, 200)).await;
-    let mut first = bench.consumer(member()).await;
-    take(&mut first, 200, false).await;
-    let second = ask(&bench, &first).await;
-    first.seek(Point::Start).await.unwrap();
-    share(&mut first, second, 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_nack_does_not_hold_up_who_asked_for_a_shard() {
-    let bench = Bench::new(2).await;
-    bench.put(numbered(40, 200)).await;
-    // What comes again has to be read again.
-    let mut first = bench.consumer(member().prefetch_bytes(100)).await;
-    let came = take(&mut first, 200, false).await;
-    let _ = timeout(Duration::from_millis(20), first.receive(1)).await;
-    let second = ask(&bench, &first).await;
-    let of_both: Vec<_> = came.iter().step_by(9).map(|it| it.token).collect();
-    first.acks().nack(&of_both);
-    share(&mut first, second, 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_retention_takes_from_a_closed_shard_does_not_hold_up_its_children() {
-    let bench = Bench::new(1).await;
-    bench.put(numbered(10, 100)).await;
-    let options = member().prefetch_bytes(100);
-    let mut consumer = bench.consumer(options).await;
-    let came = take(&mut consumer, 100, false).await;
-    bench.resize(2).await;
-    bench.put([("k".into(), "later".into())]).await;
-    let tokens: Vec<_> = came.iter().map(|it| it.token).collect();
-    consumer.acks().ack(&tokens[..99]);
-    bench.kinesis.keep(STREAM, Duration::from_secs(2));
-    let gone = async {
-        // Gone from the log, whether or not the shard is.
-        loop {
-            let client = bench.client().await;
-            let list = client
-                .list_shards()
-                .stream_name(STREAM)
-                .send()
-                .await
-                .unwrap();
-            if !list
-                .shards()
-                .iter()
-                .any(|it| it.shard_id() == "shardId-000000000000")
-            {
-                return;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, gone).await.unwrap();
-    bench.put([("k".into(), "latest".into())]).await;
-    assert_eq!(consumer.acks().nack(&tokens[99..]), 1);
-    until(&mut consumer, "of a child", |came| {
-        came.iter().any(|it| text(it) == "latest")
-    })
-    .await;
-    consumer.close().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_slept_through_two_reshards_reads_what_came_since() {
-    let (bench, store) = Bench::stored(1).await;
-    let late = member().start(Point::End);
-    let mut consumer = bench.consumer(late.clone()).await;
-    consumer.close().await.unwrap();
-    bench.kinesis.keep(STREAM, Duration::from_secs(2));
-    bench.resize(2).await;
-    bench.resize(4).await;
-    let closed = async {
-        loop {
-            let listed = bench.client().await.list_shards().stream_name(STREAM);
-            if listed.send().await.unwrap().shards().len() == 4 {
-                return;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, closed).await.unwrap();
-    let mut consumer = bench.consumer(late).await;
-    let scope = store.scopes().await.unwrap().remove(0);
-    let mut open = 0;
-    for Stored { row, .. } in store.list(&scope).await.unwrap() {
-        if let Row::Lease(lease) = row
-            && &*lease.partition > "shardId-000000000002"
-        {
-            open += 1;
-            assert_eq!(lease.checkpoint.position, None, "from its beginning");
-        }
-    }
-    assert_eq!(open, 4);
     consumer.close().await.unwrap();
 }
 

@@ -1,19 +1,15 @@
 //! How a local Event Hubs is to be, and its start.
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::faults::{Dice, Faults};
 use super::hub::Namespace;
 use super::log::Retention;
-use super::server::{self, Server};
-use super::{EventHubs, certificate, limits};
-use crate::{Error, ports};
+use super::{EventHubs, certificate, limits, server};
+use crate::Error;
+use crate::in_process::{failed, listen};
 
-/// Ports tried before it is given up: between picking one and listening another process may take it.
-const TRIES: usize = 3;
 /// As much as a unit of throughput writes in a minute.
 const KEPT: usize = 64 * 1024 * 1024;
 /// As in the Standard tier.
@@ -135,38 +131,16 @@ impl EventHubsBuilder {
             }
             false => (None, None),
         };
-        let listener = self.listen()?;
+        let listener = listen(self.port, server::listen)?;
         let address = listener.local_addr().map_err(failed)?;
-        let server = Server::start(listener, Arc::clone(&namespace), tls).map_err(failed)?;
+        let server = server::start(listener, Arc::clone(&namespace), tls).map_err(failed)?;
         Ok(EventHubs {
             address,
             seed: self.seed,
             certificate,
             namespace,
-            server: Mutex::new(Some(server)),
+            server,
         })
-    }
-
-    /// From here on the kernel takes connections in; they are served as soon as the threads run.
-    fn listen(&self) -> Result<TcpListener, Error> {
-        if let Some(port) = self.port {
-            if port == 0 {
-                return Err(Error::Invalid(
-                    "port 0 can't be asked for: choose one from 1024 to 65535".into(),
-                ));
-            }
-            return server::listen(ports::loopback(port)).map_err(|_| Error::PortInUse { port });
-        }
-        let mut tries = 1;
-        loop {
-            match server::listen(ports::loopback(ports::pick_one()?)) {
-                Err(e) if e.kind() != std::io::ErrorKind::AddrInUse || tries == TRIES => {
-                    return Err(failed(e));
-                }
-                Err(_) => tries += 1,
-                Ok(listener) => return Ok(listener),
-            }
-        }
     }
 }
 
@@ -189,8 +163,4 @@ pub(super) fn create(namespace: &Namespace, name: &str, partitions: u32) -> Resu
         true => Ok(()),
         false => Err(Error::Invalid(format!("there is a hub {name:?} already"))),
     }
-}
-
-fn failed(source: std::io::Error) -> Error {
-    Error::io("starting a server on", Path::new("127.0.0.1"), source)
 }

@@ -1,9 +1,9 @@
 //! What has come in and gone out, and what was done about it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::faults::Fault;
+use crate::in_process;
 
 /// What the server has seen since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,28 +62,16 @@ pub struct Strikes {
 }
 
 /// The counts as they grow.
-#[derive(Debug, Default)]
-pub(super) struct Counters(Mutex<Counts>);
+pub(super) type Counters = in_process::Counters<Counts>;
 
 impl Counters {
-    pub(super) fn read(&self) -> Counts {
-        self.get().clone()
-    }
-
-    pub(super) fn add(&self, change: impl FnOnce(&mut Counts)) {
-        change(&mut self.get());
-    }
-
     pub(super) fn strike(&self, fault: Fault, in_flight: u64, unanswered: u64) {
-        let mut counts = self.get();
-        let strikes = counts.faults.entry(fault).or_default();
-        strikes.times += 1;
-        strikes.times_in_flight += u64::from(in_flight > 0);
-        strikes.events_in_flight += in_flight;
-        strikes.events_unanswered += unanswered;
-    }
-
-    fn get(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.add(|counts| {
+            let strikes = counts.faults.entry(fault).or_default();
+            strikes.times += 1;
+            strikes.times_in_flight += u64::from(in_flight > 0);
+            strikes.events_in_flight += in_flight;
+            strikes.events_unanswered += unanswered;
+        });
     }
 }

@@ -1,13 +1,10 @@
 //! What can be made to go wrong, how often, and whether it strikes now.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
-use crate::{Error, Rate};
+use crate::{Error, Rate, in_process};
 
 /// The kinds of fault, as they are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,34 +204,10 @@ impl Breaks {
     }
 }
 
-/// Decides, time after time, what strikes. The same seed and order of times give the same faults.
-#[derive(Debug)]
-pub(super) struct Dice {
-    /// False while there are no faults at all: then nothing is locked.
-    armed: AtomicBool,
-    state: Mutex<(Faults, Pcg64Mcg)>,
-}
+/// Decides what strikes.
+pub(super) type Dice = in_process::Dice<Faults>;
 
 impl Dice {
-    pub(super) fn new(faults: Faults, seed: u64) -> Self {
-        Dice {
-            armed: AtomicBool::new(faults != Faults::none()),
-            state: Mutex::new((faults, Pcg64Mcg::seed_from_u64(seed))),
-        }
-    }
-
-    /// The faults as they are now: a count is what is left of it.
-    pub(super) fn faults(&self) -> Faults {
-        self.state().0.clone()
-    }
-
-    pub(super) fn set(&self, faults: Faults) {
-        let mut state = self.state();
-        self.armed
-            .store(faults != Faults::none(), Ordering::Release);
-        state.0 = faults;
-    }
-
     /// What strikes a message that has come in.
     pub(super) fn on_send(&self) -> Option<Strike> {
         self.throw(|faults, rng| {
@@ -265,22 +238,6 @@ impl Dice {
     /// What strikes an event that is about to go out.
     pub(super) fn on_receive(&self) -> Option<Strike> {
         self.throw(|faults, rng| faults.on_receive.throw(rng))
-    }
-
-    fn throw(
-        &self,
-        decide: impl FnOnce(&mut Faults, &mut Pcg64Mcg) -> Option<Strike>,
-    ) -> Option<Strike> {
-        if !self.armed.load(Ordering::Acquire) {
-            return None;
-        }
-        let mut state = self.state();
-        let (faults, rng) = &mut *state;
-        decide(faults, rng)
-    }
-
-    fn state(&self) -> MutexGuard<'_, (Faults, Pcg64Mcg)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

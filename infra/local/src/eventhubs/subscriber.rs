@@ -8,12 +8,14 @@ use tokio::sync::Notify;
 
 use super::amqp::performative::{Error, LinkFlow};
 use super::amqp::write::Compound;
+use super::counts::Counts;
 use super::faults::Strike;
 use super::hub::{Hub, Namespace, Partition, now};
 use super::log::Ends;
 use super::outlet::Outlet;
 use super::publisher::not_found;
 use super::readers::Reader;
+use crate::in_process::Open;
 
 /// What is ready to be sent and not sent yet, at most, before no more is added.
 const AHEAD: usize = 256 * 1024;
@@ -35,6 +37,7 @@ pub(super) struct Subscriber {
     settled: bool,
     /// Where the partition ends goes with each event.
     metrics: bool,
+    _open: Open<Counts>,
 }
 
 /// How a subscriber was opened.
@@ -67,7 +70,6 @@ pub(super) enum Pause {
 
 impl Subscriber {
     pub(super) fn new(namespace: &Arc<Namespace>, opening: Opening) -> Self {
-        namespace.counters.add(|counts| counts.open_readers += 1);
         Subscriber {
             namespace: Arc::clone(namespace),
             hub: opening.hub,
@@ -80,6 +82,7 @@ impl Subscriber {
             drain: false,
             settled: opening.settled,
             metrics: opening.metrics,
+            _open: namespace.counters.open(|counts| &mut counts.open_readers),
         }
     }
 
@@ -183,8 +186,6 @@ impl Drop for Subscriber {
         if let Some(partition) = self.hub.partitions.get(self.partition) {
             partition.readers.leave(&self.group, &self.reader);
         }
-        let counters = &self.namespace.counters;
-        counters.add(|counts| counts.open_readers -= 1);
     }
 }
 

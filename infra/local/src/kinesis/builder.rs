@@ -1,8 +1,7 @@
 //! How a local Kinesis is to be, and its start.
 
 use std::net::TcpListener;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferrokinesis::store::{Store, StoreOptions};
@@ -10,12 +9,9 @@ use ferrokinesis::store::{Store, StoreOptions};
 use super::faults::{Dice, Faults};
 use super::layer::Layer;
 use super::retention::{REAL_HOUR, Retention};
-use super::server::Server;
-use super::{Kinesis, REGION};
-use crate::{Error, ports};
-
-/// Ports tried before it is given up: between picking one and listening another process may take it.
-const TRIES: usize = 3;
+use super::{Kinesis, REGION, server};
+use crate::Error;
+use crate::in_process::{failed, listen};
 
 /// How a local Kinesis is to be. See [`Kinesis::builder`].
 #[derive(Clone, Debug)]
@@ -117,7 +113,7 @@ impl KinesisBuilder {
             );
             return Err(Error::Invalid(message));
         }
-        let listener = self.listen()?;
+        let listener = listen(self.port, TcpListener::bind)?;
         let address = listener.local_addr().map_err(failed)?;
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let store = Store::new(StoreOptions {
@@ -136,38 +132,12 @@ impl KinesisBuilder {
             Retention::new(self.hour),
             Dice::new(self.faults, self.seed),
         ));
-        let server = Server::start(listener, Arc::clone(&layer)).map_err(failed)?;
+        let server = server::start(listener, Arc::clone(&layer)).map_err(failed)?;
         Ok(Kinesis {
             address,
             seed: self.seed,
             layer,
-            server: Mutex::new(Some(server)),
+            server,
         })
     }
-
-    /// From here on the kernel takes connections in; they are served as soon as the threads run.
-    fn listen(&self) -> Result<TcpListener, Error> {
-        if let Some(port) = self.port {
-            if port == 0 {
-                return Err(Error::Invalid(
-                    "port 0 can't be asked for: choose one from 1024 to 65535".into(),
-                ));
-            }
-            return TcpListener::bind(ports::loopback(port)).map_err(|_| Error::PortInUse { port });
-        }
-        let mut tries = 1;
-        loop {
-            match TcpListener::bind(ports::loopback(ports::pick_one()?)) {
-                Err(e) if e.kind() != std::io::ErrorKind::AddrInUse || tries == TRIES => {
-                    return Err(failed(e));
-                }
-                Err(_) => tries += 1,
-                Ok(listener) => return Ok(listener),
-            }
-        }
-    }
-}
-
-fn failed(source: std::io::Error) -> Error {
-    Error::io("starting a server on", Path::new("127.0.0.1"), source)
 }

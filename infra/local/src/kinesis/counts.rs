@@ -1,7 +1,8 @@
 //! What has come in and what was done about it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::in_process;
 
 /// What the server has seen since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,29 +43,15 @@ impl Counts {
 }
 
 /// The counts as they grow.
-#[derive(Debug, Default)]
-pub(super) struct Counters(Mutex<Counts>);
+pub(super) type Counters = in_process::Counters<Counts>;
 
 impl Counters {
-    pub(super) fn read(&self) -> Counts {
-        self.get().clone()
-    }
-
     pub(super) fn request(&self, operation: &str) {
-        let mut counts = self.get();
-        match counts.requests.get_mut(operation) {
+        self.add(|counts| match counts.requests.get_mut(operation) {
             Some(count) => *count += 1,
             None => {
                 counts.requests.insert(operation.to_owned(), 1);
             }
-        }
-    }
-
-    pub(super) fn add(&self, change: impl FnOnce(&mut Counts)) {
-        change(&mut self.get());
-    }
-
-    fn get(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        });
     }
 }

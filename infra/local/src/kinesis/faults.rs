@@ -1,16 +1,13 @@
 //! What can be made to go wrong, how often, and whether it strikes now.
 
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferrokinesis::actions::Operation;
-use rand::{RngExt, SeedableRng};
-use rand_pcg::Pcg64Mcg;
+use rand::RngExt;
 use strsim::jaro_winkler;
 
-use crate::{Error, Rate};
+use crate::{Error, Rate, in_process};
 
 /// What goes wrong on purpose; nothing by default. Operations are named as in Amazon's API: `PutRecords`, `GetRecords`.
 ///
@@ -112,34 +109,10 @@ pub(super) enum RecordError {
     Internal,
 }
 
-/// Decides, request after request, what strikes. The same seed and order of requests give the same faults.
-#[derive(Debug)]
-pub(super) struct Dice {
-    /// False while there are no faults at all: then nothing is locked.
-    armed: AtomicBool,
-    state: Mutex<(Faults, Pcg64Mcg)>,
-}
+/// Decides what strikes.
+pub(super) type Dice = in_process::Dice<Faults>;
 
 impl Dice {
-    pub(super) fn new(faults: Faults, seed: u64) -> Self {
-        Dice {
-            armed: AtomicBool::new(faults != Faults::none()),
-            state: Mutex::new((faults, Pcg64Mcg::seed_from_u64(seed))),
-        }
-    }
-
-    /// The faults as they are now: a count is what is left of it.
-    pub(super) fn faults(&self) -> Faults {
-        self.state().0.clone()
-    }
-
-    pub(super) fn set(&self, faults: Faults) {
-        let mut state = self.state();
-        self.armed
-            .store(faults != Faults::none(), Ordering::Release);
-        state.0 = faults;
-    }
-
     pub(super) fn fails_with_500(&self, operation: &str) -> bool {
         self.throw(|faults, rng| {
             let mut of = faults.server_errors.iter_mut();
@@ -170,29 +143,16 @@ impl Dice {
 
     /// For each record of a request why it fails, if it does.
     pub(super) fn failing_records(&self, records: usize) -> Vec<Option<RecordError>> {
-        let mut state = self.state();
-        let (faults, rng) = &mut *state;
-        let mut fail = || {
-            let strikes = faults.failing_records.strikes(rng);
-            strikes.then(|| match rng.random_bool(0.5) {
-                true => RecordError::Throttled,
-                false => RecordError::Internal,
-            })
-        };
-        (0..records).map(|_| fail()).collect()
-    }
-
-    fn throw<T: Default>(&self, decide: impl FnOnce(&mut Faults, &mut Pcg64Mcg) -> T) -> T {
-        if !self.armed.load(Ordering::Acquire) {
-            return T::default();
-        }
-        let mut state = self.state();
-        let (faults, rng) = &mut *state;
-        decide(faults, rng)
-    }
-
-    fn state(&self) -> MutexGuard<'_, (Faults, Pcg64Mcg)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.decide(|faults, rng| {
+            let mut fail = || {
+                let strikes = faults.failing_records.strikes(rng);
+                strikes.then(|| match rng.random_bool(0.5) {
+                    true => RecordError::Throttled,
+                    false => RecordError::Internal,
+                })
+            };
+            (0..records).map(|_| fail()).collect()
+        })
     }
 }
 

@@ -1,12 +1,24 @@
 //! An SDK client that tries once, and a stream with its shards.
 
+use std::ops::Range;
+
 use anyhub_local::Kinesis;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kinesis::error::SdkError;
+use aws_sdk_kinesis::operation::describe_stream_summary::DescribeStreamSummaryError;
+use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
+use aws_sdk_kinesis::operation::put_records::{PutRecordsError, PutRecordsOutput};
+use aws_sdk_kinesis::operation::update_shard_count::{
+    UpdateShardCountError, UpdateShardCountOutput,
+};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::builders::PutRecordsRequestEntryBuilder;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard, ShardIteratorType, StreamStatus};
+use aws_sdk_kinesis::types::{
+    PutRecordsRequestEntry, ScalingType, Shard, ShardIteratorType, StreamDescriptionSummary,
+    StreamStatus,
+};
 
 pub(crate) fn client(kinesis: &Kinesis) -> Client {
     let config = aws_sdk_kinesis::Config::builder()
@@ -20,6 +32,15 @@ pub(crate) fn client(kinesis: &Kinesis) -> Client {
     Client::from_conf(config)
 }
 
+pub(crate) async fn summary(
+    client: &Client,
+    stream: &str,
+) -> Result<StreamDescriptionSummary, SdkError<DescribeStreamSummaryError>> {
+    let asked = client.describe_stream_summary().stream_name(stream);
+    let told = asked.send().await?;
+    Ok(told.stream_description_summary.unwrap())
+}
+
 pub(crate) fn entry(key: &str, data: &str) -> PutRecordsRequestEntryBuilder {
     PutRecordsRequestEntry::builder()
         .partition_key(key)
@@ -27,12 +48,13 @@ pub(crate) fn entry(key: &str, data: &str) -> PutRecordsRequestEntryBuilder {
 }
 
 /// A batch of records `FIRST..FIRST+COUNT`, each its number.
-pub(crate) fn numbered(key: &str, numbers: std::ops::Range<usize>) -> Vec<PutRecordsRequestEntry> {
+pub(crate) fn numbered(key: &str, numbers: Range<usize>) -> Vec<PutRecordsRequestEntry> {
     numbers
         .map(|n| entry(key, &n.to_string()).build().unwrap())
         .collect()
 }
 
+#[derive(Clone)]
 pub(crate) struct Shards {
     client: Client,
     stream: String,
@@ -48,13 +70,7 @@ impl Shards {
             .send()
             .await
             .unwrap();
-        let summary = client
-            .describe_stream_summary()
-            .stream_name(stream)
-            .send()
-            .await
-            .unwrap();
-        let summary = summary.stream_description_summary.unwrap();
+        let summary = summary(client, stream).await.unwrap();
         assert_eq!(summary.stream_status(), &StreamStatus::Active);
         assert_eq!(summary.open_shard_count(), shards);
         Shards {
@@ -98,18 +114,40 @@ impl Shards {
         answer.shard_iterator.unwrap()
     }
 
+    /// Puts the numbers with PutRecords.
+    pub(crate) async fn put(
+        &self,
+        key: &str,
+        numbers: Range<usize>,
+    ) -> Result<PutRecordsOutput, SdkError<PutRecordsError>> {
+        let put = self.client.put_records().stream_name(&self.stream);
+        put.set_records(Some(numbered(key, numbers))).send().await
+    }
+
+    /// A single GetRecords.
+    pub(crate) async fn read(
+        &self,
+        iterator: &str,
+    ) -> Result<GetRecordsOutput, SdkError<GetRecordsError>> {
+        let read = self.client.get_records().shard_iterator(iterator);
+        read.send().await
+    }
+
+    pub(crate) async fn resize(
+        &self,
+        shards: i32,
+    ) -> Result<UpdateShardCountOutput, SdkError<UpdateShardCountError>> {
+        let update = self.client.update_shard_count().stream_name(&self.stream);
+        let update = update.scaling_type(ScalingType::UniformScaling);
+        update.target_shard_count(shards).send().await
+    }
+
     /// What a shard holds, read until an answer is empty.
     pub(crate) async fn data(&self, shard: &str) -> Vec<String> {
         let mut iterator = Some(self.iterator(shard).await);
         let mut data = Vec::new();
         while let Some(next) = iterator {
-            let answer = self
-                .client
-                .get_records()
-                .shard_iterator(next)
-                .send()
-                .await
-                .unwrap();
+            let answer = self.read(&next).await.unwrap();
             if answer.records().is_empty() {
                 break;
             }

@@ -20,11 +20,7 @@ async fn failing_records_are_not_written_and_the_others_are() {
     let (mut written, mut failed) = (Vec::new(), [0, 0]);
     for batch in 0..10 {
         let numbers = batch * 100..batch * 100 + 100;
-        let put = client
-            .put_records()
-            .stream_name("s")
-            .set_records(Some(numbered("k", numbers.clone())));
-        let answer = put.send().await.unwrap();
+        let answer = stream.put("k", numbers.clone()).await.unwrap();
         assert_eq!(answer.records().len(), 100);
         let mut of_batch = 0;
         for (n, record) in numbers.zip(answer.records()) {
@@ -56,13 +52,7 @@ async fn failing_records_are_not_written_and_the_others_are() {
     kinesis
         .set_faults(Faults::none().failing_records(Rate::share(1.0)))
         .unwrap();
-    let put = |numbers| {
-        client
-            .put_records()
-            .stream_name("s")
-            .set_records(Some(numbered("k", numbers)))
-            .send()
-    };
+    let put = |numbers| stream.put("k", numbers);
     assert_eq!(put(0..3).await.unwrap().failed_record_count(), Some(3));
     let missing = client
         .put_records()
@@ -95,13 +85,7 @@ async fn lost_answers_are_of_records_that_are_written() {
     let kinesis = Kinesis::builder().start().unwrap();
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 1).await;
-    let put = |numbers| {
-        client
-            .put_records()
-            .stream_name("s")
-            .set_records(Some(numbered("k", numbers)))
-            .send()
-    };
+    let put = |numbers| stream.put("k", numbers);
     // Half of the records of the second fail beside it.
     kinesis
         .set_faults(Faults::none().lost_answers(Rate::next(2)))
@@ -144,13 +128,7 @@ async fn server_errors_leave_nothing_behind() {
     kinesis
         .set_faults(Faults::none().server_errors("PutRecords", Rate::next(2)))
         .unwrap();
-    let put = |numbers| {
-        client
-            .put_records()
-            .stream_name("s")
-            .set_records(Some(numbered("k", numbers)))
-            .send()
-    };
+    let put = |numbers| stream.put("k", numbers);
     for _ in 0..2 {
         let error = put(0..3).await.unwrap_err();
         assert_eq!(error.raw_response().unwrap().status().as_u16(), 500);
@@ -215,19 +193,9 @@ async fn iterators_expire_on_request() {
         .set_faults(Faults::none().expired_iterators(Rate::next(1)))
         .unwrap();
     let iterator = stream.iterator(SHARD).await;
-    let error = client
-        .get_records()
-        .shard_iterator(&iterator)
-        .send()
-        .await
-        .unwrap_err();
+    let error = stream.read(&iterator).await.unwrap_err();
     assert!(error.into_service_error().is_expired_iterator_exception());
-    client
-        .get_records()
-        .shard_iterator(&iterator)
-        .send()
-        .await
-        .unwrap();
+    stream.read(&iterator).await.unwrap();
     assert_eq!(kinesis.counts().expired_iterators, 1);
 }
 

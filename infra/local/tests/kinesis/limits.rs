@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhub_local::Kinesis;
 
-use super::client::{Shards, client, entry, numbered};
+use super::client::{Shards, client, entry};
 
 const SHARD: &str = "shardId-000000000000";
 const OTHER: &str = "shardId-000000000001";
@@ -18,7 +18,7 @@ async fn hasty_reads_are_throttled_for_their_shard_alone() {
     let mut throttled = 0;
     // As fast as they go: more than five a second, unless one takes 200 ms.
     for _ in 0..100 {
-        if let Err(error) = client.get_records().shard_iterator(&iterator).send().await {
+        if let Err(error) = stream.read(&iterator).await {
             let error = error.into_service_error();
             assert!(
                 error.is_provisioned_throughput_exceeded_exception(),
@@ -30,12 +30,7 @@ async fn hasty_reads_are_throttled_for_their_shard_alone() {
     assert!(throttled > 0);
     assert_eq!(kinesis.counts().throttled_reads, throttled);
     let other = stream.iterator(OTHER).await;
-    client
-        .get_records()
-        .shard_iterator(other)
-        .send()
-        .await
-        .unwrap();
+    stream.read(&other).await.unwrap();
 }
 
 #[tokio::test]
@@ -54,13 +49,7 @@ async fn what_is_read_counts_too() {
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     for _ in 0..40 {
         tick.tick().await;
-        if client
-            .get_records()
-            .shard_iterator(&iterator)
-            .send()
-            .await
-            .is_err()
-        {
+        if stream.read(&iterator).await.is_err() {
             assert_eq!(kinesis.counts().throttled_reads, 1);
             return;
         }
@@ -76,14 +65,8 @@ async fn writes_are_throttled_record_by_record() {
     // At most 1,000 records a second: of 5,000 some must fail, unless they take 5 s.
     let (mut written, mut failed) = (0, 0);
     for batch in 0..10 {
-        let records = numbered("k", batch * 500..batch * 500 + 500);
-        let answer = client
-            .put_records()
-            .stream_name("s")
-            .set_records(Some(records))
-            .send()
-            .await
-            .unwrap();
+        let numbers = batch * 500..batch * 500 + 500;
+        let answer = stream.put("k", numbers).await.unwrap();
         for record in answer.records() {
             match record.error_code() {
                 None => written += 1,
@@ -107,20 +90,9 @@ async fn without_limits_nothing_is_throttled() {
     let stream = Shards::create(&client, "s", 1).await;
     let iterator = stream.iterator(SHARD).await;
     for batch in 0..10 {
-        let records = numbered("k", batch * 500..batch * 500 + 500);
-        let answer = client
-            .put_records()
-            .stream_name("s")
-            .set_records(Some(records))
-            .send()
-            .await
-            .unwrap();
+        let numbers = batch * 500..batch * 500 + 500;
+        let answer = stream.put("k", numbers).await.unwrap();
         assert_eq!(answer.failed_record_count(), Some(0));
-        client
-            .get_records()
-            .shard_iterator(&iterator)
-            .send()
-            .await
-            .unwrap();
+        stream.read(&iterator).await.unwrap();
     }
 }

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhub_local::Kinesis;
-use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::types::{ChildShard, ScalingType};
+use aws_sdk_kinesis::types::ChildShard;
 
-use super::client::{Shards, client, numbered};
+use super::client::{Shards, client};
 
 const WRITERS: usize = 6;
 const BATCHES: usize = 20;
@@ -20,7 +19,6 @@ const RESHARDS: usize = 30;
 
 /// Reads all shards, parents before children, until nothing can come any more.
 struct Reader<'a> {
-    client: &'a Client,
     stream: &'a Shards,
     shards: Vec<(String, Option<String>)>,
     children: Vec<ChildShard>,
@@ -28,9 +26,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    async fn new(client: &'a Client, stream: &'a Shards) -> Self {
+    async fn new(stream: &'a Shards) -> Self {
         let mut reader = Reader {
-            client,
             stream,
             shards: Vec::new(),
             children: Vec::new(),
@@ -56,8 +53,7 @@ impl<'a> Reader<'a> {
             let Some(next) = iterator.take() else {
                 continue;
             };
-            let answer = self.client.get_records().shard_iterator(next).send().await;
-            let answer = answer.unwrap();
+            let answer = self.stream.read(&next).await.unwrap();
             let mut last = None;
             for record in answer.records() {
                 let sequence = Some(record.sequence_number.clone());
@@ -100,34 +96,24 @@ impl<'a> Reader<'a> {
     }
 }
 
-async fn write(client: Client, writer: usize, done: Arc<AtomicUsize>) {
+async fn write(stream: Shards, writer: usize, done: Arc<AtomicUsize>) {
     for batch in 0..BATCHES {
         let first = (writer * BATCHES + batch) * BATCH;
-        let records = numbered(&format!("key-{writer}"), first..first + BATCH);
-        let put = client
-            .put_records()
-            .stream_name("s")
-            .set_records(Some(records));
-        assert_eq!(put.send().await.unwrap().failed_record_count(), Some(0));
+        let put = stream
+            .put(&format!("key-{writer}"), first..first + BATCH)
+            .await;
+        assert_eq!(put.unwrap().failed_record_count(), Some(0));
         done.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-async fn reshard(client: Client, done: Arc<AtomicUsize>) {
+async fn reshard(stream: Shards, done: Arc<AtomicUsize>) {
     let counts = [2, 4, 3, 2, 1].into_iter().cycle().take(RESHARDS);
     for (nth, count) in counts.enumerate() {
         while done.load(Ordering::SeqCst) < nth * PUTS / RESHARDS {
             tokio::task::yield_now().await;
         }
-        let update = client
-            .update_shard_count()
-            .stream_name("s")
-            .target_shard_count(count);
-        update
-            .scaling_type(ScalingType::UniformScaling)
-            .send()
-            .await
-            .unwrap();
+        stream.resize(count).await.unwrap();
     }
 }
 
@@ -138,12 +124,12 @@ async fn readers_miss_nothing_while_many_put_and_shards_split() {
     let kinesis = Kinesis::builder().start().unwrap();
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 1).await;
-    let mut reader = Reader::new(&client, &stream).await;
+    let mut reader = Reader::new(&stream).await;
     let done = Arc::new(AtomicUsize::new(0));
     let mut tasks: Vec<_> = (0..WRITERS)
-        .map(|writer| tokio::spawn(write(client.clone(), writer, Arc::clone(&done))))
+        .map(|writer| tokio::spawn(write(stream.clone(), writer, Arc::clone(&done))))
         .collect();
-    tasks.push(tokio::spawn(reshard(client.clone(), Arc::clone(&done))));
+    tasks.push(tokio::spawn(reshard(stream.clone(), Arc::clone(&done))));
     let read = async {
         loop {
             let over = tasks.iter().all(|task| task.is_finished());

@@ -4,11 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhub_local::Kinesis;
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{
-    ScalingType, ShardIteratorType, StreamMode, StreamModeDetails, StreamStatus,
-};
+use aws_sdk_kinesis::types::{ShardIteratorType, StreamMode, StreamModeDetails, StreamStatus};
 
-use super::client::{Shards, client, numbered, start};
+use super::client::{Shards, client, start, summary};
 
 const SHARD: &str = "shardId-000000000000";
 
@@ -18,15 +16,7 @@ async fn a_change_of_the_shard_count_keeps_the_lineage() {
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 2).await;
     for count in [4_i32, 3, 6, 5, 10, 5] {
-        let update = client
-            .update_shard_count()
-            .stream_name("s")
-            .target_shard_count(count);
-        let answer = update
-            .scaling_type(ScalingType::UniformScaling)
-            .send()
-            .await
-            .unwrap();
+        let answer = stream.resize(count).await.unwrap();
         assert_eq!(answer.target_shard_count(), Some(count));
         let open = stream.open().await;
         assert_eq!(open.len(), usize::try_from(count).unwrap());
@@ -47,15 +37,7 @@ async fn a_change_of_the_shard_count_keeps_the_lineage() {
     let all = stream.list().await;
     let roots = all.iter().filter(|shard| shard.parent_shard_id.is_none());
     assert_eq!(roots.count(), 2, "all others descend from the first two");
-    let refused = client
-        .update_shard_count()
-        .stream_name("s")
-        .target_shard_count(11);
-    let refused = refused
-        .scaling_type(ScalingType::UniformScaling)
-        .send()
-        .await
-        .unwrap_err();
+    let refused = stream.resize(11).await.unwrap_err();
     assert!(refused.into_service_error().is_invalid_argument_exception());
 }
 
@@ -63,14 +45,8 @@ async fn a_change_of_the_shard_count_keeps_the_lineage() {
 async fn a_start_at_a_time_after_the_last_record_is_at_the_tip() {
     let kinesis = Kinesis::builder().start().unwrap();
     let client = client(&kinesis);
-    let _stream = Shards::create(&client, "s", 1).await;
-    let put = |numbers| {
-        client
-            .put_records()
-            .stream_name("s")
-            .set_records(Some(numbered("k", numbers)))
-            .send()
-    };
+    let stream = Shards::create(&client, "s", 1).await;
+    let put = |numbers| stream.put("k", numbers);
     let seconds = |time: SystemTime| {
         time.duration_since(SystemTime::UNIX_EPOCH)
             .unwrap()
@@ -115,13 +91,7 @@ async fn streams_are_found_by_arn_and_not_by_that_of_another_account() {
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 1).await;
     drop(stream);
-    let summary = client
-        .describe_stream_summary()
-        .stream_name("s")
-        .send()
-        .await
-        .unwrap();
-    let arn = summary.stream_description_summary.unwrap().stream_arn;
+    let arn = summary(&client, "s").await.unwrap().stream_arn;
     let shards = client.list_shards().stream_arn(&arn).send().await.unwrap();
     assert_eq!(shards.shards().len(), 1);
     let ask = client.get_shard_iterator().stream_arn(&arn).shard_id(SHARD);
@@ -156,13 +126,7 @@ async fn on_demand_streams_begin_with_four_shards() {
         .send()
         .await
         .unwrap();
-    let summary = client
-        .describe_stream_summary()
-        .stream_name("s")
-        .send()
-        .await
-        .unwrap();
-    let summary = summary.stream_description_summary.unwrap();
+    let summary = summary(&client, "s").await.unwrap();
     assert_eq!(
         (summary.open_shard_count, summary.stream_mode_details),
         (4, Some(mode))
@@ -183,14 +147,7 @@ async fn streams_take_their_time_where_told() {
         .send()
         .await
         .unwrap();
-    let status = || async {
-        let summary = client
-            .describe_stream_summary()
-            .stream_name("s")
-            .send()
-            .await;
-        summary.map(|summary| summary.stream_description_summary.unwrap().stream_status)
-    };
+    let status = || async { summary(&client, "s").await.map(|it| it.stream_status) };
     assert_eq!(status().await.unwrap(), StreamStatus::Creating);
     while status().await.unwrap() != StreamStatus::Active {
         tokio::time::sleep(Duration::from_millis(5)).await;

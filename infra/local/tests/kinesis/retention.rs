@@ -5,9 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhub_local::Kinesis;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{ScalingType, ShardIteratorType, StartingPosition};
+use aws_sdk_kinesis::types::{ShardIteratorType, StartingPosition};
 
-use super::client::{Shards, client, numbered};
+use super::client::{Shards, client};
 use super::subscribe::register;
 
 const SHARD: &str = "shardId-000000000000";
@@ -16,13 +16,8 @@ const HOUR: Duration = Duration::from_millis(50);
 /// The most hours that can be told here.
 const LONGEST: i32 = 168;
 
-async fn put_numbers(client: &Client, numbers: std::ops::Range<usize>) -> Vec<String> {
-    let records = numbered("k", numbers);
-    let put = client
-        .put_records()
-        .stream_name("s")
-        .set_records(Some(records));
-    let answer = put.send().await.unwrap();
+async fn put_numbers(stream: &Shards, numbers: std::ops::Range<usize>) -> Vec<String> {
+    let answer = stream.put("k", numbers).await.unwrap();
     assert_eq!(answer.failed_record_count(), Some(0));
     let numbers = answer
         .records()
@@ -32,13 +27,8 @@ async fn put_numbers(client: &Client, numbers: std::ops::Range<usize>) -> Vec<St
 }
 
 /// What a single GetRecords gives.
-async fn read(client: &Client, iterator: Option<String>) -> Vec<String> {
-    let answer = client
-        .get_records()
-        .set_shard_iterator(iterator)
-        .send()
-        .await
-        .unwrap();
+async fn read(stream: &Shards, iterator: &str) -> Vec<String> {
+    let answer = stream.read(iterator).await.unwrap();
     let data = answer
         .records()
         .iter()
@@ -73,9 +63,9 @@ async fn records_past_retention_are_gone_for_every_reader() {
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 1).await;
     let before = SystemTime::now();
-    let old = Some(stream.iterator(SHARD).await);
+    let old = stream.iterator(SHARD).await;
     let started = Instant::now();
-    let gone = put_numbers(&client, 0..3).await;
+    let gone = put_numbers(&stream, 0..3).await;
     until_gone(&stream).await;
     assert!(
         started.elapsed() >= 24 * HOUR,
@@ -85,10 +75,10 @@ async fn records_past_retention_are_gone_for_every_reader() {
 
     // Seven days of such hours: what is put now stays, and what is gone does not come back.
     retain(&client, LONGEST).await;
-    put_numbers(&client, 3..5).await;
+    put_numbers(&stream, 3..5).await;
     let due = ["3", "4"];
     assert_eq!(stream.data(SHARD).await, due);
-    assert_eq!(read(&client, old).await, due);
+    assert_eq!(read(&stream, &old).await, due);
     for (kind, number) in [
         (ShardIteratorType::AtSequenceNumber, Some(&gone[0])),
         (ShardIteratorType::AtSequenceNumber, Some(&gone[2])),
@@ -101,8 +91,8 @@ async fn records_past_retention_are_gone_for_every_reader() {
             Some(number) => ask.starting_sequence_number(number),
             None => ask.timestamp(DateTime::from(before)),
         };
-        let iterator = ask.send().await.unwrap().shard_iterator;
-        assert_eq!(read(&client, iterator).await, due, "{kind:?}");
+        let iterator = ask.send().await.unwrap().shard_iterator.unwrap();
+        assert_eq!(read(&stream, &iterator).await, due, "{kind:?}");
     }
 
     let shorter = client.decrease_stream_retention_period().stream_name("s");
@@ -115,12 +105,10 @@ async fn a_stream_may_keep_less_than_the_others() {
     let kinesis = Kinesis::builder().start().unwrap();
     let client = client(&kinesis);
     let other = Shards::create(&client, "other", 1).await;
-    let records = Some(numbered("k", 0..3));
-    let put = client.put_records().stream_name("other");
-    put.set_records(records).send().await.unwrap();
+    other.put("k", 0..3).await.unwrap();
     kinesis.keep("s", Duration::from_millis(100));
     let stream = Shards::create(&client, "s", 1).await;
-    put_numbers(&client, 0..3).await;
+    put_numbers(&stream, 0..3).await;
     until_gone(&stream).await;
     assert_eq!(other.data(SHARD).await, ["0", "1", "2"]);
 }
@@ -130,7 +118,7 @@ async fn a_stream_that_is_made_again_keeps_what_is_new() {
     let kinesis = Kinesis::builder().hour(HOUR).start().unwrap();
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 1).await;
-    put_numbers(&client, 0..3).await;
+    put_numbers(&stream, 0..3).await;
     until_gone(&stream).await;
     client
         .delete_stream()
@@ -140,7 +128,7 @@ async fn a_stream_that_is_made_again_keeps_what_is_new() {
         .unwrap();
     let stream = Shards::create(&client, "s", 1).await;
     retain(&client, LONGEST).await;
-    put_numbers(&client, 3..5).await;
+    put_numbers(&stream, 3..5).await;
     assert_eq!(stream.data(SHARD).await, ["3", "4"]);
 }
 
@@ -150,17 +138,9 @@ async fn a_closed_shard_goes_with_its_records() {
     let client = client(&kinesis);
     let stream = Shards::create(&client, "s", 1).await;
     let consumer = register(&client, "c").await;
-    put_numbers(&client, 0..3).await;
+    put_numbers(&stream, 0..3).await;
     let iterator = stream.iterator(SHARD).await;
-    let update = client
-        .update_shard_count()
-        .stream_name("s")
-        .target_shard_count(2);
-    update
-        .scaling_type(ScalingType::UniformScaling)
-        .send()
-        .await
-        .unwrap();
+    stream.resize(2).await.unwrap();
     let started = Instant::now();
     let two_are_left = async || stream.list().await.len() == 2;
     until("the closed shard to go", two_are_left).await;
@@ -187,7 +167,7 @@ async fn a_closed_shard_goes_with_its_records() {
     let ask = ask.shard_iterator_type(ShardIteratorType::TrimHorizon);
     let error = ask.send().await.unwrap_err().into_service_error();
     assert!(error.is_resource_not_found_exception(), "{error:?}");
-    let error = client.get_records().shard_iterator(iterator).send().await;
+    let error = stream.read(&iterator).await;
     let error = error.unwrap_err().into_service_error();
     assert!(error.is_resource_not_found_exception(), "{error:?}");
     let start = StartingPosition::builder().r#type(ShardIteratorType::TrimHorizon);
@@ -201,7 +181,7 @@ async fn a_closed_shard_goes_with_its_records() {
 
     // The others go on as they were.
     retain(&client, LONGEST).await;
-    put_numbers(&client, 3..5).await;
+    put_numbers(&stream, 3..5).await;
     let mut data = Vec::new();
     for shard in &left {
         data.extend(stream.data(shard.shard_id()).await);

@@ -13,18 +13,12 @@ use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use super::client::{Shards, client, numbered};
+use super::client::{Shards, client, summary};
 
 const SHARD: &str = "shardId-000000000000";
 
 pub(crate) async fn register(client: &Client, name: &str) -> String {
-    let summary = client
-        .describe_stream_summary()
-        .stream_name("s")
-        .send()
-        .await
-        .unwrap();
-    let arn = summary.stream_description_summary.unwrap().stream_arn;
+    let arn = summary(client, "s").await.unwrap().stream_arn;
     let consumer = client
         .register_stream_consumer()
         .stream_arn(arn)
@@ -54,7 +48,7 @@ async fn the_sdk_is_given_what_is_put_later() {
         .start()
         .unwrap();
     let client = client(&kinesis);
-    let _stream = Shards::create(&client, "s", 1).await;
+    let stream = Shards::create(&client, "s", 1).await;
     let arn = register(&client, "c").await;
     let latest = StartingPosition::builder()
         .r#type(ShardIteratorType::Latest)
@@ -66,13 +60,7 @@ async fn the_sdk_is_given_what_is_put_later() {
         .shard_id(SHARD)
         .starting_position(latest);
     let mut events = subscribe.send().await.unwrap().event_stream;
-    client
-        .put_records()
-        .stream_name("s")
-        .set_records(Some(numbered("k", 0..3)))
-        .send()
-        .await
-        .unwrap();
+    stream.put("k", 0..3).await.unwrap();
     let mut got = Vec::new();
     // It ends after 2 s.
     while let Some(event) = events.recv().await.unwrap() {
@@ -100,11 +88,9 @@ async fn a_subscription_at_a_time_begins_there() {
     let arn = register(&client, "c").await;
     let shard = &stream.list().await[0];
     let put = async |number: usize| {
-        let put = client.put_records().stream_name("s");
-        let put = put.set_records(Some(numbered("k", number..number + 1)));
-        put.send().await.unwrap();
+        stream.put("k", number..number + 1).await.unwrap();
         let iterator = stream.iterator(&shard.shard_id).await;
-        let all = client.get_records().shard_iterator(iterator).send().await;
+        let all = stream.read(&iterator).await;
         let last = all.unwrap().records.pop().unwrap();
         last.approximate_arrival_timestamp.unwrap()
     };
@@ -140,11 +126,9 @@ async fn a_subscription_at_a_time_begins_there() {
 async fn a_subscription_begins_where_it_is_told_and_ends_with_its_shard() {
     let kinesis = Kinesis::builder().start().unwrap();
     let client = client(&kinesis);
-    let _stream = Shards::create(&client, "s", 1).await;
+    let stream = Shards::create(&client, "s", 1).await;
     let arn = register(&client, "c").await;
-    let put = client.put_records().stream_name("s");
-    let put = put.set_records(Some(numbered("k", 0..500)));
-    let put = put.send().await.unwrap();
+    let put = stream.put("k", 0..500).await.unwrap();
     let number = |nth: usize| put.records[nth].sequence_number.clone().unwrap();
     client
         .split_shard()
@@ -235,15 +219,11 @@ async fn subscriptions_beside_each_other_and_puts_get_everything() {
     }
     let writers: Vec<_> = (0..4)
         .map(|writer| {
-            let client = client.clone();
+            let stream = stream.clone();
             tokio::spawn(async move {
                 for batch in (writer..BATCHES).step_by(4) {
-                    let records = numbered(&format!("key-{batch}"), batch * 50..batch * 50 + 50);
-                    let put = client
-                        .put_records()
-                        .stream_name("s")
-                        .set_records(Some(records));
-                    put.send().await.unwrap();
+                    let numbers = batch * 50..batch * 50 + 50;
+                    stream.put(&format!("key-{batch}"), numbers).await.unwrap();
                 }
             })
         })
@@ -261,15 +241,9 @@ async fn subscriptions_beside_each_other_and_puts_get_everything() {
 async fn events_stream_over_h2c() {
     let kinesis = Kinesis::builder().start().unwrap();
     let client = client(&kinesis);
-    let _stream = Shards::create(&client, "s", 1).await;
+    let stream = Shards::create(&client, "s", 1).await;
     let arn = register(&client, "c").await;
-    client
-        .put_records()
-        .stream_name("s")
-        .set_records(Some(numbered("k", 0..1)))
-        .send()
-        .await
-        .unwrap();
+    stream.put("k", 0..1).await.unwrap();
     let body = format!(
         r#"{{"ConsumerARN":"{arn}","ShardId":"{SHARD}","StartingPosition":{{"Type":"TRIM_HORIZON"}}}}"#
     );

@@ -1,0 +1,15 @@
+//! What every hub is made of that runs in this process.
+
+mod counters;
+mod dice;
+mod listen;
+mod rate;
+mod server;
+
+pub(crate) use counters::Counters;
+#[cfg(feature = "eventhubs")]
+pub(crate) use counters::Open;
+pub(crate) use dice::Dice;
+pub(crate) use listen::{failed, listen};
+pub use rate::Rate;
+pub(crate) use server::Server;
