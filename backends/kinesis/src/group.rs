@@ -118,14 +118,14 @@ impl Shared {
     }
 
     /// Waits until every shard that can be begun has an owner, so that what opens is complete.
-    pub(crate) async fn settle(&self) -> Result<()> {
+    pub(crate) async fn settle(&self, operation: &'static str) -> Result<()> {
         let Some(group) = &self.group else {
             return Ok(());
         };
         let deadline = Instant::now() + SETTLE;
         let mut pause = Duration::from_millis(1);
         loop {
-            let rows = group.rows("consumer").await?;
+            let rows = group.rows(operation).await?;
             let finished = |shard: &Arc<str>| {
                 let row = rows.get(shard);
                 row.is_some_and(|row| row.checkpoint.finished)

@@ -81,6 +81,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         || Fault::none().read(|_| Box::new(DropsFetched)),
     ),
     Mutant::new(
+        "a_seek_of_one_that_was_away_moves_nothing",
+        "C8_a_seek_after_max_processing_moves_what_comes_back",
+        "the first event after a seek",
+        || Fault::none().read(|_| Box::new(SeeksWhatItHas)),
+    ),
+    Mutant::new(
         "a_seek_can_not_go_back",
         "C9_a_seek_may_go_back",
         "the checkpoint after a seek back",
@@ -168,6 +174,20 @@ struct DropsFetched;
 impl ReadFault for DropsFetched {
     async fn seek(&mut self, inner: &mut Box<dyn Consumer>, to: Point) -> Result<()> {
         inner.receive(1_000).await?;
+        inner.seek(to).await
+    }
+}
+
+/// A seek moves what is owned when it is called, if anything is.
+#[derive(Debug)]
+struct SeeksWhatItHas;
+
+#[async_trait]
+impl ReadFault for SeeksWhatItHas {
+    async fn seek(&mut self, inner: &mut Box<dyn Consumer>, to: Point) -> Result<()> {
+        if inner.assignment().is_empty() {
+            return Ok(());
+        }
         inner.seek(to).await
     }
 }
