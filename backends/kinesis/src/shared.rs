@@ -148,17 +148,10 @@ impl Shared {
         Ok(listed)
     }
 
-    /// A shard by its id; None: it is not kept.
-    pub(crate) async fn shard(&self, id: &str) -> Result<Option<Shard>> {
-        let known = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get(id).cloned()
-        };
-        if known.is_some() {
-            return Ok(known);
-        }
-        let listed = self.list("receive").await?;
-        Ok(listed.into_iter().find(|shard| &*shard.id == id))
+    /// A shard that was listed before.
+    pub(crate) fn known(&self, id: &str) -> Option<Shard> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(id).cloned()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -33,6 +33,15 @@ pub(crate) async fn of_group(
 ) -> Result<Vec<NewPartition>> {
     let known: HashSet<Arc<str>> = rows.keys().cloned().collect();
     let mut new = descendants(listed, &known);
+    let is_kept = |id: &Arc<str>| listed.iter().any(|shard| shard.id == *id);
+    for partition in &mut new {
+        // A parent that is gone and has a row is finished by its owner, who first tells what is missing.
+        let shard = listed.iter().find(|shard| shard.id == partition.partition);
+        let parents = shard.map_or(&[][..], |shard| &shard.parents);
+        let unfinished = |id: &&Arc<str>| rows.get(*id).is_some_and(|row| !row.checkpoint.finished);
+        let gone = parents.iter().filter(|id| !is_kept(id)).filter(unfinished);
+        partition.parents.extend(gone.cloned());
+    }
     let covered: HashSet<_> = new.iter().map(|new| new.partition.clone()).collect();
     let ancestors = ancestors(listed, &known);
     let left_out = |shard: &&Shard| {
@@ -43,7 +52,6 @@ pub(crate) async fn of_group(
     if left_out.is_empty() {
         return Ok(new);
     }
-    let is_kept = |id: &Arc<str>| listed.iter().any(|shard| shard.id == *id);
     let begun = if known.iter().all(is_kept) {
         beginning(shared, operation, &left_out).await?
     } else {

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 mod chaos;
 mod membership;
+mod retention;
 mod trouble;
 
 const STREAM: &str = "tweets";
