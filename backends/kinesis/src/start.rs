@@ -10,7 +10,7 @@ use crate::{
     shards::Shard,
     shared::Shared,
 };
-use anyhub_core::{Error, ErrorKind, Partition, Point, Position, Result};
+use anyhub_core::{Error, ErrorKind, Partition, Point, Position, Result, driver::Sequence};
 use anyhub_leases::{Lease, NewPartition};
 use std::{
     collections::{HashMap, HashSet},
@@ -92,6 +92,14 @@ async fn beginning(
             let ends = ends(shared, operation, &open).await?;
             open.into_iter().zip(ends).collect()
         }
+        Point::Time(time) if time > SystemTime::now() => {
+            let all: Vec<_> = all().collect();
+            let places = from_time(shared, operation, &all, time).await?;
+            let begun = |shard: &Shard, place: &Sequence| shard.open || *place != shard.start;
+            let places = all.into_iter().zip(places);
+            let begun = places.filter(|(shard, place)| begun(shard, place));
+            begun.map(|(shard, place)| (shard, place.into())).collect()
+        }
         Point::Time(time) => all().map(|shard| (shard, Resume::Time(time))).collect(),
         Point::Positions(named) => {
             let named = kept(shared, operation, shards, &named).await?;
@@ -107,7 +115,7 @@ async fn beginning(
     })
 }
 
-/// A time that has not come yet is the end, as it is now.
+/// A time that has not come yet, whatever the clocks say, is the end, as it is now.
 fn concrete(point: &Point) -> Point {
     match point {
         Point::Time(time) if *time > SystemTime::now() + SKEW => Point::End,
@@ -123,6 +131,24 @@ async fn ends(shared: &Shared, operation: &'static str, shards: &[Shard]) -> Res
     }
     let ends = side_by_side(ends);
     Ok(ends.await?.into_iter().map(Resume::from).collect())
+}
+
+/// Where each of these shards goes on at a time that has perhaps not come yet: at the first event from
+/// then on by Kinesis' clock, or at the end as it is now. Found now, since a reader that asks for it a
+/// moment later gets nothing of that moment.
+async fn from_time(
+    shared: &Shared,
+    operation: &'static str,
+    shards: &[Shard],
+    time: SystemTime,
+) -> Result<Vec<Sequence>> {
+    let (link, stream) = (&shared.link, &shared.stream);
+    let place = async |shard: &Shard| match locate::at(link, operation, stream, shard, time).await?
+    {
+        Some(place) => Ok(place),
+        None => locate::end(link, operation, stream, shard).await,
+    };
+    side_by_side(shards.iter().map(place)).await
 }
 
 /// The shards and places that these positions name. NotFound for a shard that is not there,
@@ -168,6 +194,10 @@ pub(crate) async fn resolve(
         Point::End => {
             let ends = ends(shared, "seek", owned).await?;
             Ok(all().zip(ends).collect())
+        }
+        Point::Time(time) if time > SystemTime::now() => {
+            let places = from_time(shared, "seek", owned, time).await?;
+            Ok(all().zip(places.into_iter().map(Resume::from)).collect())
         }
         Point::Time(time) => Ok(all().map(|shard| (shard, Resume::Time(time))).collect()),
         Point::Positions(named) => kept(shared, "seek", owned, &named).await,

@@ -11,7 +11,7 @@ use anyhub_core::{
     Batch, Change, Consumer, Delivery, ErrorKind, Partition, Point, Position, Result,
 };
 use async_trait::async_trait;
-use std::collections::HashSet;
+use std::{collections::HashSet, time::SystemTime};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant::new(
@@ -31,6 +31,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "C7_end_is_made_concrete",
         "the first event after the end",
         || Fault::none().read(|site| Box::new(ForgetsEnd(site.clone(), false))),
+    ),
+    Mutant::new(
+        "a_time_to_come_is_the_start",
+        "C7_a_time_to_come_is_the_end",
+        "the first event after a start",
+        || {
+            Fault::none().consumer_options(|options| match options.start {
+                Point::Time(time) if time > SystemTime::now() => options.start(Point::Start),
+                _ => options,
+            })
+        },
     ),
     Mutant::new(
         "a_consumer_opens_at_its_first_receive",
