@@ -67,7 +67,7 @@ impl KinesisConsumer {
         counters: Arc<Counters>,
     ) -> Result<Self> {
         check_options(&options)?;
-        let stream = Stream::new(topic);
+        let stream = Stream::new("consumer", topic)?;
         let summary = status::usable(&link, "consumer", &stream).await?;
         let listed = shards::list(&link, "consumer", &stream).await?;
         let native = NativeConsumer(link.patient("consumer").await?.clone());

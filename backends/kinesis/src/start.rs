@@ -172,11 +172,19 @@ async fn kept_one(
     shards: &[Shard],
     (partition, position): &(Partition, Position),
 ) -> Result<(Shard, Resume)> {
+    let not_there = |message: String| Error::new(ErrorKind::NotFound, HUB, operation, message);
     let shard = partition.as_name();
-    let shard = shards.iter().find(|listed| Some(&*listed.id) == shard);
-    let (Some(shard), Some(place)) = (shard, position.as_sequence()) else {
-        let message = format!("there is no position {position} of a shard {partition}");
-        return Err(Error::new(ErrorKind::NotFound, HUB, operation, message));
+    let Some(shard) = shards.iter().find(|listed| Some(&*listed.id) == shard) else {
+        let message = format!("the stream has no shard '{partition}' now");
+        return Err(not_there(message).with_advice(
+            "Admin::describe_topic names those that are open, as shardId-000000000000",
+        ));
+    };
+    let Some(place) = position.as_sequence() else {
+        let message = format!("{} has no position {position}", shard.id);
+        return Err(not_there(message).with_advice(
+            "those of Kinesis are as NUMBER.INDEX: take a delivery's or a receipt's",
+        ));
     };
     locate::kept(&shared.link, operation, &shared.stream, shard, place).await?;
     Ok((shard.clone(), Resume::from(place)))

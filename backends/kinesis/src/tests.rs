@@ -17,6 +17,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 mod chaos;
+mod endpoints;
 mod membership;
 mod retention;
 mod trouble;
