@@ -82,3 +82,21 @@ async fn a_shard_that_is_not_known_yet_holds_up_no_other() {
     bench.kinesis.set_faults(Faults::none()).unwrap();
     consumer.close().await.unwrap();
 }
+
+/// Its members don't go on beside those of a new file.
+#[cfg(all(unix, feature = "sqlite"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_file_that_is_removed_ends_its_members() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("leases.db");
+    let leases = LeasesIn::Sqlite(file.clone());
+    let bench = Bench::with(1, Kinesis::builder(), |config| config.leases(leases)).await;
+    bench.put(numbered(1, 1)).await;
+    let mut consumer = bench.consumer(member()).await;
+    take(&mut consumer, 1, true).await;
+    std::fs::remove_file(&file).unwrap();
+    let told = timeout(PATIENCE, consumer.receive(1)).await.unwrap();
+    let error = told.unwrap_err();
+    assert_eq!(error.kind(), anyhub_core::ErrorKind::Unexpected, "{error}");
+    assert!(error.message().contains("was removed"), "{error}");
+}
