@@ -23,8 +23,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 /// | `envelope` | `on`: headers travel in front of the payload | `off`: no headers |
 /// | `read_share` | what each consumer takes of a shard's 5 reads and 2 MiB a second, so that two groups at `0.5` leave each other room; `off` to read without pause | `1` |
 /// | `fanout` | read by SubscribeToShard as this registered consumer | GetRecords |
-/// | `leases` | where consumer groups are kept: `memory` (of this hub alone), `sqlite:FILE` (of this machine); in an object store, by [`store`](Self::store) | none: a group is refused |
-/// | `lease_time` | how long a member that died keeps its shards | `10s` |
+/// | `leases` | where consumer groups are kept: `memory` (of this hub alone), `sqlite:FILE` (of this machine; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
+/// | `lease_time` | how long a member that died keeps its shards; members may differ | `10s` |
 ///
 /// With an endpoint on this machine and no `AWS_ACCESS_KEY_ID`, made-up credentials do.
 #[derive(Debug, Clone, Deserialize)]
@@ -49,7 +49,12 @@ pub struct KinesisConfig {
     pub fanout: Option<String>,
     /// Where consumer groups are kept; None: a consumer with a group is refused.
     pub leases: Option<LeasesIn>,
-    /// How long a member that died keeps its shards. 10 s.
+    /// How long a member that died keeps its shards. 10 s; at least 100 ms.
+    ///
+    /// Members may differ: each writes its own into the rows that it owns, and others wait as long as
+    /// the owner's row says. `Admin::list_groups` and `delete_group` watch for signs of life, since no
+    /// clock is shared: they take a third of it, or all of it while the row of a member is left that
+    /// died and that no other one has cleared away.
     pub lease_time: Duration,
     /// A store of your own in the place of [`leases`](Self::leases), such as
     /// [`ObjectLeases`](crate::leases) on S3, for members on many machines.
