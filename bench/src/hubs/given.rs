@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use anyhub::{HubUrl, Secret};
 
+use super::probe::is_stand_in;
 use crate::report::RanOn;
 
 /// `--hub [NAME=]URL`. Debug shows no values of the URL's options, which may be secret.
@@ -82,16 +83,25 @@ impl HubArg {
         text
     }
 
+    fn endpoint(&self) -> Option<&str> {
+        let mut options = self.url.options();
+        options.find_map(|(name, value)| (name == "endpoint").then_some(value))
+    }
+
+    /// Whether the stand-in of `anyhub-local` answers there.
+    pub(super) async fn is_stand_in(&self) -> bool {
+        match self.endpoint() {
+            Some(endpoint) if self.ran_on() == RanOn::Emulator => is_stand_in(endpoint).await,
+            _ => false,
+        }
+    }
+
     /// What answers there, as far as the URL tells.
     pub(super) fn ran_on(&self) -> RanOn {
-        let option = |wanted| {
-            let mut all = self.url.options();
-            all.find_map(|(name, value)| (name == wanted).then_some(value))
-        };
         match self.url.scheme() {
             "memory" => RanOn::Memory,
             // Nobody but AWS runs Kinesis itself.
-            "kinesis" => match option("endpoint") {
+            "kinesis" => match self.endpoint() {
                 Some(endpoint) if !is_aws(endpoint) => RanOn::Emulator,
                 _ => RanOn::Cloud,
             },

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use hyper::header::{HeaderValue, SERVER};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -23,6 +24,9 @@ const STOP: Duration = Duration::from_secs(1);
 const WORKERS: usize = 8;
 /// HTTP/2 windows that a whole PutRecords fits into.
 const WINDOW: u32 = 8 * 1024 * 1024;
+
+/// By which a client can tell it from others.
+const NAME: HeaderValue = HeaderValue::from_static("anyhub-local");
 
 /// A server that runs in threads of its own.
 #[derive(Debug)]
@@ -102,7 +106,10 @@ async fn connection(stream: TcpStream, layer: Arc<Layer>) {
         let (layer, cut) = (Arc::clone(&layer), Arc::clone(&cut));
         async move {
             match layer.serve(request).await {
-                Outcome::Answer(response) => Ok::<_, Infallible>(response),
+                Outcome::Answer(mut response) => {
+                    response.headers_mut().insert(SERVER, NAME);
+                    Ok::<_, Infallible>(response)
+                }
                 Outcome::Cut => {
                     cut.notify_one();
                     std::future::pending().await
