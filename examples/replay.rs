@@ -8,6 +8,8 @@ use anyhub::{Consumer, ConsumerOptions, Event, Hub, Partition, Point, Position};
 use tokio::time::timeout;
 
 const SILENCE: Duration = Duration::from_secs(5);
+/// After so much of it, it is said that something is awaited.
+const SAID: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -38,7 +40,8 @@ async fn ends_of(hub: &dyn Hub, topic: &str) -> anyhow::Result<Vec<(Partition, P
     ends.retain(|(partition, end)| {
         let mut partitions = info.partitions.iter();
         let info = partitions.find(|info| info.partition == *partition);
-        info.and_then(|info| info.first.as_ref()) != Some(end)
+        let first = info.and_then(|info| info.first.as_ref());
+        first.is_some_and(|first| first != end)
     });
     Ok(ends)
 }
@@ -52,10 +55,16 @@ async fn read_to(
     let mut read = Vec::new();
     while ends.is_empty() || !left.is_empty() {
         // What stood last may come no more (compaction), or is not known: then a silence is the end.
-        let Ok(batch) = timeout(SILENCE, consumer.receive(100)).await else {
-            break;
+        let batch = match timeout(SAID, consumer.receive(100)).await {
+            Ok(batch) => batch?,
+            Err(_) => {
+                eprintln!("{} events so far, waiting for more", read.len());
+                match timeout(SILENCE - SAID, consumer.receive(100)).await {
+                    Ok(batch) => batch?,
+                    Err(_) => break,
+                }
+            }
         };
-        let batch = batch?;
         // A private reader's acks are not kept, but they make room for what comes.
         consumer.acks().ack(&batch.tokens());
         for delivery in batch.deliveries {

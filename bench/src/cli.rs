@@ -177,7 +177,7 @@ pub struct RunArgs {
     /// A condition such as 'kafka.latency.end_to_end_us.p99 < 50ms' or '*.delivery.lost == 0'; repeatable
     #[arg(long = "assert", value_name = "EXPR", help_heading = "Report")]
     pub asserts: Vec<Assertion>,
-    /// Folder of the report [default: a new one by time under target/anyhub-bench]
+    /// Folder of the report; one that is there already is replaced [default: a new one by time under target/anyhub-bench]
     #[arg(long, value_name = "DIR", help_heading = "Report")]
     pub out: Option<PathBuf>,
     /// Print report.json instead of the table

@@ -54,7 +54,7 @@ impl Buffer {
             let size = event.size();
             if size > limits.event_bytes {
                 return Err(self.too_large(format!(
-                    "an event of {size} bytes is above the topic's {}",
+                    "an event of {size} bytes is above the topic's limit of an event, {}",
                     limits.event_bytes
                 )));
             }
@@ -62,15 +62,22 @@ impl Buffer {
         }
         let most_events = limits.batch_events.min(self.capacity_events);
         let most_bytes = limits.batch_bytes.min(self.capacity_bytes);
+        // The option, where it is what limits.
+        let limit = |option: &'static str, capacity: usize, most: usize| match capacity {
+            _ if capacity == most => option,
+            _ => "the topic's limit of a batch",
+        };
         if batch.len() > most_events {
+            let limit = limit("buffer_events", self.capacity_events, most_events);
             return Err(self.too_large(format!(
-                "a batch of {} events is above the {most_events} that fit at once",
+                "a batch of {} events is above {limit}, {most_events}",
                 batch.len()
             )));
         }
         if bytes > most_bytes {
+            let limit = limit("buffer_bytes", self.capacity_bytes, most_bytes);
             return Err(self.too_large(format!(
-                "a batch of {bytes} bytes is above the {most_bytes} that fit at once"
+                "a batch of {bytes} bytes is above {limit}, {most_bytes}"
             )));
         }
         // The semaphores are never closed, so acquiring fails only by being dropped.

@@ -119,7 +119,7 @@ pub enum Change {
         partition: Partition,
         /// The position that was due.
         from: Position,
-        /// The oldest one still kept.
+        /// The oldest one still kept; of a partition that has ended, a place behind all of it.
         to: Position,
     },
 }

@@ -65,7 +65,8 @@ pub enum Point {
     Start,
     /// After the newest event, made concrete when it is asked for (C7).
     End,
-    /// The first event published at or after this time, by the hub's clock (E4).
+    /// The first event published at or after this time, by the hub's clock (E4); where there is none
+    /// yet, as for a time to come, the end as it is now.
     Time(SystemTime),
     /// These positions, an event's own or right behind one ([`Position::after`]); partitions that are
     /// not named stay (seek) or begin at their start (start).

@@ -44,6 +44,13 @@ const DIGITS: usize = 18;
 const STEP: u128 = 10u128.pow(DIGITS as u32);
 
 impl Sequence {
+    /// The lowest: no place comes before it.
+    pub const MIN: Self = Self {
+        number: [0; 3],
+        index: 0,
+        after: false,
+    };
+
     /// The event `index` of the record with this decimal sequence number; None where that is none,
     /// or does not fit into 192 bits.
     pub fn at(number: &str, index: u32) -> Option<Self> {

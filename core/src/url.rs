@@ -96,15 +96,9 @@ impl FromStr for HubUrl {
             None => ("", rest.trim_start_matches('/')),
         };
         let path = path.trim_end_matches('/');
-        let topic = (!path.is_empty()).then(|| decode(path)).transpose()?;
-        let options = query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| match pair.split_once('=') {
-                Some((name, value)) => Ok((decode(name)?, decode(value)?)),
-                None => Err(malformed("an option is written name=value")),
-            })
-            .collect::<Result<_>>()?;
+        let topic = (!path.is_empty()).then(|| decode(path, "the topic"));
+        let topic = topic.transpose()?;
+        let options = options(query)?;
         Ok(Self {
             scheme: scheme.to_ascii_lowercase(),
             authority: authority.to_owned(),
@@ -142,8 +136,42 @@ fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, "anyhub", "connect", message)
 }
 
-fn decode(text: &str) -> Result<String> {
-    let bad = || config("a % in the URL is not followed by two hex digits of UTF-8 text");
+/// What stands behind the question mark. Values are not told: they may be secret.
+fn options(query: &str) -> Result<Vec<(String, String)>> {
+    let mut options: Vec<(String, String)> = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let Some((name, value)) = pair.split_once('=') else {
+            // What has no name may be the rest of a password.
+            let place = match options.last() {
+                Some((before, _)) => format!("what follows the option '{before}'"),
+                None => "the first option".to_owned(),
+            };
+            return Err(
+                config(format!("not a hub's URL: {place} has no =")).with_advice(
+                    "an option is written name=value, as in memory:/tweets?partitions=4; an & that \
+                     means itself is written %26",
+                ),
+            );
+        };
+        let name = decode(name, "the name of an option")?;
+        if options.iter().any(|(other, _)| *other == name) {
+            return Err(config(format!("the option '{name}' is given twice"))
+                .with_advice("leave one of them out"));
+        }
+        let value = decode(value, &format!("the option '{name}'"))?;
+        options.push((name, value));
+    }
+    Ok(options)
+}
+
+/// `of`: what it is, for who has to mend it.
+fn decode(text: &str, of: &str) -> Result<String> {
+    let bad = || {
+        config(format!(
+            "{of} has a % that is not followed by two hex digits of UTF-8 text"
+        ))
+        .with_advice("a % that means itself is written %25")
+    };
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
@@ -203,6 +231,31 @@ mod tests {
             error.to_string().contains("did you mean 'partitions'?"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn says_which_option_is_wrong_and_not_what_it_holds() {
+        for (text, told) in [
+            ("kafka://a/t?hunter2", "the first option has no ="),
+            (
+                "kafka://a/t?sasl.password=x&hunter2",
+                "what follows the option 'sasl.password'",
+            ),
+            (
+                "kafka://a/t?sasl.password=hunter2%",
+                "the option 'sasl.password' has a %",
+            ),
+            (
+                "kafka://a/t?a=1&b=hunter2&a=hunter2",
+                "the option 'a' is given twice",
+            ),
+            ("kafka://a/hunter%zz", "the topic has a %"),
+        ] {
+            let refused = parse(text).unwrap_err();
+            let printed = format!("{refused} {refused:?}");
+            assert!(printed.contains(told), "{text}: {printed}");
+            assert!(!printed.contains("hunter"), "{text}: {printed}");
+        }
     }
 
     #[test]

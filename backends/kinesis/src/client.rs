@@ -1,6 +1,9 @@
 //! The SDK's client: made at the first use, since its credentials and region are looked up then.
 
-use crate::{config::KinesisConfig, error::closed};
+use crate::{
+    config::KinesisConfig,
+    error::{closed, invalid},
+};
 use anyhub_core::Result;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kinesis::{
@@ -141,13 +144,37 @@ impl fmt::Debug for Link {
     }
 }
 
+/// Whether a stream, or a registered consumer, can be called so (API reference, CreateStream,
+/// RegisterStreamConsumer, 2026-11).
+pub(crate) fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    (1..=128).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// What can.
+pub(crate) const NAMES: &str = "use up to 128 letters, digits, dots, dashes and underscores";
+
 /// A stream, as requests name it: by its name, or by its ARN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stream(Arc<str>);
 
 impl Stream {
-    pub(crate) fn new(topic: &str) -> Self {
-        Self(topic.into())
+    /// Invalid for what can be neither.
+    pub(crate) fn new(operation: &'static str, topic: &str) -> Result<Self> {
+        if topic.starts_with("arn:") {
+            let parts: Vec<_> = topic.splitn(6, ':').collect();
+            let name = parts.get(5).and_then(|last| last.strip_prefix("stream/"));
+            if parts.get(2) != Some(&"kinesis") || !name.is_some_and(is_name) {
+                return Err(invalid(operation, format!("'{topic}' is no stream's ARN"))
+                    .with_advice("it looks like arn:aws:kinesis:REGION:ACCOUNT:stream/NAME"));
+            }
+        } else if !is_name(topic) {
+            return Err(
+                invalid(operation, format!("'{topic}' can't be a stream's name"))
+                    .with_advice(NAMES),
+            );
+        }
+        Ok(Self(topic.into()))
     }
 
     /// As the user calls it.
@@ -167,5 +194,38 @@ impl Stream {
 
     fn is_arn(&self) -> bool {
         self.0.starts_with("arn:")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use anyhub_core::ErrorKind;
+
+    #[test]
+    fn a_topic_is_a_name_or_an_arn() {
+        let stream = Stream::new("lag", "tweets.v2-a_b").unwrap();
+        assert_eq!(
+            (stream.name().as_deref(), stream.arn()),
+            (Some("tweets.v2-a_b"), None)
+        );
+        let arn = "arn:aws-cn:kinesis:cn-north-1:123456789012:stream/tweets";
+        let stream = Stream::new("lag", arn).unwrap();
+        assert_eq!((stream.name(), stream.arn().as_deref()), (None, Some(arn)));
+        let long = "x".repeat(129);
+        for topic in [
+            "",
+            "a b",
+            "a/b",
+            "tw\u{e9}",
+            &long,
+            "arn:",
+            "arn:aws:sns:eu-west-1:1:tweets",
+        ] {
+            let error = Stream::new("lag", topic).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{topic}");
+            assert!(error.advice().is_some(), "{topic}");
+        }
     }
 }

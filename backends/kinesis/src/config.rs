@@ -1,8 +1,11 @@
-use crate::error::config;
+use crate::{
+    client::{NAMES, is_name},
+    error::config,
+};
 use anyhub_core::{HubUrl, Result, nearest};
 use anyhub_leases::LeaseStore;
 use serde::Deserialize;
-use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Where Kinesis is, and how to use it.
 ///
@@ -20,8 +23,8 @@ use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 /// | `envelope` | `on`: headers travel in front of the payload | `off`: no headers |
 /// | `read_share` | what each consumer takes of a shard's 5 reads and 2 MiB a second, so that two groups at `0.5` leave each other room; `off` to read without pause | `1` |
 /// | `fanout` | read by SubscribeToShard as this registered consumer | GetRecords |
-/// | `leases` | where consumer groups are kept: `memory` (of this hub alone), `sqlite:FILE` (of this machine); in an object store, by [`store`](Self::store) | none: a group is refused |
-/// | `lease_time` | how long a member that died keeps its shards | `10s` |
+/// | `leases` | where consumer groups are kept: `memory` (of this hub alone), `sqlite:FILE` (of this machine; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
+/// | `lease_time` | how long a member that died keeps its shards; members may differ | `10s` |
 ///
 /// With an endpoint on this machine and no `AWS_ACCESS_KEY_ID`, made-up credentials do.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,7 +49,12 @@ pub struct KinesisConfig {
     pub fanout: Option<String>,
     /// Where consumer groups are kept; None: a consumer with a group is refused.
     pub leases: Option<LeasesIn>,
-    /// How long a member that died keeps its shards. 10 s.
+    /// How long a member that died keeps its shards. 10 s; at least 100 ms.
+    ///
+    /// Members may differ: each writes its own into the rows that it owns, and others wait as long as
+    /// the owner's row says. `Admin::list_groups` and `delete_group` watch for signs of life, since no
+    /// clock is shared: they take a third of it, or all of it while the row of a member is left that
+    /// died and that no other one has cleared away.
     pub lease_time: Duration,
     /// A store of your own in the place of [`leases`](Self::leases), such as
     /// [`ObjectLeases`](crate::leases) on S3, for members on many machines.
@@ -107,6 +115,9 @@ impl Default for KinesisConfig {
         }
     }
 }
+
+/// As short as leases can be kept.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
 /// PutRecords takes 10 MiB, and a stream records of up to 10 MiB (Amazon Kinesis Data Streams
 /// developer guide, "Quotas and limits", 2026-11).
@@ -186,6 +197,10 @@ impl KinesisConfig {
 
     /// What a URL says. Config for an option that is none, or a value that can't be.
     pub fn from_url(url: &HubUrl) -> Result<Self> {
+        if url.options().any(|(name, _)| name == "region") {
+            return Err(config("kinesis has no option 'region'")
+                .with_advice("the region stands before the stream: kinesis://us-east-1/STREAM"));
+        }
         url.refuse_unknown_options(&OPTIONS)?;
         let mut this = Self::new();
         if !url.authority().is_empty() {
@@ -205,13 +220,13 @@ impl KinesisConfig {
                         ],
                     )?;
                 }
-                "max_batch_bytes" => this.max_batch_bytes = number(name, value)?,
-                "max_record_bytes" => this.max_record_bytes = number(name, value)?,
+                "max_batch_bytes" => this.max_batch_bytes = bytes(name, value)?,
+                "max_record_bytes" => this.max_record_bytes = bytes(name, value)?,
                 "envelope" => {
                     this.envelope = choice(name, value, &[("on", true), ("off", false)])?;
                 }
                 "read_share" if value == "off" => this.read_share = None,
-                "read_share" => this.read_share = Some(number(name, value)?),
+                "read_share" => this.read_share = Some(share(name, value)?),
                 "fanout" => this.fanout = Some(value.to_owned()),
                 "leases" => this.leases = Some(leases(value)?),
                 "lease_time" => this.lease_time = time(name, value)?,
@@ -233,15 +248,16 @@ impl KinesisConfig {
         if let Some(endpoint) = &self.endpoint
             && host(endpoint).is_none()
         {
-            return Err(config(format!("'{endpoint}' is no endpoint"))
-                .with_advice("it looks like http://127.0.0.1:4566 or https://HOST"));
+            return Err(config(format!("'{endpoint}' is no endpoint")).with_advice(
+                "it looks like endpoint=http://127.0.0.1:4566 or endpoint=https://HOST",
+            ));
         }
         let within = |name: &str, bytes: usize, least: usize| {
             if (least..=LARGEST_BATCH).contains(&bytes) {
                 return Ok(());
             }
             Err(config(format!("{name} can't be {bytes}"))
-                .with_advice(format!("from {least} to {LARGEST_BATCH}")))
+                .with_advice(format!("it is from {least} to {LARGEST_BATCH} bytes")))
         };
         within("max_record_bytes", self.max_record_bytes, 1024)?;
         within(
@@ -255,14 +271,14 @@ impl KinesisConfig {
             return Err(config(format!("read_share can't be {share}"))
                 .with_advice("above 0 and at most 1, or off"));
         }
-        if self.fanout.as_deref() == Some("") {
-            return Err(config("fanout names no consumer"));
+        if let Some(name) = self.fanout.as_deref().filter(|name| !is_name(name)) {
+            let message = format!("fanout can't be '{name}', which is no consumer's name");
+            return Err(config(message).with_advice(format!("{NAMES}, as fanout=app")));
         }
-        if self.lease_time < Duration::from_millis(100) {
-            let time = self.lease_time;
-            return Err(config(format!(
-                "lease_time can't be {time:?}: 100ms or more"
-            )));
+        if self.lease_time < SHORTEST_LEASE {
+            let millis = self.lease_time.as_millis();
+            return Err(config(format!("lease_time can't be {millis} ms"))
+                .with_advice("100ms or more, as lease_time=10s: renewals take time, too"));
         }
         Ok(())
     }
@@ -301,21 +317,37 @@ fn choice<T: Copy>(name: &str, value: &str, all: &[(&str, T)]) -> Result<T> {
     let error = config(format!("{name} can't be '{value}'"));
     Err(match nearest(value, names()) {
         Some(nearest) => error.with_advice(format!("did you mean '{nearest}'?")),
-        None => error.with_advice(format!(
-            "it is {}",
-            names().collect::<Vec<_>>().join(" or ")
-        )),
+        None => {
+            let all: Vec<_> = names().map(|known| format!("{name}={known}")).collect();
+            error.with_advice(format!("it is {}", all.join(" or ")))
+        }
     })
 }
 
-fn number<T: FromStr>(name: &str, value: &str) -> Result<T> {
-    let refused = |_| config(format!("{name} can't be '{value}': a number"));
+fn bytes(name: &str, value: &str) -> Result<usize> {
+    let refused = |_| {
+        config(format!("{name} can't be '{value}'")).with_advice(format!(
+            "it is a number of bytes, without a unit, as {name}=1048576 for 1 MiB"
+        ))
+    };
+    value.parse().map_err(refused)
+}
+
+fn share(name: &str, value: &str) -> Result<f64> {
+    let refused = |_| {
+        config(format!("{name} can't be '{value}'"))
+            .with_advice(format!("above 0 and at most 1, as {name}=0.5, or off"))
+    };
     value.parse().map_err(refused)
 }
 
 fn leases(value: &str) -> Result<LeasesIn> {
     match value.split_once(':') {
         None if value == "memory" => Ok(LeasesIn::Memory),
+        Some(("sqlite", file)) if file == "~" || file.starts_with("~/") => Err(config(format!(
+            "leases can't be '{value}': ~ means nothing here"
+        ))
+        .with_advice("write the whole path, as sqlite:/home/me/leases.db")),
         Some(("sqlite", file)) if !file.is_empty() && cfg!(feature = "sqlite") => {
             Ok(LeasesIn::Sqlite(file.into()))
         }
@@ -340,7 +372,7 @@ fn time(name: &str, value: &str) -> Result<Duration> {
     match digits.parse::<u64>() {
         Ok(count) if unit > 0 => Ok(Duration::from_millis(count.saturating_mul(unit))),
         _ => Err(config(format!("{name} can't be '{value}'"))
-            .with_advice("a time is as 500ms, 10s or 2m")),
+            .with_advice(format!("a time is as {name}=500ms, 10s or 2m"))),
     }
 }
 
@@ -405,7 +437,32 @@ mod tests {
             ),
             ("kinesis://us-east-1/t?read_share=2", "at most 1, or off"),
             ("kinesis://us-east-1/t?read_share=NaN", "at most 1, or off"),
-            ("kinesis://us-east-1/t?max_batch_bytes=5MiB", "a number"),
+            (
+                "kinesis://us-east-1/t?max_batch_bytes=5MiB",
+                "max_batch_bytes=1048576 for 1 MiB",
+            ),
+            ("kinesis:/t?region=us-east-1", "kinesis://us-east-1/STREAM"),
+            (
+                "kinesis://us-east-1/t?read_share=half",
+                "as read_share=0.5, or off",
+            ),
+            (
+                "kinesis://us-east-1/t?envelope=1",
+                "envelope=on or envelope=off",
+            ),
+            (
+                "kinesis://us-east-1/t?leases=sqlite:~/l.db",
+                "write the whole path",
+            ),
+            (
+                "kinesis://us-east-1/t?leases=memory&leases=memory",
+                "'leases' is given twice",
+            ),
+            (
+                "kinesis://us-east-1/t?lease_time=0s",
+                "lease_time can't be 0 ms",
+            ),
+            ("kinesis://us-east-1/t?fanout=my%20app", "as fanout=app"),
             (
                 "kinesis://us-east-1/t?max_batch_bytes=20000000",
                 "to 10485760",
@@ -416,9 +473,12 @@ mod tests {
             ),
             ("kinesis://us-east-1/t?leases=sqlite:", "leases=sqlite:FILE"),
             ("kinesis://us-east-1/t?leases=dynamo", "leases=memory"),
-            ("kinesis://us-east-1/t?lease_time=10", "as 500ms, 10s or 2m"),
+            (
+                "kinesis://us-east-1/t?lease_time=10",
+                "as lease_time=500ms, 10s or 2m",
+            ),
             ("kinesis://us-east-1/t?lease_time=1ms", "100ms or more"),
-            ("kinesis://us-east-1/t?fanout=", "names no consumer"),
+            ("kinesis://us-east-1/t?fanout=", "no consumer's name"),
         ];
         for (url, expected) in cases {
             let error = parse(url).unwrap_err();

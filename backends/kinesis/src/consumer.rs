@@ -23,7 +23,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{task::coop, time::sleep};
+use tokio::{
+    task::coop,
+    time::{sleep, timeout},
+};
 
 /// A consumer whose shards are read ahead of it, each by a task of its own.
 #[derive(Debug)]
@@ -45,6 +48,9 @@ impl NativeConsumer {
     }
 }
 
+/// How long a seek waits for a member that has left to be one again.
+const REJOIN: Duration = Duration::from_secs(60);
+
 /// How soon a lease that was not renewed in time is looked at again.
 const RENEWED: Duration = Duration::from_millis(10);
 
@@ -62,7 +68,7 @@ impl KinesisConsumer {
         counters: Arc<Counters>,
     ) -> Result<Self> {
         check_consumer(&options, HUB)?;
-        let stream = Stream::new(topic);
+        let stream = Stream::new("consumer", topic)?;
         let summary = status::usable(&link, "consumer", &stream).await?;
         let listed = shards::list(&link, "consumer", &stream).await?;
         let native = NativeConsumer(link.patient("consumer").await?.clone());
@@ -86,7 +92,7 @@ impl KinesisConsumer {
         };
         if consumer.shared.group.is_some() {
             consumer.shared.join("consumer").await?;
-            consumer.shared.settle().await?;
+            consumer.shared.settle("consumer").await?;
         } else {
             start::of_private(&consumer.shared, &listed).await?;
         }
@@ -106,7 +112,7 @@ impl Consumer for KinesisConsumer {
         let _receiving = Receiving::new(&shared);
         loop {
             shared.check_open("receive")?;
-            shared.come_back();
+            shared.come_back("receive");
             let polled = shared.poll(max)?;
             if !polled.batch.is_empty() {
                 return Ok(polled.batch);
@@ -137,6 +143,7 @@ impl Consumer for KinesisConsumer {
     async fn seek(&mut self, to: Point) -> Result<()> {
         self.shared.check_open("seek")?;
         let shared = self.shared.clone();
+        let _working = Receiving::new(&self.shared);
         // A task of its own: dropped half-way, it would leave leases and readers apart.
         let seeking = tokio::spawn(async move { shared.seek(&to).await });
         seeking.await.map_err(|_| closed("seek", "hub"))?
@@ -165,7 +172,7 @@ impl Drop for KinesisConsumer {
     }
 }
 
-/// The application is in `receive`.
+/// The application is in `receive`, or in `seek`, which is a sign of life, too.
 struct Receiving<'a>(&'a Shared);
 
 impl<'a> Receiving<'a> {
@@ -182,38 +189,78 @@ impl Drop for Receiving<'_> {
 }
 
 impl Shared {
-    /// Joins the group again, if the consumer has left it meanwhile.
-    fn come_back(self: &Arc<Self>) {
-        {
+    /// Joins the group again, if the consumer has left it meanwhile; true: it does, and has not yet.
+    fn come_back(self: &Arc<Self>, operation: &'static str) -> bool {
+        let leaving = {
             let state = &mut *self.state();
-            if !matches!(state.presence, Presence::Away) {
-                return;
-            }
+            let Presence::Away { leaving } = &mut state.presence else {
+                return matches!(state.presence, Presence::Joining);
+            };
+            let leaving = leaving.take();
             state.presence = Presence::Joining;
-        }
+            leaving
+        };
         let shared = self.clone();
         tokio::spawn(async move {
-            let mut pause = Duration::from_millis(100);
-            while matches!(shared.state().presence, Presence::Joining) {
-                match shared.join("receive").await {
-                    Ok(()) => return,
-                    Err(error) if error.is_retryable() => {
-                        tracing::debug!(%error, "the group is joined again");
-                        sleep(pause).await;
-                        pause = (pause * 2).min(Duration::from_secs(5));
+            // What it has not given up yet, it would wait for.
+            if let Some(leaving) = leaving {
+                let _ = leaving.await;
+            }
+            shared.join_again(operation).await;
+            shared.joined.notify_waiters();
+        });
+        true
+    }
+
+    async fn join_again(self: &Arc<Self>, operation: &'static str) {
+        let mut pause = Duration::from_millis(100);
+        while matches!(self.state().presence, Presence::Joining) {
+            match self.join(operation).await {
+                Ok(()) => return,
+                Err(error) if error.is_retryable() => {
+                    tracing::debug!(%error, "the group is joined again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+                Err(error) => {
+                    let state = &mut *self.state();
+                    state.failure.get_or_insert(error);
+                    if matches!(state.presence, Presence::Joining) {
+                        state.presence = Presence::Away { leaving: None };
                     }
-                    Err(error) => {
-                        let state = &mut *shared.state();
-                        state.failure.get_or_insert(error);
-                        if matches!(state.presence, Presence::Joining) {
-                            state.presence = Presence::Away;
-                        }
-                        shared.wake.notify_one();
-                        return;
-                    }
+                    self.wake.notify_one();
+                    return;
                 }
             }
-        });
+        }
+    }
+
+    /// A member that has left the group has nothing to move before it has joined again.
+    async fn be_member(self: &Arc<Self>) -> Result<()> {
+        if !self.come_back("seek") {
+            return Ok(());
+        }
+        let joining = async {
+            loop {
+                let joined = self.joined.notified();
+                if !matches!(self.state().presence, Presence::Joining) {
+                    return;
+                }
+                joined.await;
+            }
+        };
+        if timeout(REJOIN, joining).await.is_err() {
+            let message = format!("the group could not be joined again within {REJOIN:?}");
+            return Err(Error::new(ErrorKind::Timeout, HUB, "seek", message));
+        }
+        {
+            let state = self.state();
+            if let (Presence::Away { .. }, Some(error)) = (&state.presence, &state.failure) {
+                return Err(error.clone());
+            }
+        }
+        self.check_open("seek")?;
+        self.settle("seek").await
     }
 
     fn grant(&self, id: &str) -> Option<anyhub_leases::Grant> {
@@ -223,6 +270,7 @@ impl Shared {
     }
 
     async fn seek(self: &Arc<Self>, to: &Point) -> Result<()> {
+        self.be_member().await?;
         let listed = self.list("seek").await?;
         let owned = |id: &str| self.state().slots.iter().any(|slot| &*slot.shard.id == id);
         if let Point::Positions(named) = to {

@@ -79,6 +79,11 @@ where
         cause.contains("credential") || cause.contains("sso token")
     };
     if causes.iter().any(credentials) {
+        if let Some((set, missing)) = half_a_pair(|name| std::env::var_os(name).is_some()) {
+            let message = format!("{set} is set, and {missing} is not");
+            return Error::new(ErrorKind::Denied, HUB, operation, message)
+                .with_advice("set both, or neither and AWS_PROFILE");
+        }
         let message = "there are no credentials, or they can't be had";
         return Error::new(ErrorKind::Denied, HUB, operation, message).with_advice(
             "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is given",
@@ -91,13 +96,35 @@ where
     if causes.iter().any(region) {
         let message = "there is no region";
         return Error::new(ErrorKind::Config, HUB, operation, message).with_advice(
-            "name it in the URL, as in kinesis://us-east-1/STREAM, or set AWS_REGION",
+            "it stands in the URL before the stream, as in kinesis://us-east-1/STREAM; or set AWS_REGION",
         );
+    }
+    // As rustls and hyper say it (0.23, 1.12).
+    let told = |text: &str| causes.iter().any(|cause| cause.contains(text));
+    if told("InvalidContentType") {
+        let message = "the endpoint answers without TLS";
+        return Error::new(ErrorKind::Unavailable, HUB, operation, message)
+            .with_advice("if it is a server without TLS, write endpoint=http:// and its address");
+    }
+    if told("invalid HTTP version") {
+        let message = "the endpoint does not answer in HTTP: perhaps in TLS";
+        return Error::new(ErrorKind::Unavailable, HUB, operation, message)
+            .with_advice("if it is a server with TLS, write endpoint=https:// and its address");
     }
     let last = causes.last().map_or("no cause is told", String::as_str);
     let message = format!("the endpoint can't be reached: {}", one_line(last));
     Error::new(ErrorKind::Unavailable, HUB, operation, message)
         .with_advice("look at the endpoint, the region and the network")
+}
+
+/// Which of the two variables of an access key is set where the other one is not.
+fn half_a_pair(is_set: impl Fn(&str) -> bool) -> Option<(&'static str, &'static str)> {
+    let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    match (is_set(id), is_set(secret)) {
+        (true, false) => Some((id, secret)),
+        (false, true) => Some((secret, id)),
+        _ => None,
+    }
 }
 
 fn causes<'a>(
@@ -217,4 +244,19 @@ fn advice(kind: ErrorKind, code: &str) -> Option<&'static str> {
 /// Errors are one line each.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_an_access_key_is_named() {
+        let set = |names: &'static [&'static str]| half_a_pair(|name| names.contains(&name));
+        let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+        assert_eq!(set(&["AWS_ACCESS_KEY_ID"]), Some((id, secret)));
+        assert_eq!(set(&["AWS_SECRET_ACCESS_KEY"]), Some((secret, id)));
+        assert_eq!(set(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]), None);
+        assert_eq!(set(&[]), None);
+    }
 }

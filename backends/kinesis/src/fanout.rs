@@ -13,7 +13,7 @@ use aws_sdk_kinesis::{
 };
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -24,6 +24,11 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Kinesis sends an event every few seconds, if only an empty one: a connection that brings none for so
 /// long is dead, and nobody has said so. As long as KCL waits (its `ShardConsumer`, 2026-11).
 const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 35 });
+
+/// What the last subscription brought may have waited here. One that began so long ago, which is far more
+/// than the 5 minutes that it lasts, may have ended at a place that retention has passed since; records
+/// are kept for a day at least. Then the next one begins at the last event that was read, which tells.
+const LONG_AGO: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 3_600 });
 
 /// Reads for as long as the slot is there; an error ends one subscription, not the reading.
 pub(crate) async fn follow(
@@ -39,7 +44,15 @@ pub(crate) async fn follow(
             return Ok(());
         }
         let began = Instant::now();
+        // A clock that was set back tells nothing.
+        let lately = reading.subscribed.elapsed().is_ok_and(|ago| ago < LONG_AGO);
+        if !lately && reading.continuation.is_some() && reading.begin.origin != Origin::Latest {
+            reading.begin_anew();
+        }
         let asked = subscribe(&strong, reading, consumer).await;
+        if asked.is_ok() {
+            reading.subscribed = SystemTime::now();
+        }
         drop(strong);
         let ended = match asked {
             Ok(mut events) => receive(shared, reading, &mut events).await,
@@ -118,7 +131,9 @@ async fn receive(
         let event = event.map_err(|error| failed("receive", strong.stream.topic(), error))?;
         let event = match event {
             None if children => {
-                strong.came(reading.slot, Arrived::default(), true);
+                let mut arrived = Arrived::default();
+                reading.missing_at_end(&strong, &mut arrived).await?;
+                strong.came(reading.slot, arrived, true);
                 return Ok(false);
             }
             None => return Ok(true),
@@ -136,7 +151,10 @@ async fn receive(
         if !event.continuation_sequence_number.is_empty() {
             reading.continuation = Some(event.continuation_sequence_number);
         }
-        let arrived = reading.arrived(event.records)?;
+        let mut arrived = reading.arrived(event.records)?;
+        if ended {
+            reading.missing_at_end(&strong, &mut arrived).await?;
+        }
         if !strong.came(reading.slot, arrived, ended) || ended {
             return Ok(false);
         }

@@ -1,23 +1,21 @@
 //! Membership in a consumer group: its leases, and where it begins.
 
 use crate::{
-    checkpoint::{self, Resume},
+    attend::attend,
+    checkpoint,
     client::Link,
     error::{HUB, of_leases},
     leasing::Leasing,
-    reader::Begin,
     shards::Shard,
     shared::{Presence, Shared},
     slot::Task,
-    start, status,
+    start,
 };
 use anyhub_core::{Error, ErrorKind, Result};
-use anyhub_leases::{
-    Change, Grant, Groups, Lease, LeaseStore, Leases, NewPartition, Options, Scope,
-};
+use anyhub_leases::{Grant, Groups, Lease, LeaseStore, Leases, NewPartition, Options, Scope};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Weak},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
@@ -118,14 +116,14 @@ impl Shared {
     }
 
     /// Waits until every shard that can be begun has an owner, so that what opens is complete.
-    pub(crate) async fn settle(&self) -> Result<()> {
+    pub(crate) async fn settle(&self, operation: &'static str) -> Result<()> {
         let Some(group) = &self.group else {
             return Ok(());
         };
         let deadline = Instant::now() + SETTLE;
         let mut pause = Duration::from_millis(1);
         loop {
-            let rows = group.rows("consumer").await?;
+            let rows = group.rows(operation).await?;
             let finished = |shard: &Arc<str>| {
                 let row = rows.get(shard);
                 row.is_some_and(|row| row.checkpoint.finished)
@@ -150,38 +148,6 @@ impl Shared {
             // The store tells nobody of its changes.
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(100));
-        }
-    }
-
-    /// Where the leases go because the stream went, nothing more will come.
-    async fn look_for_stream(&self) {
-        if let Err(error) = status::usable(&self.link, "receive", &self.stream).await
-            && error.kind() == ErrorKind::NotFound
-        {
-            self.state().failure.get_or_insert(error);
-            self.wake.notify_one();
-        }
-    }
-
-    /// Takes up what was granted.
-    async fn take_up(self: &Arc<Self>, grant: Grant) -> Result<()> {
-        let shard = grant.partition.clone();
-        let position = grant.checkpoint.position.as_deref();
-        let resume = Resume::read("receive", &shard, position);
-        match self.shard(&shard).await? {
-            Some(shard) => {
-                let begin = match resume {
-                    Ok(resume) => Begin::at(&resume, &shard),
-                    // It is owned all the same: a seek moves it.
-                    Err(error) => Begin::refused(error),
-                };
-                self.own(&shard, Some(grant), begin);
-                Ok(())
-            }
-            None => {
-                tracing::warn!(%shard, "retention has removed the shard before it was read to its end");
-                self.finish(&shard, Some(&grant)).await
-            }
         }
     }
 
@@ -242,59 +208,6 @@ fn is_childless(listed: &[Shard], id: &str) -> bool {
 pub(crate) fn kept_parents(listed: &[Shard], shard: &Shard) -> Vec<Arc<str>> {
     let kept = |parent: &&Arc<str>| listed.iter().any(|listed| listed.id == **parent);
     shard.parents.iter().filter(kept).cloned().collect()
-}
-
-/// Does what the leases ask for, until the consumer is gone.
-async fn attend(shared: Weak<Shared>, leases: Arc<Leases>) {
-    loop {
-        let changes = leases.changed().await;
-        let Some(shared) = shared.upgrade() else {
-            return;
-        };
-        let changes = match changes {
-            Ok(changes) => changes,
-            Err(error) if error.kind() == ErrorKind::Closed => return,
-            Err(error) => {
-                shared
-                    .state()
-                    .failure
-                    .get_or_insert(of_leases("receive", &error));
-                shared.wake.notify_one();
-                continue;
-            }
-        };
-        for change in changes {
-            match change {
-                Change::Granted(grant) => take_up(&shared, grant).await,
-                Change::Asked(shard) => shared.ask(&shard),
-                Change::Lost(shard) => {
-                    shared.lose(&shard);
-                    shared.look_for_stream().await;
-                }
-            }
-        }
-    }
-}
-
-async fn take_up(shared: &Arc<Shared>, grant: Grant) {
-    let mut pause = Duration::from_millis(100);
-    loop {
-        match shared.take_up(grant.clone()).await {
-            Ok(()) => return,
-            // It is another's by now, who sees to it.
-            Err(error) if error.kind() == ErrorKind::Fenced => return,
-            Err(error) if error.is_retryable() => {
-                tracing::debug!(%error, "a shard is taken up again");
-                sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(2));
-            }
-            Err(error) => {
-                shared.state().failure.get_or_insert(error);
-                shared.wake.notify_one();
-                return;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

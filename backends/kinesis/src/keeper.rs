@@ -97,7 +97,8 @@ impl Shared {
         if !matches!(state.presence, Presence::Member { .. }) || state.away_since.is_none() {
             return;
         }
-        let presence = std::mem::replace(&mut state.presence, Presence::Away);
+        let away = Presence::Away { leaving: None };
+        let presence = std::mem::replace(&mut state.presence, away);
         self.lose_all(state);
         tracing::warn!(
             hub = HUB,
@@ -105,11 +106,14 @@ impl Shared {
             "receive was not called for max_processing: the shards go to others"
         );
         if let Presence::Member { leases, .. } = presence {
-            tokio::spawn(async move {
+            let leaving = tokio::spawn(async move {
                 if let Err(error) = leases.leave().await {
                     tracing::warn!(hub = HUB, %error, "the shards go once their leases run out");
                 }
             });
+            state.presence = Presence::Away {
+                leaving: Some(leaving),
+            };
         }
     }
 

@@ -15,7 +15,7 @@
 //! | C7 | End is found by reading: an idle shard takes some ten reads, at five a second |
 //! | C8 | a seek moves the shards that are owned, on a stream that was resharded those that are still read: their children begin at their beginning, and what the group has finished stays behind. To pass over children, or to read everything again, take a new group with [`ConsumerOptions::start`](anyhub_core::ConsumerOptions), or delete this one |
 //! | C11, C13 | children are begun when all their parents are acknowledged to the end: key order holds across a reshard |
-//! | C14 | told where the last event that was read is gone itself: what came right after it may be, too |
+//! | C14 | told where the last event that was read is gone itself: what came right after it may be, too. Of a shard that has ended, before its children are begun |
 //! | lag | in time, not in events |
 //!
 //! Events of one key that wait together travel in one record, in the KPL's format, which KCL and
@@ -24,6 +24,7 @@
 mod admin;
 #[doc(hidden)]
 pub mod aggregate;
+mod attend;
 mod backlog;
 mod checkpoint;
 mod client;

@@ -42,9 +42,14 @@ pub(crate) fn check(event: &Event, envelope: bool, max_record_bytes: usize) -> R
     if size <= max_record_bytes {
         return Ok(());
     }
-    let message = format!("the event takes a record of {size} bytes, of {max_record_bytes}");
-    Err(Error::new(ErrorKind::TooLarge, HUB, "submit", message)
-        .with_advice("split it, or raise the stream's MaxRecordSize and max_record_bytes"))
+    let message = format!(
+        "the event takes a record of {size} bytes with its key, above the {max_record_bytes} of a record"
+    );
+    Err(
+        Error::new(ErrorKind::TooLarge, HUB, "submit", message).with_advice(
+            "split it, or raise the lower of the stream's MaxRecordSize and max_record_bytes",
+        ),
+    )
 }
 
 /// More than an aggregate of one event adds to its payload and, twice, its key.

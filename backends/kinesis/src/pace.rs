@@ -13,18 +13,21 @@ pub(crate) struct Pace {
     share: Option<f64>,
     next: Instant,
     idle: Duration,
+    /// When the first of the reads began that have brought nothing since.
+    silent_since: Option<Instant>,
     throttled: u32,
 }
 
 const READ: Duration = Duration::from_millis(200);
 const BYTES_PER_SECOND: f64 = 2.0 * 1024.0 * 1024.0;
 
-/// An idle shard is read once a second; the first reads that bring nothing come a little sooner.
-const IDLE_FIRST: Duration = Duration::from_millis(250);
-/// Where no limits are kept. Sooner, a shard that is read to its end would take from the others what
-/// its server can do.
-const IDLE_FIRST_UNPACED: Duration = Duration::from_millis(20);
+/// An idle shard is read once a second, but as often as it may be in the first seconds of silence, as
+/// between the events of a slow stream: those should not wait.
+const PATIENCE: Duration = Duration::from_secs(5);
 const IDLE_LONGEST: Duration = Duration::from_secs(1);
+/// The first pause where no limits are kept. Shorter ones of a shard that is read to its end would take
+/// from the others what their server can do.
+const IDLE_FIRST_UNPACED: Duration = Duration::from_millis(20);
 
 /// After a read that was refused for its rate.
 const THROTTLED_LONGEST: Duration = Duration::from_secs(2);
@@ -35,6 +38,7 @@ impl Pace {
             share,
             next: Instant::now(),
             idle: Duration::ZERO,
+            silent_since: None,
             throttled: 0,
         }
     }
@@ -52,16 +56,21 @@ impl Pace {
             let took = Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND);
             pause = READ.max(took).div_f64(share);
         }
-        self.idle = match bytes {
-            0 if !more => {
-                let first = match self.share {
-                    Some(_) => IDLE_FIRST,
-                    None => IDLE_FIRST_UNPACED,
-                };
-                (self.idle * 2).clamp(first, IDLE_LONGEST)
-            }
-            _ => Duration::ZERO,
-        };
+        if bytes == 0 && !more {
+            let since = *self.silent_since.get_or_insert(began);
+            let first = match self.share {
+                Some(_) => READ,
+                None => IDLE_FIRST_UNPACED,
+            };
+            let longest = match began.duration_since(since) < PATIENCE {
+                true => READ,
+                false => IDLE_LONGEST,
+            };
+            self.idle = (self.idle * 2).clamp(first, longest);
+        } else {
+            self.silent_since = None;
+            self.idle = Duration::ZERO;
+        }
         self.next = began + pause.max(self.idle);
     }
 
@@ -97,24 +106,41 @@ mod tests {
         assert_eq!(pause(&pace, now), Duration::ZERO);
     }
 
+    /// The pauses after reads that bring nothing, each begun when it is due.
+    fn silence(pace: &mut Pace, mut began: Instant, reads: usize) -> Vec<u128> {
+        let mut pauses = Vec::new();
+        for _ in 0..reads {
+            pace.read(began, 0, false);
+            pauses.push(pause(pace, began).as_millis());
+            began = pace.next;
+        }
+        pauses
+    }
+
     #[test]
-    fn an_idle_shard_is_read_once_a_second() {
+    fn an_idle_shard_is_read_once_a_second_after_five() {
         let now = Instant::now();
-        for (share, due) in [
-            (Some(1.0), [250, 500, 1_000, 1_000]),
-            (None, [20, 40, 80, 160]),
-        ] {
-            let mut pace = Pace::new(share);
-            let pauses = [0; 4].map(|_| {
-                pace.read(now, 0, false);
-                pause(&pace, now).as_millis()
-            });
-            assert_eq!(pauses, due);
+        let mut pace = Pace::new(Some(1.0));
+        for _ in 0..2 {
+            let pauses = silence(&mut pace, now, 29);
+            assert_eq!(pauses[..25], [200; 25]);
+            assert_eq!(pauses[25..], [400, 800, 1_000, 1_000]);
             pace.read(now, 1, false);
-            assert!(pause(&pace, now) <= READ);
+            assert_eq!(pause(&pace, now), READ);
             // Empty pages on the way to what is there.
             pace.read(now, 0, true);
-            assert!(pause(&pace, now) <= READ);
+            assert_eq!(pause(&pace, now), READ);
         }
+    }
+
+    #[test]
+    fn without_limits_the_first_pauses_are_short() {
+        let now = Instant::now();
+        let mut pace = Pace::new(None);
+        let pauses = silence(&mut pace, now, 40);
+        assert_eq!(pauses[..6], [20, 40, 80, 160, 200, 200]);
+        assert_eq!(pauses[36..], [1_000; 4]);
+        pace.read(now, 1, false);
+        assert_eq!(pause(&pace, now), Duration::ZERO);
     }
 }

@@ -50,7 +50,7 @@ impl KinesisProducer {
         counters: Arc<Counters>,
     ) -> Result<Arc<Self>> {
         check_producer(&options, HUB)?;
-        let stream = Stream::new(topic);
+        let stream = Stream::new("producer", topic)?;
         let config = link.config().clone();
         let summary = status::usable(&link, "producer", &stream).await?;
         let largest = summary.max_record_bytes.unwrap_or(usize::MAX);

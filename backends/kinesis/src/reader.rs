@@ -6,7 +6,7 @@ use crate::{
     fanout,
     fetch::{self, Origin},
     pace::Pace,
-    shards::Shard,
+    shards::{self, Shard},
     shared::{Room, Shared, SlotId},
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
@@ -84,6 +84,7 @@ pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, shard: Shard, begin
         pace: Pace::new(first.link.config().read_share),
         begin,
         continuation: None,
+        subscribed: SystemTime::now(),
         fresh: true,
         record_bytes: LARGEST,
         shard,
@@ -143,6 +144,8 @@ pub(crate) struct Reading {
     pub(crate) begin: Begin,
     /// Where the next subscription goes on, which moves even where no records come.
     pub(crate) continuation: Option<String>,
+    /// When the last subscription began.
+    pub(crate) subscribed: SystemTime,
     /// Nothing was read yet since `begin`: a record that is gone is seen now.
     fresh: bool,
     /// Of the last page's records, on average.
@@ -183,7 +186,7 @@ impl Reading {
         let page = match page {
             Ok(None) => {
                 // Asked for again, at the last record: it may be gone by now.
-                self.fresh = true;
+                self.begin_anew();
                 return Ok(true);
             }
             Ok(Some(page)) => page,
@@ -201,15 +204,38 @@ impl Reading {
         }
         let more = !page.behind.is_zero();
         self.pace.read(began, page.bytes, more);
-        self.take(shared, page)
+        self.take(shared, page).await
     }
 
     /// Hands a page on.
-    fn take(&mut self, shared: &Shared, page: fetch::Page) -> Result<bool> {
+    async fn take(&mut self, shared: &Shared, page: fetch::Page) -> Result<bool> {
+        let mut arrived = self.arrived(page.records)?;
+        let ended = page.next.is_none();
+        if ended {
+            self.missing_at_end(shared, &mut arrived).await?;
+        }
         self.begin.iterator = page.next;
-        let ended = self.begin.iterator.is_none();
-        let arrived = self.arrived(page.records)?;
         Ok(shared.came(self.slot, arrived, ended) && !ended)
+    }
+
+    /// The shard is read to its end, and nothing has come from where it was begun, not even the event
+    /// before: what there was is gone.
+    pub(crate) async fn missing_at_end(
+        &self,
+        shared: &Shared,
+        arrived: &mut Arrived,
+    ) -> Result<()> {
+        if let (true, Some(from)) = (self.fresh, self.begin.from) {
+            let listed = shared.list("receive").await?;
+            arrived.gap = Some((from, shards::behind(&listed, &self.shard.id, from)));
+        }
+        Ok(())
+    }
+
+    /// What comes next is looked at for a gap: the last event that was read has to be there still.
+    pub(crate) fn begin_anew(&mut self) {
+        self.continuation = None;
+        self.fresh = true;
     }
 
     /// The events of these records, and what is missing before them.
@@ -245,8 +271,13 @@ impl Reading {
         if listed.iter().any(|shard| shard.id == self.shard.id) {
             return Err(error);
         }
-        tracing::warn!(shard = %self.shard.id, "retention has removed the shard");
-        shared.came(self.slot, Arrived::default(), true);
+        tracing::warn!(shard = %self.shard.id, "retention has removed the shard before its end was read");
+        let from = self.begin.from.unwrap_or(self.shard.start);
+        let arrived = Arrived {
+            gap: Some((from, shards::behind(&listed, &self.shard.id, from))),
+            page: Page::default(),
+        };
+        shared.came(self.slot, arrived, true);
         Ok(false)
     }
 }

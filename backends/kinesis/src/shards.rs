@@ -27,6 +27,17 @@ impl Shard {
         Partition::named(&self.id)
     }
 
+    /// One that is no longer kept, and of which nothing is known but that it was there.
+    pub(crate) fn gone(id: Arc<str>) -> Self {
+        Self {
+            id,
+            parents: Vec::new(),
+            range: HashRange::FULL,
+            start: Sequence::MIN,
+            open: false,
+        }
+    }
+
     fn read(operation: &'static str, shard: types::Shard) -> Result<Self> {
         let told = |what| incomplete(operation, what);
         let range = shard.hash_key_range.ok_or_else(|| told("hash key range"))?;
@@ -46,6 +57,16 @@ impl Shard {
             open: numbers.ending_sequence_number.is_none(),
         })
     }
+}
+
+/// A place behind all that a closed shard had, of which `from` was due: where its oldest child begins,
+/// or, these gone too, the oldest shard that began later.
+pub(crate) fn behind(listed: &[Shard], id: &str, from: Sequence) -> Sequence {
+    let is_child = |shard: &&Shard| shard.parents.iter().any(|parent| **parent == *id);
+    let oldest = |shards: &mut dyn Iterator<Item = &Shard>| shards.map(|shard| shard.start).min();
+    oldest(&mut listed.iter().filter(is_child))
+        .or_else(|| oldest(&mut listed.iter().filter(|shard| shard.start > from)))
+        .unwrap_or(from)
 }
 
 /// All shards that are kept, by id, which is the order in which they were made.

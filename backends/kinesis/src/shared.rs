@@ -27,7 +27,10 @@ use std::{
     },
     time::Instant,
 };
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::{
+    sync::{Mutex as AsyncMutex, Notify},
+    task::JoinHandle,
+};
 
 pub(crate) struct Shared {
     pub(crate) link: Link,
@@ -47,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) due: Notify,
     /// Wakes the readers.
     pub(crate) room: Notify,
+    /// Wakes who waits until the group is joined again.
+    pub(crate) joined: Notify,
     /// Some shard may wait for its last answer.
     pub(crate) asked: AtomicBool,
     state: Mutex<State>,
@@ -85,8 +90,10 @@ pub(crate) enum Presence {
         #[allow(dead_code)] // aborts when it is dropped
         attending: Task,
     },
-    /// It did not call `receive` for too long, and has left; it joins again when it does.
-    Away,
+    /// It did not call `receive` for too long, and leaves; it joins again when it does.
+    Away {
+        leaving: Option<JoinHandle<()>>,
+    },
     Closed,
 }
 
@@ -126,6 +133,7 @@ impl Shared {
             wake: Notify::new(),
             due: Notify::new(),
             room: Notify::new(),
+            joined: Notify::new(),
             asked: AtomicBool::new(false),
             known: Mutex::default(),
         }
@@ -140,17 +148,10 @@ impl Shared {
         Ok(listed)
     }
 
-    /// A shard by its id; None: it is not kept.
-    pub(crate) async fn shard(&self, id: &str) -> Result<Option<Shard>> {
-        let known = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get(id).cloned()
-        };
-        if known.is_some() {
-            return Ok(known);
-        }
-        let listed = self.list("receive").await?;
-        Ok(listed.into_iter().find(|shard| &*shard.id == id))
+    /// A shard that was listed before.
+    pub(crate) fn known(&self, id: &str) -> Option<Shard> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(id).cloned()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -180,7 +181,7 @@ impl Shared {
     pub(crate) fn own(self: &Arc<Self>, shard: &Shard, grant: Option<Grant>, begin: Begin) {
         let partition = shard.partition();
         let state = &mut *self.state();
-        if matches!(state.presence, Presence::Closed | Presence::Away) {
+        if matches!(state.presence, Presence::Closed | Presence::Away { .. }) {
             return;
         }
         state.slots.retain(|slot| slot.shard.id != shard.id);

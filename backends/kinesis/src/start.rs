@@ -10,7 +10,7 @@ use crate::{
     shards::Shard,
     shared::Shared,
 };
-use anyhub_core::{Error, ErrorKind, Partition, Point, Position, Result};
+use anyhub_core::{Error, ErrorKind, Partition, Point, Position, Result, driver::Sequence};
 use anyhub_leases::{Lease, NewPartition};
 use std::{
     collections::{HashMap, HashSet},
@@ -33,6 +33,15 @@ pub(crate) async fn of_group(
 ) -> Result<Vec<NewPartition>> {
     let known: HashSet<Arc<str>> = rows.keys().cloned().collect();
     let mut new = descendants(listed, &known);
+    let is_kept = |id: &Arc<str>| listed.iter().any(|shard| shard.id == *id);
+    for partition in &mut new {
+        // A parent that is gone and has a row is finished by its owner, who first tells what is missing.
+        let shard = listed.iter().find(|shard| shard.id == partition.partition);
+        let parents = shard.map_or(&[][..], |shard| &shard.parents);
+        let unfinished = |id: &&Arc<str>| rows.get(*id).is_some_and(|row| !row.checkpoint.finished);
+        let gone = parents.iter().filter(|id| !is_kept(id)).filter(unfinished);
+        partition.parents.extend(gone.cloned());
+    }
     let covered: HashSet<_> = new.iter().map(|new| new.partition.clone()).collect();
     let ancestors = ancestors(listed, &known);
     let left_out = |shard: &&Shard| {
@@ -43,7 +52,6 @@ pub(crate) async fn of_group(
     if left_out.is_empty() {
         return Ok(new);
     }
-    let is_kept = |id: &Arc<str>| listed.iter().any(|shard| shard.id == *id);
     let begun = if known.iter().all(is_kept) {
         beginning(shared, operation, &left_out).await?
     } else {
@@ -84,6 +92,14 @@ async fn beginning(
             let ends = ends(shared, operation, &open).await?;
             open.into_iter().zip(ends).collect()
         }
+        Point::Time(time) if time > SystemTime::now() => {
+            let all: Vec<_> = all().collect();
+            let places = from_time(shared, operation, &all, time).await?;
+            let begun = |shard: &Shard, place: &Sequence| shard.open || *place != shard.start;
+            let places = all.into_iter().zip(places);
+            let begun = places.filter(|(shard, place)| begun(shard, place));
+            begun.map(|(shard, place)| (shard, place.into())).collect()
+        }
         Point::Time(time) => all().map(|shard| (shard, Resume::Time(time))).collect(),
         Point::Positions(named) => {
             let named = kept(shared, operation, shards, &named).await?;
@@ -99,7 +115,7 @@ async fn beginning(
     })
 }
 
-/// A time that has not come yet is the end, as it is now.
+/// A time that has not come yet, whatever the clocks say, is the end, as it is now.
 fn concrete(point: &Point) -> Point {
     match point {
         Point::Time(time) if *time > SystemTime::now() + SKEW => Point::End,
@@ -115,6 +131,24 @@ async fn ends(shared: &Shared, operation: &'static str, shards: &[Shard]) -> Res
     }
     let ends = side_by_side(ends);
     Ok(ends.await?.into_iter().map(Resume::from).collect())
+}
+
+/// Where each of these shards goes on at a time that has perhaps not come yet: at the first event from
+/// then on by Kinesis' clock, or at the end as it is now. Found now, since a reader that asks for it a
+/// moment later gets nothing of that moment.
+async fn from_time(
+    shared: &Shared,
+    operation: &'static str,
+    shards: &[Shard],
+    time: SystemTime,
+) -> Result<Vec<Sequence>> {
+    let (link, stream) = (&shared.link, &shared.stream);
+    let place = async |shard: &Shard| match locate::at(link, operation, stream, shard, time).await?
+    {
+        Some(place) => Ok(place),
+        None => locate::end(link, operation, stream, shard).await,
+    };
+    side_by_side(shards.iter().map(place)).await
 }
 
 /// The shards and places that these positions name. NotFound for a shard that is not there,
@@ -138,11 +172,19 @@ async fn kept_one(
     shards: &[Shard],
     (partition, position): &(Partition, Position),
 ) -> Result<(Shard, Resume)> {
+    let not_there = |message: String| Error::new(ErrorKind::NotFound, HUB, operation, message);
     let shard = partition.as_name();
-    let shard = shards.iter().find(|listed| Some(&*listed.id) == shard);
-    let (Some(shard), Some(place)) = (shard, position.as_sequence()) else {
-        let message = format!("there is no position {position} of a shard {partition}");
-        return Err(Error::new(ErrorKind::NotFound, HUB, operation, message));
+    let Some(shard) = shards.iter().find(|listed| Some(&*listed.id) == shard) else {
+        let message = format!("the stream has no shard '{partition}' now");
+        return Err(not_there(message).with_advice(
+            "Admin::describe_topic names those that are open, as shardId-000000000000",
+        ));
+    };
+    let Some(place) = position.as_sequence() else {
+        let message = format!("{} has no position {position}", shard.id);
+        return Err(not_there(message).with_advice(
+            "those of Kinesis are as NUMBER.INDEX: take a delivery's or a receipt's",
+        ));
     };
     locate::kept(&shared.link, operation, &shared.stream, shard, place).await?;
     Ok((shard.clone(), Resume::from(place)))
@@ -160,6 +202,10 @@ pub(crate) async fn resolve(
         Point::End => {
             let ends = ends(shared, "seek", owned).await?;
             Ok(all().zip(ends).collect())
+        }
+        Point::Time(time) if time > SystemTime::now() => {
+            let places = from_time(shared, "seek", owned, time).await?;
+            Ok(all().zip(places.into_iter().map(Resume::from)).collect())
         }
         Point::Time(time) => Ok(all().map(|shard| (shard, Resume::Time(time))).collect()),
         Point::Positions(named) => kept(shared, "seek", owned, &named).await,

@@ -285,7 +285,7 @@ mod tests {
             is_new: false,
         };
         let wait = async |wait: Wait, name: &str| {
-            let stream = Stream::new(name);
+            let stream = Stream::new("create_topic", name).unwrap();
             let wait = wait.until(link, "create_topic", &stream, Summary::is_active);
             wait.await.unwrap_err()
         };

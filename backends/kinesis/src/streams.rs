@@ -2,7 +2,7 @@
 
 use crate::{
     aggregate::HashRange,
-    client::{Link, Stream},
+    client::{Link, NAMES, Stream, is_name},
     error::{HUB, failed, incomplete, invalid},
     shards::{self, Shard},
     status::{self, Summary, Wait},
@@ -62,7 +62,7 @@ impl Streams {
         at: Option<u128>,
     ) -> Result<Vec<Partition>> {
         const OPERATION: &str = "split_shard";
-        let stream = &Stream::new(stream);
+        let stream = &Stream::new(OPERATION, stream)?;
         self.provisioned(OPERATION, stream).await?;
         let listed = shards::list(&self.link, OPERATION, stream).await?;
         let parent = open(OPERATION, &listed, shard)?;
@@ -87,7 +87,7 @@ impl Streams {
         adjacent: &str,
     ) -> Result<Partition> {
         const OPERATION: &str = "merge_shards";
-        let stream = &Stream::new(stream);
+        let stream = &Stream::new(OPERATION, stream)?;
         self.provisioned(OPERATION, stream).await?;
         let listed = shards::list(&self.link, OPERATION, stream).await?;
         let (one, other) = (
@@ -118,10 +118,14 @@ impl Streams {
 
     /// Registers a consumer for SubscribeToShard and answers its ARN once it is ACTIVE. Each has 2
     /// MiB a second of every shard for itself, and is billed for it. AlreadyExists if it is
-    /// registered, Throttled if the stream has as many as it may.
+    /// registered, Throttled if the stream has as many as it may, Invalid for a name that can't be.
     pub async fn register_fanout(&self, stream: &str, consumer: &str) -> Result<String> {
         const OPERATION: &str = "register_fanout";
-        let stream = &Stream::new(stream);
+        let stream = &Stream::new(OPERATION, stream)?;
+        if !is_name(consumer) {
+            let message = format!("'{consumer}' can't be a consumer's name");
+            return Err(invalid(OPERATION, message).with_advice(NAMES));
+        }
         let arn = status::usable(&self.link, OPERATION, stream).await?.arn;
         let registered = self.register(OPERATION, stream, &arn, consumer).await;
         registered.map_err(|error| match error.kind() {
@@ -140,7 +144,7 @@ impl Streams {
     /// Takes a registered consumer away and returns once it is gone. NotFound if it is not there.
     pub async fn deregister_fanout(&self, stream: &str, consumer: &str) -> Result<()> {
         const OPERATION: &str = "deregister_fanout";
-        let stream = &Stream::new(stream);
+        let stream = &Stream::new(OPERATION, stream)?;
         let arn = status::describe(&self.link, OPERATION, stream).await?.arn;
         if self
             .fanout(OPERATION, stream, &arn, consumer)
@@ -164,7 +168,7 @@ impl Streams {
     /// The names of the registered consumers, sorted.
     pub async fn list_fanout(&self, stream: &str) -> Result<Vec<String>> {
         const OPERATION: &str = "list_fanout";
-        let stream = Stream::new(stream);
+        let stream = Stream::new(OPERATION, stream)?;
         let arn = status::describe(&self.link, OPERATION, &stream).await?.arn;
         let client = self.link.patient(OPERATION).await?;
         let mut pages = client
@@ -184,7 +188,7 @@ impl Streams {
 
     /// Who decides how many shards the stream has.
     pub async fn mode(&self, stream: &str) -> Result<StreamMode> {
-        let summary = status::describe(&self.link, "mode", &Stream::new(stream)).await?;
+        let summary = status::describe(&self.link, "mode", &Stream::new("mode", stream)?).await?;
         Ok(mode(&summary))
     }
 
@@ -192,7 +196,7 @@ impl Streams {
     /// UpdateStreamMode, 2026-11).
     pub async fn set_mode(&self, stream: &str, to: StreamMode) -> Result<()> {
         const OPERATION: &str = "set_mode";
-        let stream = &Stream::new(stream);
+        let stream = &Stream::new(OPERATION, stream)?;
         let summary = status::active(&self.link, OPERATION, stream).await?;
         if mode(&summary) == to {
             return Ok(());

@@ -17,8 +17,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 mod chaos;
+mod endpoints;
 mod handover;
+mod membership;
 mod resharding;
+mod retention;
 mod trouble;
 
 const STREAM: &str = "tweets";

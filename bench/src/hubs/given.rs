@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use anyhub::{HubUrl, Secret};
 
+use super::probe::is_stand_in;
 use crate::report::RanOn;
 
 /// `--hub [NAME=]URL`. Debug shows no values of the URL's options, which may be secret.
@@ -29,6 +30,17 @@ impl FromStr for HubArg {
         let url: HubUrl = text
             .parse()
             .map_err(|error: anyhub::Error| error.to_string())?;
+        // Its consumers are a group, which Kinesis has none of by itself.
+        if url.scheme() == "kinesis" && url.options().all(|(name, _)| name != "leases") {
+            let sign = if url.options().next().is_none() {
+                '?'
+            } else {
+                '&'
+            };
+            return Err(format!(
+                "a kinesis URL says where the consumer group is kept: add {sign}leases=memory to it"
+            ));
+        }
         let name = name.unwrap_or(url.scheme()).to_owned();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
@@ -71,16 +83,25 @@ impl HubArg {
         text
     }
 
+    fn endpoint(&self) -> Option<&str> {
+        let mut options = self.url.options();
+        options.find_map(|(name, value)| (name == "endpoint").then_some(value))
+    }
+
+    /// Whether the stand-in of `anyhub-local` answers there.
+    pub(super) async fn is_stand_in(&self) -> bool {
+        match self.endpoint() {
+            Some(endpoint) if self.ran_on() == RanOn::Emulator => is_stand_in(endpoint).await,
+            _ => false,
+        }
+    }
+
     /// What answers there, as far as the URL tells.
     pub(super) fn ran_on(&self) -> RanOn {
-        let option = |wanted| {
-            let mut all = self.url.options();
-            all.find_map(|(name, value)| (name == wanted).then_some(value))
-        };
         match self.url.scheme() {
             "memory" => RanOn::Memory,
             // Nobody but AWS runs Kinesis itself.
-            "kinesis" => match option("endpoint") {
+            "kinesis" => match self.endpoint() {
                 Some(endpoint) if !is_aws(endpoint) => RanOn::Emulator,
                 _ => RanOn::Cloud,
             },
@@ -140,8 +161,20 @@ mod tests {
     fn kinesis_is_shown_whole_but_for_a_user_in_its_endpoint() {
         let plain = "kinesis://us-east-1?endpoint=http://127.0.0.1:4566&leases=memory";
         assert_eq!(hub(plain).to_string(), plain);
-        let user = hub("kinesis://us-east-1/t?endpoint=http://me:hunter2@host:4566");
+        let user = hub("kinesis://us-east-1/t?leases=memory&endpoint=http://me:hunter2@host:4566");
         assert!(!user.to_string().contains("hunter2"), "{user}");
+    }
+
+    #[test]
+    fn a_group_that_has_no_place_is_told_before_anything_is_started() {
+        for (url, add) in [
+            ("kinesis://us-east-1/t", "?leases=memory"),
+            ("kinesis://us-east-1?aggregate=off", "&leases=memory"),
+        ] {
+            let told = url.parse::<HubArg>().unwrap_err();
+            assert!(told.contains(add) && !told.contains('\n'), "{told}");
+        }
+        hub("kinesis://us-east-1/t?leases=sqlite:leases.db");
     }
 
     #[test]
@@ -149,17 +182,17 @@ mod tests {
         for (url, ran_on) in [
             ("memory:/t", RanOn::Memory),
             ("kafka://a:9092", RanOn::Broker),
-            ("kinesis://us-east-1/t", RanOn::Cloud),
+            ("kinesis://us-east-1/t?leases=memory", RanOn::Cloud),
             (
-                "kinesis://us-east-1/t?endpoint=http://127.0.0.1:4566",
+                "kinesis://us-east-1/t?leases=memory&endpoint=http://127.0.0.1:4566",
                 RanOn::Emulator,
             ),
             (
-                "kinesis://us-east-1/t?endpoint=https://amazonaws.com.example.org",
+                "kinesis://us-east-1/t?leases=memory&endpoint=https://amazonaws.com.example.org",
                 RanOn::Emulator,
             ),
             (
-                "kinesis://us-east-1/t?endpoint=https://vpce-1.kinesis.us-east-1.vpce.amazonaws.com",
+                "kinesis://us-east-1/t?leases=memory&endpoint=https://vpce-1.kinesis.us-east-1.vpce.amazonaws.com",
                 RanOn::Cloud,
             ),
         ] {

@@ -2,6 +2,7 @@
 
 mod given;
 mod local;
+mod probe;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct Running {
     /// The topic that the URL names; without one each run makes its own.
     pub topic: Option<String>,
     server: Option<Server>,
+    /// The URL leads to the stand-in of `anyhub-local`.
+    stand_in: bool,
     limits_on: bool,
 }
 
@@ -202,6 +205,10 @@ impl Target {
                 hub,
                 topic,
                 server,
+                stand_in: match &self.place {
+                    Place::Url(url) => url.is_stand_in().await,
+                    _ => false,
+                },
                 limits_on,
             }),
             Ok(Err(error)) => Err(error.to_string()),
@@ -226,6 +233,9 @@ impl Target {
         let (provider, ran_on, quota) = match &self.place {
             Place::Memory => ("memory", RanOn::Memory, None),
             Place::Local(local) => (local.provider(), local.ran_on(), local.quota()),
+            Place::Url(url) if running.is_some_and(|running| running.stand_in) => {
+                (url.url.scheme(), RanOn::StandIn, None)
+            }
             Place::Url(url) => (url.url.scheme(), url.ran_on(), None),
         };
         let server = running.and_then(|running| running.server.as_ref());
@@ -306,6 +316,15 @@ mod tests {
             names(Some(&["kafka"]), &["b=memory:/"]).unwrap(),
             ["kafka", "b"]
         );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stand_in_behind_a_url_is_called_so() {
+        let kinesis = anyhub_local::Kinesis::builder().start().unwrap();
+        let url: HubArg = kinesis.url().parse().unwrap();
+        let target = targets(Some(&[]), &[url]).unwrap().remove(0);
+        let running = target.start(false, &Arc::new(Progress::hidden())).await;
+        assert_eq!(target.row(Some(&running.unwrap())).ran_on, RanOn::StandIn);
     }
 
     #[test]

@@ -147,13 +147,10 @@ pub(super) fn zero_bounds(report: &Report) -> Vec<String> {
     groups.into_iter().map(bound).collect()
 }
 
-/// What a hub ran on, which server and which client, in one line; before that, why it has no numbers.
+/// What a hub ran on, which server and which client, in one line; and behind that, since it has commas of
+/// its own, why it has no numbers.
 pub(super) fn identity(hub: &Hub) -> String {
-    let mut parts = Vec::new();
-    if hub.status != Status::Ok {
-        parts.push(reason(hub));
-    }
-    parts.push(hub.ran_on.as_str().to_owned());
+    let mut parts = vec![hub.ran_on.as_str().to_owned()];
     parts.extend(hub.server.clone());
     parts.extend(hub.client.iter().map(|client| format!("client {client}")));
     match (&hub.limits.quota, hub.limits.on) {
@@ -162,7 +159,11 @@ pub(super) fn identity(hub: &Hub) -> String {
         (Some(quota), false) => parts.push(format!("quota off: {quota}")),
     }
     parts.extend(hub.url.clone());
-    parts.join(", ")
+    let told = parts.join(", ");
+    match hub.status {
+        Status::Ok => told,
+        _ => format!("{told}; {}", reason(hub)),
+    }
 }
 
 fn latency(report: &Report) -> Option<Table> {

@@ -287,6 +287,8 @@ impl Consumer for MemoryConsumer {
 
     async fn seek(&mut self, to: Point) -> Result<()> {
         self.check("seek")?;
+        let member = self.member.clone();
+        let _working = member.receiving();
         let news = self.group.news(&self.member)?;
         self.attend(news);
         let (news, moved) = self.group.seek(&self.member, &to)?;

@@ -109,7 +109,7 @@ impl Member {
         self.draining.store(draining, Ordering::SeqCst);
     }
 
-    /// Notes that the application is inside `receive`, until the guard goes.
+    /// Notes that the application is inside `receive` or `seek`, until the guard goes.
     pub(super) fn receiving(&self) -> Receiving<'_> {
         lock(&self.presence).receiving = true;
         Receiving(self)

@@ -17,7 +17,8 @@ pub(crate) async fn run(time: Duration) -> Outcome {
     hub.admin().create_topic(&topic).await?;
     let options = ConsumerOptions::new().group(GROUP);
     let mut consumer = hub.consumer(STREAM, options).await?;
-    receive(&mut *consumer, Duration::from_secs(3)).await?;
+    // Idle is what has been silent for some seconds.
+    receive(&mut *consumer, Duration::from_secs(8)).await?;
     let idle = measure(&kinesis, &mut *consumer, time).await?;
     println!(
         "idle: {:.2} GetRecords/s a shard, CPU {:.1}% of a core (with the server's)",

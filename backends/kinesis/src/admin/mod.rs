@@ -105,7 +105,7 @@ impl Admin for KinesisAdmin {
     async fn create_topic(&self, topic: &TopicConfig) -> Result<()> {
         const OPERATION: &str = "create_topic";
         let new = NewStream::read(OPERATION, topic)?;
-        let stream = &Stream::new(&topic.name);
+        let stream = &Stream::new(OPERATION, &topic.name)?;
         let client = self.link.once(OPERATION).await?;
         let request = client
             .create_stream()
@@ -136,7 +136,7 @@ impl Admin for KinesisAdmin {
     /// The checkpoints of its groups go with it: they mean nothing in another stream of its name.
     async fn delete_topic(&self, topic: &str) -> Result<()> {
         const OPERATION: &str = "delete_topic";
-        let (link, stream) = (&self.link, &Stream::new(topic));
+        let (link, stream) = (&self.link, &Stream::new(OPERATION, topic)?);
         let summary = status::describe(link, OPERATION, stream).await?;
         // Before the stream goes: if this fails, nothing has happened yet.
         let store = Store::open(&self.leases, &self.link, OPERATION).await?;
@@ -157,7 +157,7 @@ impl Admin for KinesisAdmin {
 
     async fn describe_topic(&self, topic: &str) -> Result<TopicInfo> {
         const OPERATION: &str = "describe_topic";
-        let (link, stream) = (&self.link, &Stream::new(topic));
+        let (link, stream) = (&self.link, &Stream::new(OPERATION, topic)?);
         let (summary, shards) = self.open_shards(OPERATION, stream).await?;
         let first = shards
             .iter()
@@ -192,7 +192,7 @@ impl Admin for KinesisAdmin {
     /// In steps of twice as many shards, since Kinesis takes no larger ones.
     async fn set_partitions(&self, topic: &str, partitions: u32) -> Result<Resized> {
         const OPERATION: &str = "set_partitions";
-        let (link, stream) = (&self.link, &Stream::new(topic));
+        let (link, stream) = (&self.link, &Stream::new(OPERATION, topic)?);
         let summary = status::active(link, OPERATION, stream).await?;
         if summary.on_demand {
             let message = format!("'{topic}' is on demand: its shards can't be chosen");
@@ -227,7 +227,7 @@ impl Admin for KinesisAdmin {
     async fn set_retention(&self, topic: &str, retention: &Retention) -> Result<()> {
         const OPERATION: &str = "set_retention";
         let hours = hours(OPERATION, retention)?;
-        let stream = &Stream::new(topic);
+        let stream = &Stream::new(OPERATION, topic)?;
         let summary = status::describe(&self.link, OPERATION, stream).await?;
         match hours {
             Some(hours) => self.keep(OPERATION, stream, &summary, hours).await,
@@ -241,7 +241,7 @@ impl Admin for KinesisAdmin {
         time: SystemTime,
     ) -> Result<Vec<(Partition, Position)>> {
         const OPERATION: &str = "positions_at";
-        let stream = &Stream::new(topic);
+        let stream = &Stream::new(OPERATION, topic)?;
         status::usable(&self.link, OPERATION, stream).await?;
         let shards = shards::list(&self.link, OPERATION, stream).await?;
         let places = shards
@@ -253,7 +253,8 @@ impl Admin for KinesisAdmin {
 
     async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {
         const OPERATION: &str = "list_groups";
-        let summary = status::describe(&self.link, OPERATION, &Stream::new(topic)).await?;
+        let summary =
+            status::describe(&self.link, OPERATION, &Stream::new(OPERATION, topic)?).await?;
         match Store::open(&self.leases, &self.link, OPERATION).await? {
             Some(store) => store.list(&summary.arn).await,
             None => Err(no_place(OPERATION)),
@@ -272,7 +273,7 @@ impl Admin for KinesisAdmin {
     /// split or merged are told until the group has finished them.
     async fn lag(&self, topic: &str, group: &str) -> Result<Vec<PartitionLag>> {
         const OPERATION: &str = "lag";
-        let (link, stream) = (&self.link, &Stream::new(topic));
+        let (link, stream) = (&self.link, &Stream::new(OPERATION, topic)?);
         let summary = status::usable(link, OPERATION, stream).await?;
         match Store::open(&self.leases, link, OPERATION).await? {
             Some(store) => store.lag(link, stream, &summary.arn, group).await,

@@ -1,6 +1,9 @@
 //! What a topic is to be, in Kinesis' terms.
 
-use crate::error::{HUB, invalid};
+use crate::{
+    client::{NAMES, is_name},
+    error::{HUB, invalid},
+};
 use anyhub_core::{Error, ErrorKind, Result, Retention, TopicConfig, nearest};
 use aws_sdk_kinesis::types::{StreamMode, StreamModeDetails};
 use std::time::Duration;
@@ -92,14 +95,10 @@ fn nearby(time: Duration) -> Duration {
 }
 
 fn check_name(operation: &'static str, name: &str) -> Result<()> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    if (1..=128).contains(&name.len()) && name.bytes().all(fits) {
+    if is_name(name) {
         return Ok(());
     }
-    Err(
-        invalid(operation, format!("'{name}' can't be a stream's name"))
-            .with_advice("use up to 128 letters, digits, dots, dashes and underscores"),
-    )
+    Err(invalid(operation, format!("'{name}' can't be a stream's name")).with_advice(NAMES))
 }
 
 fn is_on_demand(operation: &'static str, value: &str) -> Result<bool> {

@@ -35,7 +35,7 @@ impl World {
         let this = Self {
             kinesis,
             link,
-            stream: Stream::new("s"),
+            stream: Stream::new("test", "s").unwrap(),
         };
         let create = this.client().await.create_stream();
         let create = create.stream_name("s").shard_count(shards);

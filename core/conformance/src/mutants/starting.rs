@@ -11,7 +11,7 @@ use anyhub_core::{
     Batch, Change, Consumer, Delivery, ErrorKind, Partition, Point, Position, Result,
 };
 use async_trait::async_trait;
-use std::collections::HashSet;
+use std::{collections::HashSet, time::SystemTime};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant::new(
@@ -31,6 +31,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "C7_end_is_made_concrete",
         "the first event after the end",
         || Fault::none().read(|site| Box::new(ForgetsEnd(site.clone(), false))),
+    ),
+    Mutant::new(
+        "a_time_to_come_is_the_start",
+        "C7_a_time_to_come_is_the_end",
+        "the first event after a start",
+        || {
+            Fault::none().consumer_options(|options| match options.start {
+                Point::Time(time) if time > SystemTime::now() => options.start(Point::Start),
+                _ => options,
+            })
+        },
     ),
     Mutant::new(
         "a_consumer_opens_at_its_first_receive",
@@ -79,6 +90,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "C8_a_seek_before_the_first_receive_skips_nothing",
         "all events from there on",
         || Fault::none().read(|_| Box::new(DropsFetched)),
+    ),
+    Mutant::new(
+        "a_seek_of_one_that_was_away_moves_nothing",
+        "C8_a_seek_after_max_processing_moves_what_comes_back",
+        "the first event after a seek",
+        || Fault::none().read(|_| Box::new(SeeksWhatItHas)),
     ),
     Mutant::new(
         "a_seek_can_not_go_back",
@@ -168,6 +185,20 @@ struct DropsFetched;
 impl ReadFault for DropsFetched {
     async fn seek(&mut self, inner: &mut Box<dyn Consumer>, to: Point) -> Result<()> {
         inner.receive(1_000).await?;
+        inner.seek(to).await
+    }
+}
+
+/// A seek moves what is owned when it is called, if anything is.
+#[derive(Debug)]
+struct SeeksWhatItHas;
+
+#[async_trait]
+impl ReadFault for SeeksWhatItHas {
+    async fn seek(&mut self, inner: &mut Box<dyn Consumer>, to: Point) -> Result<()> {
+        if inner.assignment().is_empty() {
+            return Ok(());
+        }
         inner.seek(to).await
     }
 }

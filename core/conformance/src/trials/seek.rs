@@ -12,6 +12,7 @@ use crate::{
 };
 use anyhub_core::{Assignment, Partition, Point};
 use std::collections::HashSet;
+use tokio::time::sleep;
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!("C8_seek_moves_to_each_point", each_point),
@@ -38,6 +39,10 @@ pub(super) const TRIALS: &[Trial] = &[
     trial!("C8_a_shared_seek_moves_the_group", shared, [], |can| {
         can.assignment == Assignment::Shared
     }),
+    trial!(
+        "C8_a_seek_after_max_processing_moves_what_comes_back",
+        after_max_processing
+    ),
 ];
 
 async fn each_point(ctx: Context) -> Outcome {
@@ -329,4 +334,34 @@ async fn shared(ctx: Context) -> Outcome {
         "partitions that came again after a seek of the group"
     );
     Ok(())
+}
+
+/// A member that was away for too long has no partitions; a seek joins the group again before it moves
+/// them.
+async fn after_max_processing(ctx: Context) -> Outcome {
+    let topic = numbered(&ctx, 10).await?;
+    let limit = ctx.settings().max_processing;
+    let options = ctx.member(&ctx.name()).max_processing(limit);
+    let mut consumer = ctx.consumer(&topic, options).await?;
+    // Without an ack: but for the seek, all would come again.
+    take(&ctx, &mut *consumer, 10, "all events").await?;
+    let (away, tick) = (&mut *consumer, ctx.tick());
+    let going = async move {
+        while !away.assignment().is_empty() {
+            sleep(tick).await;
+        }
+    };
+    ctx.within("the partition to go after max_processing", going)
+        .await?;
+    ctx.within("seek to the end", consumer.seek(Point::End))
+        .await??;
+    let producer = ctx.producer(&topic).await?;
+    publish(&ctx, &*producer, vec![named("k", "later")]).await?;
+    let next = take(&ctx, &mut *consumer, 1, "an event after the seek").await?;
+    ensure_eq!(
+        names(&next),
+        ["later"],
+        "the first event after a seek by a member that was away"
+    );
+    Ok(consumer.close().await?)
 }

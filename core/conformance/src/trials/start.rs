@@ -11,7 +11,10 @@ use crate::{
     reading::{name, named, names, over_time, publish, take, time_of},
 };
 use anyhub_core::{Partition, Point};
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime},
+};
 
 pub(super) const TRIALS: &[Trial] = &[
     trial!("C7_each_start_begins_where_it_says", each_start),
@@ -20,6 +23,7 @@ pub(super) const TRIALS: &[Trial] = &[
         without_checkpoint
     ),
     trial!("C7_end_is_made_concrete", concrete_end),
+    trial!("C7_a_time_to_come_is_the_end", time_to_come),
     trial!("C7_a_consumer_sees_what_comes_after_it_opened", sees_later),
     trial!(
         "C7_new_partitions_start_at_their_beginning",
@@ -48,6 +52,32 @@ async fn each_start(ctx: Context) -> Outcome {
             let mut consumer = ctx.consumer(&topic, options.start(start.clone())).await?;
             let first = take(&ctx, &mut *consumer, 1, &what).await?;
             ensure_eq!(name(&first[0]), due.to_string(), "{what}");
+            ctx.within("close", consumer.close()).await??;
+        }
+    }
+    Ok(())
+}
+
+/// As it is when it is asked for: what is published right after that comes, and does not wait for the
+/// time.
+async fn time_to_come(ctx: Context) -> Outcome {
+    let topic = numbered(&ctx, 10).await?;
+    let producer = ctx.producer(&topic).await?;
+    for ahead in [3, 3_600] {
+        for options in [ctx.member(&ctx.name()), ctx.reader()] {
+            let to_come = || Point::Time(SystemTime::now() + Duration::from_secs(ahead));
+            let mut consumer = ctx.consumer(&topic, options.start(to_come())).await?;
+            for what in ["a start", "a seek"] {
+                let later = ctx.name();
+                publish(&ctx, &*producer, vec![named("k", later.clone())]).await?;
+                let first = take(&ctx, &mut *consumer, 1, "an event after the end").await?;
+                ensure_eq!(
+                    names(&first),
+                    [later],
+                    "the first event after {what} at a time to come"
+                );
+                ctx.within("seek", consumer.seek(to_come())).await??;
+            }
             ctx.within("close", consumer.close()).await??;
         }
     }

@@ -4,7 +4,7 @@ use anyhub_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -15,10 +15,14 @@ use std::{
 /// The file is in WAL mode, so it must be on a local disk; each write is on the disk before it is
 /// answered (`synchronous=FULL`). A call waits up to a second for other processes, then it is
 /// Unavailable.
+///
+/// Every call looks whether the file is still the one that was opened: once it is removed, moved or
+/// replaced, all of them are Unexpected. Elsewhere than on Unix only whether there is a file.
 #[derive(Clone)]
 pub struct SqliteLeases {
     connection: Arc<Mutex<Connection>>,
     path: Arc<Path>,
+    file: FileId,
 }
 
 /// "anyL": marks the file as ours (pragma application_id).
@@ -33,6 +37,8 @@ impl SqliteLeases {
     /// version made it or its place can't have WAL, Unavailable while another process locks it.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
+        // Looked at again later, perhaps from another folder.
+        let path = std::path::absolute(&path).unwrap_or(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -99,6 +105,7 @@ impl SqliteLeases {
         make(&mut connection).map_err(fail)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            file: FileId::of(path).map_err(|cause| gone("open", path).with_source(cause))?,
             path: path.into(),
         })
     }
@@ -115,6 +122,16 @@ impl SqliteLeases {
                 .connection
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
+            // Who has it open goes on with a file that nobody else finds.
+            match FileId::of(&this.path) {
+                Ok(file) if file == this.file => {}
+                Ok(_) => return Err(gone(operation, &this.path)),
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                    return Err(gone(operation, &this.path).with_source(cause));
+                }
+                // SQLite says what is wrong.
+                Err(_) => {}
+            }
             work(&mut connection).map_err(|cause| error(operation, &this.path, cause))
         })
         .await
@@ -230,6 +247,43 @@ fn make(connection: &mut Connection) -> rusqlite::Result<()> {
          PRAGMA user_version = {SCHEMA};"
     ))?;
     make.commit()
+}
+
+/// Which file a path leads to. While it is open no other one has the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    #[cfg(unix)]
+    device: u64,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+impl FileId {
+    #[cfg(unix)]
+    fn of(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let found = std::fs::metadata(path)?;
+        Ok(Self {
+            device: found.dev(),
+            inode: found.ino(),
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn of(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|_| Self {})
+    }
+}
+
+fn gone(operation: &'static str, path: &Path) -> Error {
+    let text = format!(
+        "the lease file '{}' was removed, moved or replaced while it was in use",
+        path.display()
+    );
+    Error::new(ErrorKind::Unexpected, "leases", operation, text).with_advice(
+        "stop all members, put it back or leave a new one to them, and start them again: with a new \
+         one, groups begin at their start",
+    )
 }
 
 struct Identity {

@@ -44,6 +44,34 @@ async fn two_connections_see_one_file_and_so_does_a_later_one() {
     assert_eq!(later.list(&scope()).await.unwrap().len(), 1);
 }
 
+/// Where a file that is open can be removed at all.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_was_removed_or_replaced_is_told() {
+    let (folder, file) = folder();
+    let store = SqliteLeases::open(&file).await.unwrap();
+    let row = Row::from(Lease::new("shard-0", 1));
+    store.write(&scope(), &row, None).await.unwrap();
+    let fails = async || {
+        let listed = store.list(&scope()).await.unwrap_err();
+        let written = store.write(&scope(), &row, None).await.unwrap_err();
+        for error in [listed, written] {
+            assert_eq!(error.kind(), ErrorKind::Unexpected, "{error}");
+            assert!(!error.is_retryable() && error.advice().is_some());
+            assert!(error.message().contains(&file.display().to_string()));
+        }
+    };
+    let aside = folder.path().join("aside.db");
+    fs::rename(&file, &aside).unwrap();
+    fails().await;
+    fs::rename(&aside, &file).unwrap();
+    assert_eq!(store.list(&scope()).await.unwrap().len(), 1, "it is back");
+    fs::remove_file(&file).unwrap();
+    fails().await;
+    let _new = SqliteLeases::open(&file).await.unwrap();
+    fails().await;
+}
+
 #[tokio::test]
 async fn a_locked_file_is_unavailable_and_well_again_afterwards() {
     let (_folder, file) = folder();

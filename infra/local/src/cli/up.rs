@@ -61,6 +61,25 @@ fn stay(
     Ok(())
 }
 
+/// A URL with a topic, in a command that can be copied. Quoted: the options have an & between them.
+fn example(start: Instant, url: &str) {
+    step(
+        start,
+        &format!(
+            "to try it: cargo run -p anyhub-examples --bin publish -- '{}'",
+            with_topic(url)
+        ),
+    );
+}
+
+/// The URL of a hub with the topic `tweets`.
+fn with_topic(url: &str) -> String {
+    match url.split_once('?') {
+        Some((hub, options)) => format!("{hub}/tweets?{options}"),
+        None => format!("{url}/tweets"),
+    }
+}
+
 /// Options that were given and mean nothing for this hub.
 fn refuse(given: &[(&str, bool)], hub: &str) -> Result<(), Failure> {
     match given.iter().find(|(_, given)| *given) {
@@ -95,4 +114,21 @@ fn number<T: std::str::FromStr>(option: &str, text: &str, range: &str) -> Result
             "--{option} {text} can't be used: choose a number from {range}"
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_topic;
+
+    #[test]
+    fn a_topic_stands_before_the_options() {
+        assert_eq!(
+            with_topic("kafka://127.0.0.1:9092"),
+            "kafka://127.0.0.1:9092/tweets"
+        );
+        assert_eq!(
+            with_topic("kinesis://us-east-1?endpoint=http://127.0.0.1:4566&leases=memory"),
+            "kinesis://us-east-1/tweets?endpoint=http://127.0.0.1:4566&leases=memory"
+        );
+    }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use hyper::header::{HeaderValue, SERVER};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -19,6 +20,9 @@ use crate::in_process::Server;
 const WORKERS: usize = 8;
 /// HTTP/2 windows that a whole PutRecords fits into.
 const WINDOW: u32 = 8 * 1024 * 1024;
+
+/// By which a client can tell it from others.
+const NAME: HeaderValue = HeaderValue::from_static("anyhub-local");
 
 /// Serves the layer in threads of its own.
 pub(super) fn start(listener: TcpListener, layer: Arc<Layer>) -> io::Result<Server> {
@@ -45,7 +49,10 @@ async fn connection(stream: TcpStream, layer: Arc<Layer>) {
         let (layer, cut) = (Arc::clone(&layer), Arc::clone(&cut));
         async move {
             match layer.serve(request).await {
-                Outcome::Answer(response) => Ok::<_, Infallible>(response),
+                Outcome::Answer(mut response) => {
+                    response.headers_mut().insert(SERVER, NAME);
+                    Ok::<_, Infallible>(response)
+                }
                 Outcome::Cut => {
                     cut.notify_one();
                     std::future::pending().await

@@ -7,7 +7,7 @@ use anyhub_local::Kafka;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{number, of_eventhubs, port, refuse, stay};
+use super::{example, number, of_eventhubs, port, refuse, stay};
 use crate::cli::{Failure, Up, step};
 
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
@@ -50,6 +50,7 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     } else {
         kafka.url()
     };
+    example(start, &kafka.url());
     stay(start, stop, all, &reached_by, || kafka.failure())?;
     kafka.stop();
     step(start, "stopped");

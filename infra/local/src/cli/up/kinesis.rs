@@ -7,7 +7,7 @@ use anyhub_local::Kinesis;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{of_eventhubs, of_kafka, port, refuse, stay};
+use super::{example, of_eventhubs, of_kafka, port, refuse, stay};
 use crate::cli::{Failure, Up, step};
 
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
@@ -35,6 +35,7 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     } else {
         kinesis.url()
     };
+    example(start, &kinesis.url());
     stay(start, stop, "Kinesis answers", &reached_by, || None)?;
     kinesis.stop();
     step(start, "stopped");
