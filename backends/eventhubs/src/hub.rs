@@ -1,0 +1,119 @@
+use crate::{
+    admin::EventHubsAdmin,
+    client::Namespace,
+    config::EventHubsConfig,
+    error::HUB,
+    producer::EventHubsProducer,
+    usage::Counters,
+};
+use anyhub_core::{
+    Admin, Assignment, Capabilities, Consumer, ConsumerOptions, Error, ErrorKind, HeaderSupport,
+    Hub, HubUrl, Producer, ProducerOptions, Result, Usage,
+};
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use std::{
+    any::Any,
+    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+};
+
+/// Azure Event Hubs, or whatever speaks its protocol.
+#[derive(Debug)]
+pub struct EventHubsHub {
+    namespace: Namespace,
+    admin: EventHubsAdmin,
+    counters: Arc<Counters>,
+    producers: Mutex<Vec<Weak<EventHubsProducer>>>,
+}
+
+impl EventHubsHub {
+    /// The hub that a URL names (see [`EventHubsConfig`]), without I/O. Config for an option that is
+    /// none.
+    pub fn from_url(url: &HubUrl) -> Result<Self> {
+        Self::new(EventHubsConfig::from_url(url)?)
+    }
+
+    /// The hub with this configuration, without I/O. Config for a value that can't be.
+    pub fn new(config: EventHubsConfig) -> Result<Self> {
+        config.check()?;
+        let namespace = Namespace::new(config);
+        Ok(Self {
+            admin: EventHubsAdmin::new(namespace.clone()),
+            namespace,
+            counters: Arc::default(),
+            producers: Mutex::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl Hub for EventHubsHub {
+    fn name(&self) -> &'static str {
+        HUB
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        *CAPABILITIES
+    }
+
+    async fn producer(&self, topic: &str, options: ProducerOptions) -> Result<Arc<dyn Producer>> {
+        self.namespace.check_open("producer")?;
+        let counters = self.counters.clone();
+        let producer = EventHubsProducer::open(&self.namespace, topic, options, counters).await?;
+        remember(&self.producers, &producer);
+        if let Err(closed) = self.namespace.check_open("producer") {
+            producer.close().await?;
+            return Err(closed);
+        }
+        Ok(producer)
+    }
+
+    async fn consumer(&self, _topic: &str, _options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
+        self.namespace.check_open("consumer")?;
+        Err(Error::new(ErrorKind::Unsupported, HUB, "consumer", "not yet"))
+    }
+
+    fn admin(&self) -> &dyn Admin {
+        &self.admin
+    }
+
+    fn usage(&self) -> Usage {
+        self.counters.usage()
+    }
+
+    fn native(&self) -> &(dyn Any + Send + Sync) {
+        self
+    }
+
+    async fn close(&self) -> Result<()> {
+        // First, so that whoever opens something now closes it again.
+        self.namespace.refuse();
+        let mut result = Ok(());
+        let producers = those_left(&self.producers);
+        for closed in join_all(producers.iter().map(|producer| producer.close())).await {
+            result = result.and(closed);
+        }
+        result
+    }
+}
+
+fn remember<T>(all: &Mutex<Vec<Weak<T>>>, one: &Arc<T>) {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|one| one.strong_count() > 0);
+    all.push(Arc::downgrade(one));
+}
+
+fn those_left<T>(all: &Mutex<Vec<Weak<T>>>) -> Vec<Arc<T>> {
+    let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// What Event Hubs can do.
+pub(crate) static CAPABILITIES: LazyLock<Capabilities> = LazyLock::new(|| {
+    let mut can = Capabilities::portable();
+    can.assignment = Assignment::Exclusive;
+    can.headers = HeaderSupport::Portable;
+    can.lag_in_events = true;
+    can.overtaken = true;
+    can
+});

@@ -1,0 +1,2 @@
+//! Event Hubs against the whole contract.
+fn main() {}
