@@ -2,13 +2,14 @@ use crate::{
     admin::EventHubsAdmin,
     client::Namespace,
     config::EventHubsConfig,
+    consumer::EventHubsConsumer,
     error::HUB,
     producer::EventHubsProducer,
+    shared::Shared,
     usage::Counters,
 };
 use anyhub_core::{
-    Admin, Assignment, Capabilities, Consumer, ConsumerOptions, Error, ErrorKind, HeaderSupport,
-    Hub, HubUrl, Producer, ProducerOptions, Result, Usage,
+    Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl, Producer, ProducerOptions, Result, Usage,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -24,6 +25,7 @@ pub struct EventHubsHub {
     admin: EventHubsAdmin,
     counters: Arc<Counters>,
     producers: Mutex<Vec<Weak<EventHubsProducer>>>,
+    consumers: Mutex<Vec<Weak<Shared>>>,
 }
 
 impl EventHubsHub {
@@ -42,6 +44,7 @@ impl EventHubsHub {
             namespace,
             counters: Arc::default(),
             producers: Mutex::default(),
+            consumers: Mutex::default(),
         })
     }
 }
@@ -68,9 +71,16 @@ impl Hub for EventHubsHub {
         Ok(producer)
     }
 
-    async fn consumer(&self, _topic: &str, _options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
+    async fn consumer(&self, topic: &str, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
         self.namespace.check_open("consumer")?;
-        Err(Error::new(ErrorKind::Unsupported, HUB, "consumer", "not yet"))
+        let counters = self.counters.clone();
+        let consumer = EventHubsConsumer::open(&self.namespace, topic, options, counters).await?;
+        remember(&self.consumers, consumer.shared());
+        if let Err(closed) = self.namespace.check_open("consumer") {
+            consumer.shared().close().await?;
+            return Err(closed);
+        }
+        Ok(Box::new(consumer))
     }
 
     fn admin(&self) -> &dyn Admin {
@@ -91,6 +101,10 @@ impl Hub for EventHubsHub {
         let mut result = Ok(());
         let producers = those_left(&self.producers);
         for closed in join_all(producers.iter().map(|producer| producer.close())).await {
+            result = result.and(closed);
+        }
+        let consumers = those_left(&self.consumers);
+        for closed in join_all(consumers.iter().map(|consumer| consumer.close())).await {
             result = result.and(closed);
         }
         result

@@ -2,10 +2,13 @@
 
 mod access;
 mod admin;
+mod backlog;
 mod client;
 mod config;
 mod connection;
 mod connection_string;
+mod consumer;
+mod credit;
 mod describe;
 mod error;
 mod hash;
@@ -14,10 +17,15 @@ mod io;
 mod lanes;
 mod message;
 mod producer;
+mod reader;
+mod receiver;
 mod send;
 mod sender;
+mod shared;
+mod start;
 mod usage;
 
 pub use config::{EventHubsConfig, Identity, Partitioning};
+pub use consumer::NativeConsumer;
 pub use hub::EventHubsHub;
 pub use producer::NativeProducer;

@@ -25,7 +25,7 @@ pub(crate) struct Sender {
 
 /// An answer that takes longer puts the connection in doubt: where it is gone, none will come, and the
 /// SDK waits all the same.
-const LATE: Duration = Duration::from_millis(500);
+const LATE: Duration = Duration::from_millis(250);
 
 impl Sender {
     /// Attaches to the hub, or to one of its partitions.
