@@ -2,8 +2,9 @@
 //!
 //! A backend implements [`Hub`](crate::Hub), [`Producer`](crate::Producer),
 //! [`Consumer`](crate::Consumer) and [`Admin`](crate::Admin). It bounds what it has admitted with
-//! a [`Buffer`], checks events at the edge with [`check`], tells outcomes through a [`Completer`],
-//! and keeps what was delivered and acknowledged in [`Lanes`].
+//! a [`Buffer`], checks options and events at the edge with [`check_producer`], [`check_consumer`]
+//! and [`check`], tells outcomes through a [`Completer`], and keeps what was delivered and
+//! acknowledged in [`Lanes`]. [`Opened`] is what a hub closes when it closes itself.
 
 pub use crate::{
     acks::AckSink,
@@ -11,6 +12,8 @@ pub use crate::{
     event_check::check,
     lanes::{Lane, LaneId, Lanes, Reader},
     murmur2::murmur2,
+    opened::Opened,
+    options_check::{check_consumer, check_producer},
     pending::Completer,
     sequence::Sequence,
     window::{Admission, key_hash},

@@ -84,9 +84,9 @@ impl Completer {
                 let mut others = lock(&self.0.others);
                 if others.is_empty() {
                     // Where one is no pair of numbers, most often all are.
-                    others.reserve(self.0.slots.len());
+                    others.resize_with(self.0.slots.len(), || None);
                 }
-                others.push((index, outcome));
+                others[index] = Some(outcome);
                 drop(others);
                 self.0.one_less()
             }
@@ -135,8 +135,8 @@ impl fmt::Debug for Completer {
 struct Outcomes {
     left: AtomicUsize,
     slots: Box<[Slot]>,
-    /// Errors, and receipts that are no pair of numbers: rare, so behind a lock.
-    others: Mutex<Vec<(usize, Result<Receipt>)>>,
+    /// Errors, and receipts that are no pair of numbers, by event; empty as long as there is none.
+    others: Mutex<Vec<Option<Result<Receipt>>>>,
     waker: AtomicWaker,
 }
 
@@ -150,23 +150,13 @@ impl Outcomes {
     }
 
     fn collect(&self) -> Vec<Result<Receipt>> {
-        let mut all: Vec<_> = self
-            .slots
-            .iter()
-            .map(|slot| match slot.partition.load(Ordering::Relaxed) {
-                UNSET => Err(never_told()),
-                // Replaced below.
-                OTHER => Ok(Receipt::default()),
-                partition => Ok(Receipt::at(
-                    Partition::number(partition),
-                    Position::offset(slot.offset.load(Ordering::Relaxed)),
-                )),
-            })
-            .collect();
-        for (index, outcome) in lock(&self.others).drain(..) {
-            all[index] = outcome;
+        let others = std::mem::take(&mut *lock(&self.others));
+        if others.is_empty() {
+            return self.slots.iter().map(Slot::outcome).collect();
         }
-        all
+        let each = others.into_iter().zip(&self.slots);
+        each.map(|(other, slot)| other.unwrap_or_else(|| slot.outcome()))
+            .collect()
     }
 }
 
@@ -184,6 +174,17 @@ impl Slot {
         Self {
             partition: AtomicU32::new(UNSET),
             offset: AtomicI64::new(0),
+        }
+    }
+
+    /// Of a pair of numbers.
+    fn outcome(&self) -> Result<Receipt> {
+        match self.partition.load(Ordering::Relaxed) {
+            UNSET | OTHER => Err(never_told()),
+            partition => Ok(Receipt::at(
+                Partition::number(partition),
+                Position::offset(self.offset.load(Ordering::Relaxed)),
+            )),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 use anyhub_core::{
     Acks, Batch, Consumer, ConsumerOptions, Error, ErrorKind, OwnedPartition, Partition, Point,
-    Result,
+    Result, driver::check_consumer,
 };
 use async_trait::async_trait;
 use std::{
@@ -64,7 +64,7 @@ impl KafkaConsumer {
         traffic: Arc<Traffic>,
         ended: Arc<AtomicBool>,
     ) -> Result<Self> {
-        check_options(&options)?;
+        check_consumer(&options, HUB)?;
         let count = control.partitions("consumer", topic).await?;
         let wake = Arc::new(Notify::new());
         let client = client_config(&config, &options);
@@ -277,15 +277,4 @@ impl Drop for KafkaConsumer {
         self.machine.stop();
         self.shared.revoke();
     }
-}
-
-fn check_options(options: &ConsumerOptions) -> Result<()> {
-    let wrong = |message: &str| Err(Error::new(ErrorKind::Config, HUB, "consumer", message));
-    if options.group.as_deref() == Some("") {
-        return wrong("the group's name is empty: leave the group out to read alone");
-    }
-    if options.max_processing < Duration::from_millis(100) {
-        return wrong("max_processing is under 100 ms");
-    }
-    Ok(())
 }

@@ -9,14 +9,14 @@ use crate::{
 };
 use anyhub_core::{
     Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl,
-    Producer, ProducerOptions, Result, Usage,
+    Producer, ProducerOptions, Result, Usage, driver::Opened,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use std::{
     any::Any,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -28,8 +28,8 @@ pub struct KafkaHub {
     control: Control,
     admin: KafkaAdmin,
     traffic: Arc<Traffic>,
-    producers: Mutex<Vec<Weak<KafkaProducer>>>,
-    consumers: Mutex<Vec<Weak<Shared>>>,
+    producers: Opened<KafkaProducer>,
+    consumers: Opened<Shared>,
     closed: Arc<AtomicBool>,
 }
 
@@ -49,8 +49,8 @@ impl KafkaHub {
             config,
             control,
             traffic: Arc::default(),
-            producers: Mutex::default(),
-            consumers: Mutex::default(),
+            producers: Opened::default(),
+            consumers: Opened::default(),
             closed: Arc::default(),
         })
     }
@@ -80,7 +80,7 @@ impl Hub for KafkaHub {
         let traffic = self.traffic.clone();
         let producer =
             KafkaProducer::open(&self.config, topic, options, most_bytes, traffic).await?;
-        remember(&self.producers, &producer);
+        self.producers.add(&producer);
         if let Err(closed) = self.check_open("producer") {
             producer.close().await?;
             return Err(closed);
@@ -93,7 +93,7 @@ impl Hub for KafkaHub {
         let (config, control) = (self.config.clone(), self.control.clone());
         let (traffic, ended) = (self.traffic.clone(), self.closed.clone());
         let consumer = KafkaConsumer::open(config, control, topic, options, traffic, ended).await?;
-        remember(&self.consumers, consumer.shared());
+        self.consumers.add(consumer.shared());
         Ok(Box::new(consumer))
     }
 
@@ -116,11 +116,11 @@ impl Hub for KafkaHub {
     async fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         let mut result = Ok(());
-        for producer in those_left(&self.producers) {
+        for producer in self.producers.left() {
             result = result.and(producer.close().await);
         }
         // At once: each awaits its group.
-        let consumers = those_left(&self.consumers);
+        let consumers = self.consumers.left();
         for closed in join_all(consumers.iter().map(Shared::close)).await {
             result = result.and(closed);
         }
@@ -128,17 +128,6 @@ impl Hub for KafkaHub {
         self.admin.close();
         result
     }
-}
-
-fn remember<T>(all: &Mutex<Vec<Weak<T>>>, one: &Arc<T>) {
-    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-    all.retain(|one| one.strong_count() > 0);
-    all.push(Arc::downgrade(one));
-}
-
-fn those_left<T>(all: &Mutex<Vec<Weak<T>>>) -> Vec<Arc<T>> {
-    let all = all.lock().unwrap_or_else(PoisonError::into_inner);
-    all.iter().filter_map(Weak::upgrade).collect()
 }
 
 /// What Kafka can do with these settings.

@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhub_core::{
     Capabilities, Error, ErrorKind, Event, Limits, Pending, Producer, ProducerOptions, Result,
-    driver::{Buffer, Turn, check},
+    driver::{Buffer, Turn, check, check_producer},
 };
 use async_trait::async_trait;
 use rdkafka::producer::{Producer as _, PurgeConfig, ThreadedProducer};
@@ -90,7 +90,7 @@ impl KafkaProducer {
         most_bytes: usize,
         traffic: Arc<Traffic>,
     ) -> Result<Arc<Self>> {
-        check_options(&options)?;
+        check_producer(&options, HUB)?;
         let flights = Arc::new(Flights::default());
         let settings = Settings {
             config: client_config(config, &options, most_bytes),
@@ -297,26 +297,6 @@ async fn expire(producer: Weak<KafkaProducer>) {
         tokio::time::sleep(pause.clamp(Duration::from_millis(10), Duration::from_millis(500)))
             .await;
     }
-}
-
-fn check_options(options: &ProducerOptions) -> Result<()> {
-    let wrong = |message: String| Err(Error::new(ErrorKind::Config, HUB, "producer", message));
-    if options.buffer_events == 0 || options.buffer_bytes == 0 {
-        return wrong("a buffer of 0 admits nothing".to_owned());
-    }
-    if options.deadline < Duration::from_millis(10) {
-        return wrong(format!(
-            "a deadline of {:?} is too short: 10 ms or more",
-            options.deadline
-        ));
-    }
-    if options.linger >= options.deadline {
-        return wrong(format!(
-            "a linger of {:?} does not end before the deadline of {:?}",
-            options.linger, options.deadline
-        ));
-    }
-    Ok(())
 }
 
 fn client_config(

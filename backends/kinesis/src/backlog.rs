@@ -1,47 +1,69 @@
 //! What of one shard was read and is not finished: events that wait for `receive`, and those that
 //! were delivered and may have to come again.
 
-use crate::{decode::Read, reader::Arrived};
+use crate::{decode::Page, reader::Arrived};
 use anyhub_core::driver::Sequence;
 use std::collections::VecDeque;
 
-/// The events of a shard in their order, around what is handed out next.
+/// The events of a shard in their order, around what is handed out next. They come and go by the
+/// page: nothing is moved for each event.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    items: VecDeque<Item>,
-    /// Which item is handed out next.
-    cursor: usize,
+    parts: VecDeque<Part>,
+    /// What is handed out next: which part, and which of its items.
+    part: usize,
+    item: usize,
+    /// Events and gaps that wait.
+    waiting: usize,
     /// Bytes of what was handed out, and of what was not.
     kept: usize,
-    waiting: usize,
+    waiting_bytes: usize,
     /// What was read last, here or not.
     last: Option<Sequence>,
     /// Nothing more will come: the shard was split or merged, and is read to its end.
     ended: bool,
 }
 
-/// What stands in the log at one place.
-#[derive(Debug, Clone)]
-pub(crate) enum Item {
-    Event(Read),
-    /// Retention was faster: what stood between is gone (C14).
-    Gap {
-        from: Sequence,
-        to: Sequence,
-    },
+#[derive(Debug)]
+enum Part {
+    Page(Page),
+    Gap { from: Sequence, to: Sequence },
 }
 
-impl Item {
-    fn at(&self) -> Sequence {
+/// What stands in the log at one place.
+#[derive(Debug)]
+pub(crate) enum Item<'a> {
+    /// An event of a page, by its index.
+    Event(&'a Page, usize),
+    /// Retention was faster: what stood between is gone (C14).
+    Gap { from: Sequence, to: Sequence },
+}
+
+impl Part {
+    fn len(&self) -> usize {
         match self {
-            Self::Event(read) => read.at,
-            Self::Gap { to, .. } => *to,
+            Self::Page(page) => page.len(),
+            Self::Gap { .. } => 1,
+        }
+    }
+
+    fn last(&self) -> Option<Sequence> {
+        match self {
+            Self::Page(page) => page.last(),
+            Self::Gap { to, .. } => Some(*to),
         }
     }
 
     fn size(&self) -> usize {
         match self {
-            Self::Event(read) => read.size(),
+            Self::Page(page) => page.size(),
+            Self::Gap { .. } => 0,
+        }
+    }
+
+    fn size_of(&self, item: usize) -> usize {
+        match self {
+            Self::Page(page) => page.size_of(item),
             Self::Gap { .. } => 0,
         }
     }
@@ -50,13 +72,13 @@ impl Item {
 impl Backlog {
     /// Adds what was read next.
     pub(crate) fn take(&mut self, arrived: Arrived) {
-        let gap = arrived.gap.map(|(from, to)| Item::Gap { from, to });
-        self.items.extend(gap);
-        self.items.reserve(arrived.reads.len());
-        for read in arrived.reads {
-            self.waiting += read.size();
-            self.last = Some(read.at);
-            self.items.push_back(Item::Event(read));
+        self.last = arrived.page.last().or(self.last);
+        let gap = arrived.gap.map(|(from, to)| Part::Gap { from, to });
+        let page = (!arrived.page.is_empty()).then_some(Part::Page(arrived.page));
+        for part in gap.into_iter().chain(page) {
+            self.waiting += part.len();
+            self.waiting_bytes += part.size();
+            self.parts.push_back(part);
         }
     }
 
@@ -66,68 +88,88 @@ impl Backlog {
     }
 
     /// The next item, without handing it out.
-    pub(crate) fn peek(&self) -> Option<&Item> {
-        self.items.get(self.cursor)
+    pub(crate) fn peek(&self) -> Option<Item<'_>> {
+        Some(match self.parts.get(self.part)? {
+            Part::Page(page) => Item::Event(page, self.item),
+            Part::Gap { from, to } => Item::Gap {
+                from: *from,
+                to: *to,
+            },
+        })
     }
 
     /// The one that was peeked at is handed out.
     pub(crate) fn advance(&mut self) {
-        if let Some(item) = self.items.get(self.cursor) {
-            let size = item.size();
-            self.waiting -= size;
+        if let Some(part) = self.parts.get(self.part) {
+            let size = part.size_of(self.item);
+            self.waiting -= 1;
+            self.waiting_bytes -= size;
             self.kept += size;
-            self.cursor += 1;
+            self.item += 1;
+            if self.item == part.len() {
+                self.part += 1;
+                self.item = 0;
+            }
         }
     }
 
-    /// Lets go of what can't come again: all that was handed out before `oldest`, or, where nothing
-    /// is unfinished, all that was. And of the oldest of the rest, down to `most` bytes: to come
-    /// again, these have to be read again.
+    /// Lets go of pages that can't come again: all that was handed out before `oldest`, or, where
+    /// nothing is unfinished, all that was. And of the oldest of the rest, as long as more than `most`
+    /// bytes are kept: to come again, these have to be read again.
     pub(crate) fn trim(&mut self, oldest: Option<Sequence>, most: usize) {
-        while self.cursor > 0
-            && let Some(item) = self.items.front()
-            && (self.kept > most || oldest.is_none_or(|oldest| item.at() < oldest))
+        while self.part > 0
+            && let Some(part) = self.parts.front()
+            && (self.kept > most || oldest.is_none_or(|oldest| part.last() < Some(oldest)))
         {
-            self.kept -= item.size();
-            self.items.pop_front();
-            self.cursor -= 1;
+            self.kept -= part.size();
+            self.parts.pop_front();
+            self.part -= 1;
         }
     }
 
     /// Goes back to `position`; false if that is no longer here, and has to be read again.
     pub(crate) fn rewind(&mut self, position: Sequence) -> bool {
-        let index = self.items.partition_point(|item| {
-            item.at() < position || item.at() == position && matches!(item, Item::Gap { .. })
+        let found = self.parts.iter().position(|part| match part {
+            Part::Page(page) => page.last() >= Some(position),
+            Part::Gap { .. } => false,
         });
-        if self
-            .items
-            .get(index)
-            .is_none_or(|item| item.at() != position)
-        {
+        let Some(found) = found else {
+            return false;
+        };
+        let Some(Part::Page(page)) = self.parts.get(found) else {
+            return false;
+        };
+        let item = page.index_of(position);
+        if page.at(item) != Some(position) {
             return false;
         }
-        while self.cursor > index {
-            self.cursor -= 1;
-            let size = self.items[self.cursor].size();
+        while (self.part, self.item) > (found, item) {
+            if self.item == 0 {
+                self.part -= 1;
+                self.item = self.parts[self.part].len();
+            }
+            self.item -= 1;
+            let size = self.parts[self.part].size_of(self.item);
+            self.waiting += 1;
+            self.waiting_bytes += size;
             self.kept -= size;
-            self.waiting += size;
         }
         true
     }
 
     /// Whether all that the shard had was handed out.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.ended && self.cursor == self.items.len()
-    }
-
-    /// Whether it holds as much as it should: then nothing more is read.
-    pub(crate) fn is_full(&self, events: usize, bytes: usize) -> bool {
-        self.items.len() - self.cursor >= events || self.waiting >= bytes
+        self.ended && self.waiting == 0
     }
 
     /// How many events wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.items.len() - self.cursor
+        self.waiting
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
     }
 
     /// What was read last.
@@ -139,9 +181,123 @@ impl Backlog {
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
+}
 
-    /// Bytes that wait.
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.waiting
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{aggregate::HashRange, decode::Decoder};
+    use aws_sdk_kinesis::{primitives::Blob, types::Record};
+    use proptest::prelude::*;
+
+    fn at(number: u64) -> Sequence {
+        Sequence::at(&number.to_string(), 0).unwrap()
+    }
+
+    fn page(numbers: std::ops::Range<u64>) -> Page {
+        let record = |number: u64| {
+            let record = Record::builder().sequence_number(number.to_string());
+            let data = vec![b'x'; number as usize % 7];
+            record.partition_key("k").data(Blob::new(data)).build()
+        };
+        let decoder = Decoder {
+            range: HashRange::FULL,
+            envelope: false,
+        };
+        let records = numbers.map(|number| record(number).unwrap()).collect();
+        decoder.read(records, None).unwrap()
+    }
+
+    fn next(backlog: &Backlog) -> Option<Sequence> {
+        backlog.peek().map(|item| match item {
+            Item::Event(page, index) => page.at(index).unwrap(),
+            Item::Gap { to, .. } => to,
+        })
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// So many events come, behind a gap or not.
+        Take(u64, bool),
+        Advance(usize),
+        /// Everything before this event is finished.
+        Trim(u64, usize),
+        Rewind(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..5u64, any::<bool>()).prop_map(|(events, gap)| Step::Take(events, gap)),
+            (1..8usize).prop_map(Step::Advance),
+            (0..60u64, 0..900usize).prop_map(|(oldest, most)| Step::Trim(oldest, most)),
+            (0..60u64).prop_map(Step::Rewind),
+        ]
+    }
+
+    proptest! {
+        /// Against a list of all that ever came, and where in it the next one is.
+        #[test]
+        fn nothing_is_passed_over_or_miscounted(steps in prop::collection::vec(step(), 1..60)) {
+            let mut backlog = Backlog::default();
+            let (mut all, mut cursor, mut number) = (Vec::new(), 0, 0);
+            for step in steps {
+                match step {
+                    Step::Take(events, gap) => {
+                        let gap = gap.then(|| (at(number), at(number + 1)));
+                        number += 1;
+                        all.extend(gap.map(|(_, to)| (to, false)));
+                        let numbers = number..number + events;
+                        all.extend(numbers.clone().map(|number| (at(number), true)));
+                        number += events;
+                        backlog.take(Arrived { gap, page: page(numbers) });
+                    }
+                    Step::Advance(most) => {
+                        for _ in 0..most.min(all.len() - cursor) {
+                            prop_assert_eq!(next(&backlog), Some(all[cursor].0));
+                            backlog.advance();
+                            cursor += 1;
+                        }
+                    }
+                    Step::Trim(oldest, most) => backlog.trim(Some(at(oldest)), most),
+                    Step::Rewind(to) => {
+                        if backlog.rewind(at(to)) {
+                            let index = all.iter().position(|item| *item == (at(to), true));
+                            cursor = cursor.min(index.unwrap());
+                        }
+                    }
+                }
+                prop_assert_eq!(next(&backlog), all.get(cursor).map(|item| item.0));
+                prop_assert_eq!(backlog.waiting(), all.len() - cursor);
+                let parts = backlog.parts.iter().map(Part::size).sum::<usize>();
+                prop_assert_eq!(backlog.kept + backlog.waiting_bytes(), parts);
+            }
+            // With nothing unfinished and all handed out, nothing stays.
+            while backlog.peek().is_some() {
+                backlog.advance();
+            }
+            backlog.trim(None, usize::MAX);
+            prop_assert_eq!((backlog.kept, backlog.parts.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_unfinished_comes_again_until_there_is_too_much() {
+        let mut backlog = Backlog::default();
+        for first in [0, 10, 20] {
+            backlog.take(Arrived {
+                gap: None,
+                page: page(first..first + 10),
+            });
+        }
+        (0..25).for_each(|_| backlog.advance());
+        backlog.trim(Some(at(12)), usize::MAX);
+        assert!(!backlog.rewind(at(9)), "it was finished");
+        assert!(backlog.rewind(at(12)));
+        assert_eq!(next(&backlog), Some(at(12)));
+        (0..13).for_each(|_| backlog.advance());
+        backlog.trim(Some(at(12)), 0);
+        assert!(!backlog.rewind(at(12)), "it has to be read again");
+        assert_eq!(next(&backlog), Some(at(25)));
     }
 }

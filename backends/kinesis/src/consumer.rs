@@ -14,6 +14,7 @@ use crate::{
 };
 use anyhub_core::{
     Acks, Batch, Consumer, ConsumerOptions, Error, ErrorKind, OwnedPartition, Point, Result,
+    driver::check_consumer,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -60,7 +61,7 @@ impl KinesisConsumer {
         options: ConsumerOptions,
         counters: Arc<Counters>,
     ) -> Result<Self> {
-        check_options(&options)?;
+        check_consumer(&options, HUB)?;
         let stream = Stream::new(topic);
         let summary = status::usable(&link, "consumer", &stream).await?;
         let listed = shards::list(&link, "consumer", &stream).await?;
@@ -306,15 +307,4 @@ impl Shared {
         self.fenced("close")?;
         committed.and(left.map_err(|error| of_leases("close", &error)))
     }
-}
-
-fn check_options(options: &ConsumerOptions) -> Result<()> {
-    let wrong = |message: &str| Err(Error::new(ErrorKind::Config, HUB, "consumer", message));
-    if options.group.as_deref() == Some("") {
-        return wrong("the group's name is empty: leave the group out to read alone");
-    }
-    if options.max_processing < Duration::from_millis(100) {
-        return wrong("max_processing is under 100 ms");
-    }
-    Ok(())
 }

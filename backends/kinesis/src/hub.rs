@@ -12,14 +12,11 @@ use crate::{
 };
 use anyhub_core::{
     Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl,
-    Producer, ProducerOptions, Result, Usage,
+    Producer, ProducerOptions, Result, Usage, driver::Opened,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use std::{
-    any::Any,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
+use std::{any::Any, sync::Arc};
 
 /// Amazon Kinesis, or whatever speaks its protocol.
 #[derive(Debug)]
@@ -30,8 +27,8 @@ pub struct KinesisHub {
     streams: Streams,
     native: NativeHub,
     counters: Arc<Counters>,
-    producers: Mutex<Vec<Weak<KinesisProducer>>>,
-    consumers: Mutex<Vec<Weak<Shared>>>,
+    producers: Opened<KinesisProducer>,
+    consumers: Opened<Shared>,
 }
 
 /// The SDK's client, as [`Hub::native`] hands it out.
@@ -64,8 +61,8 @@ impl KinesisHub {
             leasing,
             link,
             counters: Arc::default(),
-            producers: Mutex::default(),
-            consumers: Mutex::default(),
+            producers: Opened::default(),
+            consumers: Opened::default(),
         })
     }
 
@@ -96,7 +93,7 @@ impl Hub for KinesisHub {
         self.check_open("producer")?;
         let (link, counters) = (self.link.clone(), self.counters.clone());
         let producer = KinesisProducer::open(link, topic, options, counters).await?;
-        remember(&self.producers, &producer);
+        self.producers.add(&producer);
         if let Err(closed) = self.check_open("producer") {
             producer.close().await?;
             return Err(closed);
@@ -108,7 +105,7 @@ impl Hub for KinesisHub {
         self.check_open("consumer")?;
         let (link, counters) = (self.link.clone(), self.counters.clone());
         let consumer = KinesisConsumer::open(link, &self.leasing, topic, options, counters).await?;
-        remember(&self.consumers, consumer.shared());
+        self.consumers.add(consumer.shared());
         if let Err(closed) = self.check_open("consumer") {
             consumer.shared().close().await?;
             return Err(closed);
@@ -132,28 +129,17 @@ impl Hub for KinesisHub {
         // First, so that whoever opens something now closes it again; what is open closes on its own.
         self.link.refuse();
         let mut result = Ok(());
-        let producers = those_left(&self.producers);
+        let producers = self.producers.left();
         for closed in join_all(producers.iter().map(|producer| producer.close())).await {
             result = result.and(closed);
         }
-        let consumers = those_left(&self.consumers);
+        let consumers = self.consumers.left();
         for closed in join_all(consumers.iter().map(|consumer| consumer.close())).await {
             result = result.and(closed);
         }
         self.link.close();
         result
     }
-}
-
-fn remember<T>(all: &Mutex<Vec<Weak<T>>>, one: &Arc<T>) {
-    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-    all.retain(|one| one.strong_count() > 0);
-    all.push(Arc::downgrade(one));
-}
-
-fn those_left<T>(all: &Mutex<Vec<Weak<T>>>) -> Vec<Arc<T>> {
-    let all = all.lock().unwrap_or_else(PoisonError::into_inner);
-    all.iter().filter_map(Weak::upgrade).collect()
 }
 
 /// What Kinesis can do with these settings.

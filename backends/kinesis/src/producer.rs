@@ -13,7 +13,7 @@ use crate::{
 };
 use anyhub_core::{
     Capabilities, Error, ErrorKind, Event, Limits, Pending, Producer, ProducerOptions, Result,
-    driver::{Buffer, Room, check},
+    driver::{Buffer, Room, check, check_producer},
 };
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
@@ -21,7 +21,7 @@ use std::{
     any::Any,
     fmt,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::time::timeout;
 
@@ -49,7 +49,7 @@ impl KinesisProducer {
         options: ProducerOptions,
         counters: Arc<Counters>,
     ) -> Result<Arc<Self>> {
-        check_options(&options)?;
+        check_producer(&options, HUB)?;
         let stream = Stream::new(topic);
         let config = link.config().clone();
         let summary = status::usable(&link, "producer", &stream).await?;
@@ -186,26 +186,6 @@ fn settings(config: &KinesisConfig, options: &ProducerOptions) -> Settings {
         linger: options.linger,
         seed: rand::random(),
     }
-}
-
-fn check_options(options: &ProducerOptions) -> Result<()> {
-    let wrong = |message: String| Err(Error::new(ErrorKind::Config, HUB, "producer", message));
-    if options.buffer_events == 0 || options.buffer_bytes == 0 {
-        return wrong("a buffer of 0 admits nothing".to_owned());
-    }
-    if options.deadline < Duration::from_millis(10) {
-        return wrong(format!(
-            "a deadline of {:?} is too short: 10 ms or more",
-            options.deadline
-        ));
-    }
-    if options.linger >= options.deadline {
-        return wrong(format!(
-            "a linger of {:?} does not end before the deadline of {:?}",
-            options.linger, options.deadline
-        ));
-    }
-    Ok(())
 }
 
 impl fmt::Debug for KinesisProducer {

@@ -2,9 +2,9 @@
 
 use crate::{
     checkpoint::Resume,
-    decode::{Decoder, Read},
+    decode::{Decoder, Page},
     fanout,
-    fetch::{self, Origin, Page},
+    fetch::{self, Origin},
     pace::Pace,
     shards::Shard,
     shared::{Room, Shared, SlotId},
@@ -131,7 +131,7 @@ async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
 pub(crate) struct Arrived {
     /// Retention was faster: what stood between these places is gone.
     pub(crate) gap: Option<(Sequence, Sequence)>,
-    pub(crate) reads: Vec<Read>,
+    pub(crate) page: Page,
 }
 
 /// How far the reading of a shard has come.
@@ -205,7 +205,7 @@ impl Reading {
     }
 
     /// Hands a page on.
-    fn take(&mut self, shared: &Shared, page: Page) -> Result<bool> {
+    fn take(&mut self, shared: &Shared, page: fetch::Page) -> Result<bool> {
         self.begin.iterator = page.next;
         let ended = self.begin.iterator.is_none();
         let arrived = self.arrived(page.records)?;
@@ -218,12 +218,12 @@ impl Reading {
         let first = records.first().map(place).transpose()?;
         let last = records.last().map(place).transpose()?;
         let from = self.begin.from;
-        let reads = self.decoder.read(records, from)?;
+        let page = self.decoder.read(records, from)?;
         let mut gap = None;
         if let (Some(first), true) = (first, self.fresh) {
-            match (from, reads.first()) {
+            match (from, page.first()) {
                 (Some(from), Some(next)) if first > from => {
-                    gap = Some((from, next.at));
+                    gap = Some((from, next));
                     self.fresh = false;
                 }
                 // What is missing is known with the first event that is not.
@@ -233,10 +233,10 @@ impl Reading {
         }
         if let (Some(last), false) = (last, self.fresh) {
             self.begin.origin = Origin::Record(last);
-            let read = reads.last().map(|read| read.at.after());
+            let read = page.last().map(Sequence::after);
             self.begin.from = Some(last.after()).max(read);
         }
-        Ok(Arrived { gap, reads })
+        Ok(Arrived { gap, page })
     }
 
     /// The shard was not found: trimmed away, or its whole stream is.

@@ -100,13 +100,12 @@ async fn send(core: &Core, request: Request, aggregator: &mut Aggregator) -> Res
 fn count(core: &Core, answer: &Answer, sizes: &[usize]) {
     match answer {
         Answer::Records(landed) => {
-            for (landed, size) in landed.iter().zip(sizes) {
-                if matches!(landed, Landed::Written { .. }) {
-                    core.counters.put(*size);
-                }
-            }
+            let written = |landed: &Landed| matches!(landed, Landed::Written { .. });
+            let each = landed.iter().zip(sizes);
+            let put = each.filter_map(|(landed, size)| written(landed).then_some(*size));
+            core.counters.put(put);
         }
-        Answer::Lost(_) => sizes.iter().for_each(|size| core.counters.put(*size)),
+        Answer::Lost(_) => core.counters.put(sizes.iter().copied()),
         Answer::Unwritten(_) | Answer::Refused(_) => {}
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Shard {
 
 impl Shard {
     pub(crate) fn partition(&self) -> Partition {
-        Partition::named(self.id.clone())
+        Partition::named(&self.id)
     }
 
     fn read(operation: &'static str, shard: types::Shard) -> Result<Self> {

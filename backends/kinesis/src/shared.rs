@@ -14,7 +14,7 @@ use crate::{
 };
 use anyhub_core::{
     AckToken, Batch, Change, ConsumerOptions, Delivery, Error, Partition, Position, Result,
-    driver::{AckSink, Admission, Lanes, Sequence},
+    driver::{AckSink, Admission, Lanes, Sequence, key_hash},
 };
 use anyhub_leases::{Grant, Leases};
 use std::{
@@ -272,10 +272,13 @@ impl Shared {
                 let slot = state.slots.iter().find(|slot| slot.id == id)?;
                 let events = (self.options.prefetch_events / slots).max(1);
                 let bytes = (self.options.prefetch_bytes / slots).max(1);
-                if !slot.backlog.is_full(events, bytes) {
+                let (waiting, waiting_bytes) =
+                    (slot.backlog.waiting(), slot.backlog.waiting_bytes());
+                // Not before half of it is free: reads of a few events each would cost as much.
+                if waiting <= events / 2 && waiting_bytes <= bytes / 2 {
                     return Some(Room {
-                        events: events - slot.backlog.waiting(),
-                        bytes: bytes - slot.backlog.waiting_bytes(),
+                        events: events - waiting,
+                        bytes: bytes - waiting_bytes,
                     });
                 }
             }
@@ -289,7 +292,7 @@ impl Shared {
         let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == id) else {
             return false;
         };
-        let anything = ended || !arrived.reads.is_empty();
+        let anything = ended || !arrived.page.is_empty();
         slot.backlog.take(arrived);
         if ended {
             slot.backlog.end();
@@ -404,31 +407,38 @@ fn hand_out(
     max: usize,
 ) {
     let before = batch.deliveries.len();
+    batch
+        .deliveries
+        .reserve(slot.backlog.waiting().min(max - before));
     while batch.deliveries.len() < max && !reader.is_full(slot.lane) {
-        let read = match slot.backlog.peek() {
+        let (page, index) = match slot.backlog.peek() {
             None => return,
-            Some(Item::Event(read)) => read,
+            Some(Item::Event(page, index)) => (page, index),
             Some(Item::Gap { from, to }) => {
                 if batch.deliveries.len() > before {
                     // The change precedes the deliveries that it affects.
                     return;
                 }
-                reader.removed_before(slot.lane, to);
+                reader.removed_before(slot.lane, &to);
                 batch.changes.push(Change::Overtaken {
                     partition: slot.partition.clone(),
-                    from: Position::from(*from),
-                    to: Position::from(*to),
+                    from: Position::from(from),
+                    to: Position::from(to),
                 });
                 slot.backlog.advance();
                 continue;
             }
         };
-        match reader.read(slot.lane, read.at, read.key) {
+        let (Some(at), Some((event, published))) = (page.at(index), page.event(index)) else {
+            return;
+        };
+        let key = event.key.as_ref().map(|key| key_hash(key.as_bytes()));
+        match reader.read(slot.lane, at, key) {
             Some(Admission::Deliver(token, attempt)) => batch.deliveries.push(Delivery::new(
-                read.event.clone(),
+                event,
                 slot.partition.clone(),
-                read.at.into(),
-                read.published,
+                at.into(),
+                published,
                 NonZeroU32::new(attempt).unwrap_or(NonZeroU32::MIN),
                 token,
             )),

@@ -20,13 +20,19 @@ pub(crate) struct Counters {
 const UNIT: u64 = 25 * 1024;
 
 impl Counters {
-    /// A record of so many bytes, key and data, was put.
-    pub(crate) fn put(&self, bytes: usize) {
-        let bytes = bytes as u64;
-        add(&self.put_records, 1);
-        add(&self.put_payload_units, bytes.div_ceil(UNIT).max(1));
-        add(&self.put_kilobytes, bytes.div_ceil(1024).max(1));
-        add(&self.bytes_in, bytes);
+    /// Records of so many bytes each, key and data, were put.
+    pub(crate) fn put(&self, records: impl Iterator<Item = usize>) {
+        let [mut records_put, mut units, mut kilobytes, mut bytes_in] = [0; 4];
+        for bytes in records.map(|bytes| bytes as u64) {
+            records_put += 1;
+            units += bytes.div_ceil(UNIT).max(1);
+            kilobytes += bytes.div_ceil(1024).max(1);
+            bytes_in += bytes;
+        }
+        add(&self.put_records, records_put);
+        add(&self.put_payload_units, units);
+        add(&self.put_kilobytes, kilobytes);
+        add(&self.bytes_in, bytes_in);
     }
 
     /// A GetRecords gave so many bytes of records.

@@ -5,6 +5,7 @@ use super::{
 use crate::{
     Admin, Assignment, Capabilities, Consumer, ConsumerOptions, Error, ErrorKind, HeaderSupport,
     Hub, HubUrl, Producer, ProducerOptions, Result, TopicConfig, Usage, nearest,
+    opened::Opened,
     sync::{Mutex, MutexGuard, lock},
 };
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -37,7 +38,7 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
 pub struct MemoryHub {
     pub(super) config: MemoryConfig,
     topics: Mutex<BTreeMap<String, Arc<Topic>>>,
-    producers: Mutex<Vec<Weak<MemoryProducer>>>,
+    producers: Opened<MemoryProducer>,
     counters: Arc<Counters>,
     ids: AtomicU64,
     closed: AtomicBool,
@@ -121,9 +122,7 @@ impl Hub for MemoryHub {
         let topic = self.topic(topic, "producer")?;
         let producer = MemoryProducer::new(topic, self.counters.clone(), &options);
         let producer = Arc::new(producer);
-        let mut producers = lock(&self.producers);
-        producers.retain(|other| other.strong_count() > 0);
-        producers.push(Arc::downgrade(&producer));
+        self.producers.add(&producer);
         if self.closed.load(Ordering::SeqCst) {
             producer.close_now();
         }
@@ -158,10 +157,8 @@ impl Hub for MemoryHub {
 
     async fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::SeqCst);
-        for producer in lock(&self.producers).drain(..) {
-            if let Some(producer) = producer.upgrade() {
-                producer.close_now();
-            }
+        for producer in self.producers.left() {
+            producer.close_now();
         }
         let topics = std::mem::take(&mut *lock(&self.topics));
         topics.values().for_each(|topic| topic.end(End::Closed));

@@ -1,11 +1,7 @@
-use crate::{
-    BATCH, Bench, KEYS, Result, Ways,
-    pairs::{Run, Stopwatch},
-};
-use anyhub_core::{Event, Hub, Key, Pending, ProducerOptions};
+use anyhub_overhead::{BATCH, Bench, InFlight, KEYS, Result, Run, Stopwatch, Ways};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use rdkafka::{
-    ClientContext,
+    ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
     message::DeliveryResult,
     producer::{
@@ -13,7 +9,6 @@ use rdkafka::{
     },
 };
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -22,14 +17,32 @@ use std::{
     time::Duration,
 };
 
-/// Batches under way, at most: as many events as the raw client's queue holds.
-const IN_FLIGHT: usize = 1_990;
-
-/// Batches awaited together.
-const AT_ONCE: usize = 200;
+/// As many events as the raw client's queue holds.
+const IN_FLIGHT: InFlight = InFlight {
+    batches: 1_990,
+    at_once: 200,
+};
 
 /// A topic of its own each time, for as long as was asked, until all is written.
-pub(crate) struct Publish;
+pub(crate) struct Publish {
+    config: ClientConfig,
+}
+
+impl Publish {
+    /// With the settings that anyhub's producer has by default.
+    pub(crate) fn new(bootstrap: &str) -> Self {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", bootstrap)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "5")
+            .set("message.max.bytes", "1048588")
+            .set("queue.buffering.max.messages", "200000");
+        Self { config }
+    }
+}
 
 /// Counts what was written.
 struct Count(Arc<AtomicU64>);
@@ -47,11 +60,11 @@ impl ProducerContext for Count {
 }
 
 impl Ways for Publish {
-    fn raw(&mut self, bench: &Bench<'_>) -> Result<Run> {
+    fn raw(&mut self, bench: &Bench) -> Result<Run> {
         let topic = bench.topic()?;
         let written = Arc::new(AtomicU64::new(0));
         let context = Count(written.clone());
-        let producer: ThreadedProducer<_> = bench.producer_config().create_with_context(context)?;
+        let producer: ThreadedProducer<_> = self.config.create_with_context(context)?;
         producer
             .client()
             .fetch_metadata(Some(&topic), Duration::from_secs(10))?;
@@ -85,54 +98,13 @@ impl Ways for Publish {
         Ok(run)
     }
 
-    fn ours(&mut self, bench: &Bench<'_>) -> Result<Run> {
-        let topic = bench.topic()?;
-        let keys: Vec<Key> = bench
-            .keys
-            .iter()
-            .map(|key| Key::from(key.clone()))
-            .collect();
-        let run = bench.runtime.block_on(async {
-            let producer = bench.hub.producer(&topic, ProducerOptions::new()).await?;
-            let mut under_way: VecDeque<Pending> = VecDeque::new();
-            let (mut sent, mut written) = (0_u64, 0_u64);
-            let watch = Stopwatch::start();
-            let count = async |pending: Pending| {
-                pending.await.iter().filter(|it| it.is_ok()).count() as u64
-            };
-            while watch.elapsed() < bench.time {
-                let batch = (0..BATCH as u64)
-                    .map(|nth| {
-                        let key = keys[(sent + nth) as usize % KEYS].clone();
-                        Event::new(bench.payload.clone()).with_key(key)
-                    })
-                    .collect();
-                under_way.push_back(producer.submit(batch).await?);
-                sent += BATCH as u64;
-                if under_way.len() > IN_FLIGHT {
-                    // The youngest first: once it is written the others are, so this wakes once.
-                    for pending in under_way.drain(..AT_ONCE).rev() {
-                        written += count(pending).await;
-                    }
-                }
-            }
-            for pending in under_way {
-                written += count(pending).await;
-            }
-            let run = watch.stop(sent);
-            if written < sent {
-                return Err(format!("anyhub wrote {written} of {sent}").into());
-            }
-            producer.close().await?;
-            Ok::<_, crate::BoxError>(run)
-        })?;
-        bench.delete(&topic)?;
-        Ok(run)
+    fn ours(&mut self, bench: &Bench) -> Result<Run> {
+        bench.publish(IN_FLIGHT)
     }
 
-    fn today(&mut self, bench: &Bench<'_>) -> Result<Run> {
+    fn today(&mut self, bench: &Bench) -> Result<Option<(&'static str, Run)>> {
         let topic = bench.topic()?;
-        let producer: FutureProducer = bench.producer_config().create()?;
+        let producer: FutureProducer = self.config.create()?;
         producer
             .client()
             .fetch_metadata(Some(&topic), Duration::from_secs(10))?;
@@ -160,10 +132,7 @@ impl Ways for Publish {
         });
         drop(producer);
         bench.delete(&topic)?;
-        run.ok_or_else(|| "FutureProducer did not write everything".into())
-    }
-
-    fn name_of_today(&self) -> &'static str {
-        "FutureProducer, a future an event"
+        let run = run.ok_or("FutureProducer did not write everything")?;
+        Ok(Some(("FutureProducer, a future an event", run)))
     }
 }

@@ -1,21 +1,18 @@
-use crate::{
-    BATCH, Bench, BoxError, KEYS, Result, SHARDS, Ways,
-    pairs::{Run, Stopwatch},
-};
-use anyhub_core::{Event, Hub, Key, Pending, ProducerOptions};
+use crate::client;
 use anyhub_kinesis::aggregate::hash_key;
+use anyhub_overhead::{Bench, BoxError, InFlight, PARTITIONS, Result, Run, Stopwatch, Ways};
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
 use bytes::Bytes;
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-/// Batches under way, at most: enough to keep every lane's next request full.
-const IN_FLIGHT: usize = 200;
+/// Enough to keep every lane's next request full.
+const IN_FLIGHT: InFlight = InFlight {
+    batches: 200,
+    at_once: 1,
+};
 
 /// Records of one PutRecords, at most.
 const RECORDS: usize = 500;
@@ -30,35 +27,35 @@ pub(crate) struct Publish;
 pub(crate) struct Best;
 
 impl Ways for Publish {
-    fn raw(&mut self, bench: &Bench<'_>) -> Result<Run> {
-        let mut lanes = vec![Vec::new(); SHARDS as usize];
+    fn raw(&mut self, bench: &Bench) -> Result<Run> {
+        let mut lanes = vec![Vec::new(); PARTITIONS as usize];
         for key in &bench.keys {
             // The shards of a new stream are even.
-            let lane = hash_key(key.as_bytes()) / (u128::MAX / u128::from(SHARDS) + 1);
+            let lane = hash_key(key.as_bytes()) / (u128::MAX / u128::from(PARTITIONS) + 1);
             lanes[lane as usize].push(key.clone());
         }
         put(bench, lanes)
     }
 
-    fn ours(&mut self, bench: &Bench<'_>) -> Result<Run> {
-        ours(bench)
+    fn ours(&mut self, bench: &Bench) -> Result<Run> {
+        bench.publish(IN_FLIGHT)
     }
 }
 
 impl Ways for Best {
-    fn raw(&mut self, bench: &Bench<'_>) -> Result<Run> {
+    fn raw(&mut self, bench: &Bench) -> Result<Run> {
         put(bench, vec![bench.keys.clone(); BEST_IN_FLIGHT])
     }
 
-    fn ours(&mut self, bench: &Bench<'_>) -> Result<Run> {
-        ours(bench)
+    fn ours(&mut self, bench: &Bench) -> Result<Run> {
+        bench.publish(IN_FLIGHT)
     }
 }
 
 /// Puts with the SDK: a task for each list of keys, one request in flight in each.
-fn put(bench: &Bench<'_>, lanes: Vec<Vec<String>>) -> Result<Run> {
+fn put(bench: &Bench, lanes: Vec<Vec<String>>) -> Result<Run> {
     let topic = bench.topic()?;
-    let client = bench.client()?;
+    let client = client(bench)?;
     let run = bench.runtime.block_on(async {
         let watch = Arc::new(Stopwatch::start());
         let put = Arc::new(AtomicUsize::new(0));
@@ -109,43 +106,4 @@ async fn request(
         None | Some(0) => Ok(records),
         Some(failed) => Err(format!("{failed} records failed").into()),
     }
-}
-
-fn ours(bench: &Bench<'_>) -> Result<Run> {
-    let topic = bench.topic()?;
-    let keys: Vec<Key> = bench.keys.iter().cloned().map(Key::from).collect();
-    let run = bench.runtime.block_on(async {
-        let producer = bench.hub.producer(&topic, ProducerOptions::new()).await?;
-        let mut under_way: VecDeque<Pending> = VecDeque::new();
-        let (mut sent, mut written) = (0_u64, 0_u64);
-        let watch = Stopwatch::start();
-        let count =
-            async |pending: Pending| pending.await.iter().filter(|it| it.is_ok()).count() as u64;
-        while watch.elapsed() < bench.time {
-            let batch = (0..BATCH as u64)
-                .map(|nth| {
-                    let key = keys[(sent + nth) as usize % KEYS].clone();
-                    Event::new(bench.payload.clone()).with_key(key)
-                })
-                .collect();
-            under_way.push_back(producer.submit(batch).await?);
-            sent += BATCH as u64;
-            if under_way.len() > IN_FLIGHT
-                && let Some(oldest) = under_way.pop_front()
-            {
-                written += count(oldest).await;
-            }
-        }
-        for pending in under_way {
-            written += count(pending).await;
-        }
-        let run = watch.stop(sent);
-        if written < sent {
-            return Err(format!("anyhub wrote {written} of {sent}").into());
-        }
-        producer.close().await?;
-        Ok::<_, BoxError>(run)
-    })?;
-    bench.delete(&topic)?;
-    Ok(run)
 }

@@ -107,6 +107,13 @@ impl Aggregate {
         true
     }
 
+    /// Where the partition key and the payload of each event lie in the record, in order.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let mut at = MAGIC.len();
+        let entries = std::iter::from_fn(move || self.entry(&mut at));
+        entries.map(|entry| (self.key(entry.key as usize), entry.payload))
+    }
+
     /// Reads the whole message that ends at `end`, so that nothing can be wrong with it later.
     fn read(data: &Bytes, end: usize) -> Result<Self, Unsound> {
         let mut this = Self {

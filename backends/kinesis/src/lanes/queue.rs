@@ -4,19 +4,18 @@ use super::{
     entry::Entry,
     request::{Planned, Together},
 };
+use hashbrown::{HashTable, hash_table};
 use slab::Slab;
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Instant,
-};
+use std::{collections::VecDeque, time::Instant};
 
 /// All is O(1) for each event; once it has grown, nothing is allocated for one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     slots: Slab<Slot>,
     /// Of each key that has events here, the chain of them.
     chains: Slab<Chain>,
-    keys: HashMap<u128, usize>,
+    keys: HashTable<usize>,
+    secret: [u64; 2],
     /// Which chain's turn it is; what the chain doesn't confirm is out of date.
     turns: VecDeque<(usize, u64)>,
     last_turn: u64,
@@ -31,6 +30,7 @@ struct Slot {
 
 #[derive(Debug)]
 struct Chain {
+    hash: u128,
     head: usize,
     tail: usize,
     turn: u64,
@@ -52,6 +52,20 @@ pub(super) struct Most {
     pub(super) again: bool,
 }
 
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            slots: Slab::new(),
+            chains: Slab::new(),
+            keys: HashTable::new(),
+            secret: rand::random(),
+            turns: VecDeque::new(),
+            last_turn: 0,
+            bytes: 0,
+        }
+    }
+}
+
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
         self.chains.is_empty()
@@ -71,16 +85,13 @@ impl Queue {
         self.bytes += entry.alone();
         let hash = entry.hash;
         let at = self.slots.insert(Slot { entry, next: None });
-        match self.keys.get(&hash) {
-            Some(chain) => {
-                let chain = &mut self.chains[*chain];
+        match self.chain_of(hash, at) {
+            (nth, None) => {
+                let chain = &mut self.chains[nth];
                 self.slots[chain.tail].next = Some(at);
                 chain.tail = at;
             }
-            None => {
-                let turn = self.new_chain(hash, at);
-                self.turns.push_back(turn);
-            }
+            (nth, Some(turn)) => self.turns.push_back((nth, turn)),
         }
     }
 
@@ -91,11 +102,13 @@ impl Queue {
             self.bytes += entry.alone();
             let hash = entry.hash;
             let at = self.slots.insert(Slot { entry, next: None });
-            let Some(nth) = self.keys.get(&hash).copied() else {
-                let turn = self.new_chain(hash, at);
-                self.turns.push_front(turn);
-                key = Some(hash);
-                continue;
+            let nth = match self.chain_of(hash, at) {
+                (nth, None) => nth,
+                (nth, Some(turn)) => {
+                    self.turns.push_front((nth, turn));
+                    key = Some(hash);
+                    continue;
+                }
             };
             let chain = &mut self.chains[nth];
             self.slots[at].next = Some(chain.head);
@@ -210,25 +223,52 @@ impl Queue {
             Some(next) => chain.head = next,
             None => {
                 self.chains.remove(nth);
-                self.keys.remove(&entry.hash);
+                let hash = folded(entry.hash, self.secret);
+                if let Ok(found) = self.keys.find_entry(hash, |other| *other == nth) {
+                    found.remove();
+                }
             }
         }
         (entry, next.is_some())
     }
 
-    /// Its turn.
-    fn new_chain(&mut self, hash: u128, at: usize) -> (usize, u64) {
-        self.last_turn += 1;
-        let turn = self.last_turn;
-        let chain = Chain {
-            head: at,
-            tail: at,
-            turn,
-        };
-        let nth = self.chains.insert(chain);
-        self.keys.insert(hash, nth);
-        (nth, turn)
+    /// The chain of a key; if it is new, it holds the event `at` alone, and this is its turn.
+    fn chain_of(&mut self, hash: u128, at: usize) -> (usize, Option<u64>) {
+        let Self {
+            keys,
+            chains,
+            secret,
+            ..
+        } = self;
+        let found = keys.entry(
+            folded(hash, *secret),
+            |nth| chains[*nth].hash == hash,
+            |nth| folded(chains[*nth].hash, *secret),
+        );
+        match found {
+            hash_table::Entry::Occupied(found) => (*found.get(), None),
+            hash_table::Entry::Vacant(vacant) => {
+                self.last_turn += 1;
+                let turn = self.last_turn;
+                let nth = chains.vacant_key();
+                vacant.insert(nth);
+                chains.insert(Chain {
+                    hash,
+                    head: at,
+                    tail: at,
+                    turn,
+                });
+                (nth, Some(turn))
+            }
+        }
     }
+}
+
+/// A key's MD5 is spread well already; a secret keeps strangers from finding keys that collide.
+fn folded(hash: u128, secret: [u64; 2]) -> u64 {
+    let [low, high] = [hash as u64 ^ secret[0], (hash >> 64) as u64 ^ secret[1]];
+    let product = u128::from(low) * u128::from(high);
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// The records of a request, as they are filled.
