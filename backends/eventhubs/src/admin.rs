@@ -2,14 +2,20 @@ use crate::{
     client::{Client, Namespace},
     connection::Connection,
     describe::{self, Ends, Management},
-    error::{HUB, invalid},
+    error::{HUB, invalid, unanswered},
+    locate,
+    provision::Provisioner,
 };
 use anyhub_core::{
     Admin, Error, ErrorKind, GroupInfo, Partition, PartitionInfo, PartitionLag, Position, Resized,
     Result, Retention, TopicConfig, TopicInfo,
 };
 use async_trait::async_trait;
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::time::{sleep, timeout};
 
 /// Event hubs and consumer groups, as far as AMQP tells of them.
 #[derive(Debug)]
@@ -42,34 +48,76 @@ pub(crate) async fn partitions(
     client.ask(operation, question).await
 }
 
-/// What only Azure Resource Manager can do.
+/// What can't be done by AMQP.
 fn elsewhere(operation: &'static str, what: &str, how: &str) -> Error {
-    let message = format!("{what} by AMQP, which is all that is spoken here");
+    let message = format!("{what} by AMQP");
+    let how = format!("{how}; or give a Provisioner in EventHubsConfig");
     Error::new(ErrorKind::Unsupported, HUB, operation, message).with_advice(how)
+}
+
+/// How long a new event hub may take until it answers.
+const READY: Duration = Duration::from_secs(60);
+
+impl EventHubsAdmin {
+    /// The numbers of its partitions. NotFound if it is not there.
+    async fn look(&self, operation: &'static str, topic: &str) -> Result<Vec<u32>> {
+        self.namespace.check_open(operation)?;
+        let client = Client::new(&self.namespace, operation, topic)?;
+        let question = move |connection: Arc<Connection>| async move {
+            describe::partitions(&connection, operation).await
+        };
+        let told = client.ask(operation, question).await;
+        client.close().await;
+        told
+    }
+
+    fn provisioner(
+        &self,
+        operation: &'static str,
+        what: &str,
+        how: &str,
+    ) -> Result<&Arc<dyn Provisioner>> {
+        let provisioner = self.namespace.config().provisioner.as_ref();
+        provisioner.ok_or_else(|| elsewhere(operation, what, how))
+    }
 }
 
 #[async_trait]
 impl Admin for EventHubsAdmin {
     async fn create_topic(&self, topic: &TopicConfig) -> Result<()> {
-        self.namespace.check_open("create_topic")?;
+        const CREATE: &str = "create_topic";
+        self.namespace.check_open(CREATE)?;
         if topic.partitions == 0 {
-            return Err(invalid("create_topic", "an event hub has 1 partition or more"));
+            return Err(invalid(CREATE, "an event hub has 1 partition or more"));
         }
-        Err(elsewhere(
-            "create_topic",
-            "an event hub can't be made",
-            "make it in the Azure portal, or by az eventhubs eventhub create",
-        ))
+        if topic.retention.bytes.is_some() {
+            let message = "Event Hubs keeps events by time, not by size";
+            return Err(Error::new(ErrorKind::Unsupported, HUB, CREATE, message));
+        }
+        let how = "make it in the Azure portal, or by az eventhubs eventhub create";
+        let provisioner = self.provisioner(CREATE, "an event hub can't be made", how)?;
+        provisioner.create_hub(topic).await?;
+        let ready = async {
+            let mut pause = Duration::from_millis(10);
+            loop {
+                match self.look(CREATE, &topic.name).await {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    answer => return answer.map(drop),
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        };
+        let ready = timeout(READY, ready).await;
+        ready.unwrap_or_else(|_| Err(unanswered(CREATE, "the new event hub")))
     }
 
     async fn delete_topic(&self, topic: &str) -> Result<()> {
-        self.namespace.check_open("delete_topic")?;
-        self.partitions_of("delete_topic", topic).await?;
-        Err(elsewhere(
-            "delete_topic",
-            "an event hub can't be deleted",
-            "delete it in the Azure portal, or by az eventhubs eventhub delete",
-        ))
+        const DELETE: &str = "delete_topic";
+        self.look(DELETE, topic).await?;
+        let how = "delete it in the Azure portal, or by az eventhubs eventhub delete";
+        let provisioner = self.provisioner(DELETE, "an event hub can't be deleted", how)?;
+        provisioner.delete_hub(topic).await
     }
 
     async fn describe_topic(&self, topic: &str) -> Result<TopicInfo> {
@@ -85,75 +133,72 @@ impl Admin for EventHubsAdmin {
     }
 
     async fn list_topics(&self) -> Result<Vec<String>> {
-        self.namespace.check_open("list_topics")?;
-        Err(elsewhere(
-            "list_topics",
-            "event hubs can't be listed",
-            "list them by az eventhubs eventhub list",
-        ))
+        const LIST: &str = "list_topics";
+        self.namespace.check_open(LIST)?;
+        let how = "list them by az eventhubs eventhub list";
+        let provisioner = self.provisioner(LIST, "event hubs can't be listed", how)?;
+        let mut names = provisioner.list_hubs().await?;
+        names.sort_unstable();
+        Ok(names)
     }
 
     async fn set_partitions(&self, topic: &str, partitions: u32) -> Result<Resized> {
-        self.namespace.check_open("set_partitions")?;
-        let there = self.partitions_of("set_partitions", topic).await?;
+        const RESIZE: &str = "set_partitions";
+        let there = self.look(RESIZE, topic).await?;
         if there.len() as u64 >= u64::from(partitions) {
             let message = format!("'{topic}' has {} partitions already", there.len());
-            return Err(invalid("set_partitions", message));
+            return Err(invalid(RESIZE, message));
         }
-        Err(elsewhere(
-            "set_partitions",
-            "partitions can't be added",
-            "in the tiers Premium and Dedicated, by az eventhubs eventhub update --partition-count; keys move to other partitions then",
-        ))
+        let how = "in the tiers Premium and Dedicated, by az eventhubs eventhub update --partition-count";
+        let provisioner = self.provisioner(RESIZE, "partitions can't be added", how)?;
+        provisioner.set_partitions(topic, partitions).await?;
+        Ok(Resized::new(false))
     }
 
-    async fn set_retention(&self, topic: &str, _: &Retention) -> Result<()> {
-        self.namespace.check_open("set_retention")?;
-        self.partitions_of("set_retention", topic).await?;
-        Err(elsewhere(
-            "set_retention",
-            "retention can't be changed",
-            "change it by az eventhubs eventhub update --retention-time",
-        ))
+    async fn set_retention(&self, topic: &str, retention: &Retention) -> Result<()> {
+        const RETAIN: &str = "set_retention";
+        self.look(RETAIN, topic).await?;
+        if retention.bytes.is_some() {
+            let message = "Event Hubs keeps events by time, not by size";
+            return Err(Error::new(ErrorKind::Unsupported, HUB, RETAIN, message));
+        }
+        let how = "change it by az eventhubs eventhub update --retention-time-in-hours";
+        let provisioner = self.provisioner(RETAIN, "retention can't be changed", how)?;
+        provisioner.set_retention(topic, retention).await
     }
 
     async fn positions_at(
         &self,
         topic: &str,
-        _time: SystemTime,
+        time: SystemTime,
     ) -> Result<Vec<(Partition, Position)>> {
-        self.namespace.check_open("positions_at")?;
-        self.partitions_of("positions_at", topic).await?;
-        Err(elsewhere("positions_at", "not yet", ""))
+        const LOCATE: &str = "positions_at";
+        self.namespace.check_open(LOCATE)?;
+        let client = Client::new(&self.namespace, LOCATE, topic)?;
+        let group = self.namespace.config().reader_group.clone();
+        let found = locate::at(&client, LOCATE, &group, time).await;
+        client.close().await;
+        let named = |(number, at)| (Partition::number(number), Position::offset(at));
+        Ok(found?.into_iter().map(named).collect())
     }
 
     async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {
-        self.namespace.check_open("list_groups")?;
-        self.partitions_of("list_groups", topic).await?;
-        Err(elsewhere("list_groups", "not yet", ""))
+        self.look("list_groups", topic).await?;
+        Err(without_groups("list_groups"))
     }
 
     async fn delete_group(&self, _group: &str) -> Result<()> {
         self.namespace.check_open("delete_group")?;
-        Err(elsewhere("delete_group", "not yet", ""))
+        Err(without_groups("delete_group"))
     }
 
     async fn lag(&self, topic: &str, _group: &str) -> Result<Vec<PartitionLag>> {
-        self.namespace.check_open("lag")?;
-        self.partitions_of("lag", topic).await?;
-        Err(elsewhere("lag", "not yet", ""))
+        self.look("lag", topic).await?;
+        Err(without_groups("lag"))
     }
 }
 
-impl EventHubsAdmin {
-    /// NotFound if it is not there.
-    async fn partitions_of(&self, operation: &'static str, topic: &str) -> Result<Vec<u32>> {
-        let client = Client::new(&self.namespace, operation, topic)?;
-        let question = move |connection: Arc<Connection>| async move {
-            describe::partitions(&connection, operation).await
-        };
-        let told = client.ask(operation, question).await;
-        client.close().await;
-        told
-    }
+fn without_groups(operation: &'static str) -> Error {
+    let message = "consumer groups are not there yet";
+    Error::new(ErrorKind::Unsupported, HUB, operation, message)
 }

@@ -1,4 +1,4 @@
-use crate::error::config;
+use crate::{error::config, provision::Provisioner};
 use anyhub_core::{HubUrl, Result, Secret, nearest};
 use azure_core::credentials::TokenCredential;
 use serde::Deserialize;
@@ -45,6 +45,9 @@ pub struct EventHubsConfig {
     /// A credential of your own for Microsoft Entra ID, in the place of [`credential`](Self::credential).
     #[serde(skip)]
     pub token_credential: Option<Arc<dyn TokenCredential>>,
+    /// Who makes and deletes event hubs for [`Admin`](anyhub_core::Admin); None: that is Unsupported.
+    #[serde(skip)]
+    pub provisioner: Option<Arc<dyn Provisioner>>,
 }
 
 /// An identity of Microsoft Entra ID, by where it is found.
@@ -101,6 +104,7 @@ impl Default for EventHubsConfig {
             partitioning: Partitioning::Hash,
             reader_group: DEFAULT_GROUP.to_owned(),
             token_credential: None,
+            provisioner: None,
         }
     }
 }
@@ -156,6 +160,12 @@ impl EventHubsConfig {
     /// Sets [`token_credential`](Self::token_credential).
     pub fn token_credential(mut self, credential: Arc<dyn TokenCredential>) -> Self {
         self.token_credential = Some(credential);
+        self
+    }
+
+    /// Sets [`provisioner`](Self::provisioner).
+    pub fn provisioner(mut self, provisioner: Arc<dyn Provisioner>) -> Self {
+        self.provisioner = Some(provisioner);
         self
     }
 

@@ -7,13 +7,10 @@ use crate::{
 };
 use anyhub_core::{
     Acks, Batch, Consumer, ConsumerOptions, Error, ErrorKind, OwnedPartition, Point, Result,
+    driver::check_consumer,
 };
 use async_trait::async_trait;
-use std::{
-    any::Any,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{any::Any, sync::Arc, time::Instant};
 use tokio::{task::coop, time::sleep};
 
 /// A consumer whose partitions are read ahead of it, each by a task of its own.
@@ -50,7 +47,7 @@ impl EventHubsConsumer {
         options: ConsumerOptions,
         counters: Arc<Counters>,
     ) -> Result<Self> {
-        check_options(&options)?;
+        check_consumer(&options, HUB)?;
         let client = Client::new(namespace, "consumer", topic)?;
         if options.group.is_some() {
             let message = "consumer groups are not there yet";
@@ -60,9 +57,7 @@ impl EventHubsConsumer {
         let native = NativeConsumer { url: client.url() };
         let group = namespace.config().reader_group.clone();
         let shared = Arc::new(Shared::new(client, group, options, counters));
-        for (partition, origin) in begun {
-            shared.own(partition, origin);
-        }
+        shared.own(begun);
         Ok(Self {
             acks: Acks::new(shared.clone()),
             native,
@@ -135,15 +130,4 @@ impl Drop for EventHubsConsumer {
     fn drop(&mut self) {
         self.shared.let_go();
     }
-}
-
-fn check_options(options: &ConsumerOptions) -> Result<()> {
-    let wrong = |message: &str| Err(Error::new(ErrorKind::Config, HUB, "consumer", message));
-    if options.group.as_deref() == Some("") {
-        return wrong("the group's name is empty: leave the group out to read alone");
-    }
-    if options.max_processing < Duration::from_millis(100) {
-        return wrong("max_processing is under 100 ms");
-    }
-    Ok(())
 }

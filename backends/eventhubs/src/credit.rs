@@ -21,26 +21,15 @@ const MOST: u32 = 4096;
 const LEAST: u32 = 4;
 
 impl Credit {
-    /// Within so many events and bytes.
-    pub(crate) fn new(events: usize, bytes: usize) -> Self {
-        let most = u32::try_from(events).unwrap_or(MOST).clamp(LEAST, MOST);
-        let mut this = Self {
-            now: 0,
-            used: 0,
-            most,
-            bytes,
-            size: LARGEST,
-        };
-        this.now = this.fitting();
-        this
-    }
 
     pub(crate) fn now(&self) -> u32 {
         self.now
     }
 
-    /// A link is attached afresh.
-    pub(crate) fn reset(&mut self) {
+    /// A link is attached afresh, for so many events and bytes.
+    pub(crate) fn reset(&mut self, events: usize, bytes: usize) {
+        self.most = u32::try_from(events).unwrap_or(MOST).clamp(LEAST, MOST);
+        self.bytes = bytes;
         self.now = self.fitting();
         self.used = 0;
     }
@@ -62,9 +51,22 @@ impl Credit {
         Some(fitting)
     }
 
+    /// What fits of events as they were so far.
     fn fitting(&self) -> u32 {
         let fitting = u32::try_from(self.bytes / self.size.max(1)).unwrap_or(MOST);
         fitting.clamp(LEAST, self.most)
+    }
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self {
+            now: LEAST,
+            used: 0,
+            most: LEAST,
+            bytes: 0,
+            size: LARGEST,
+        }
     }
 }
 
@@ -72,10 +74,16 @@ impl Credit {
 mod tests {
     use super::*;
 
+    fn credit(events: usize, bytes: usize) -> Credit {
+        let mut credit = Credit::default();
+        credit.reset(events, bytes);
+        credit
+    }
+
     /// The SDK beside it: credit never runs out.
     #[test]
     fn grows_with_small_events_and_never_stalls() {
-        let mut credit = Credit::new(100_000, 16 << 20);
+        let mut credit = credit(100_000, 16 << 20);
         assert_eq!(credit.now(), 16);
         let (mut max, mut left, mut processed) = (credit.now(), credit.now(), 0);
         for _ in 0..20_000 {
@@ -94,7 +102,7 @@ mod tests {
 
     #[test]
     fn shrinks_with_large_events_and_keeps_to_the_events() {
-        let mut credit = Credit::new(100, 16 << 20);
+        let mut credit = credit(100, 16 << 20);
         for _ in 0..1_000 {
             credit.came(10);
         }
@@ -103,7 +111,7 @@ mod tests {
             credit.came(1 << 20);
         }
         assert_eq!(credit.now(), 16);
-        credit.reset();
+        credit.reset(100, 16 << 20);
         assert_eq!(credit.now(), 16);
     }
 }

@@ -9,13 +9,13 @@ use crate::{
     usage::Counters,
 };
 use anyhub_core::{
-    Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl, Producer, ProducerOptions, Result, Usage,
+    Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl, Producer, ProducerOptions, Result, Usage, driver::Opened,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use std::{
     any::Any,
-    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+    sync::{Arc, LazyLock},
 };
 
 /// Azure Event Hubs, or whatever speaks its protocol.
@@ -24,8 +24,8 @@ pub struct EventHubsHub {
     namespace: Namespace,
     admin: EventHubsAdmin,
     counters: Arc<Counters>,
-    producers: Mutex<Vec<Weak<EventHubsProducer>>>,
-    consumers: Mutex<Vec<Weak<Shared>>>,
+    producers: Opened<EventHubsProducer>,
+    consumers: Opened<Shared>,
 }
 
 impl EventHubsHub {
@@ -43,8 +43,8 @@ impl EventHubsHub {
             admin: EventHubsAdmin::new(namespace.clone()),
             namespace,
             counters: Arc::default(),
-            producers: Mutex::default(),
-            consumers: Mutex::default(),
+            producers: Opened::default(),
+            consumers: Opened::default(),
         })
     }
 }
@@ -63,7 +63,7 @@ impl Hub for EventHubsHub {
         self.namespace.check_open("producer")?;
         let counters = self.counters.clone();
         let producer = EventHubsProducer::open(&self.namespace, topic, options, counters).await?;
-        remember(&self.producers, &producer);
+        self.producers.add(&producer);
         if let Err(closed) = self.namespace.check_open("producer") {
             producer.close().await?;
             return Err(closed);
@@ -75,7 +75,7 @@ impl Hub for EventHubsHub {
         self.namespace.check_open("consumer")?;
         let counters = self.counters.clone();
         let consumer = EventHubsConsumer::open(&self.namespace, topic, options, counters).await?;
-        remember(&self.consumers, consumer.shared());
+        self.consumers.add(consumer.shared());
         if let Err(closed) = self.namespace.check_open("consumer") {
             consumer.shared().close().await?;
             return Err(closed);
@@ -99,27 +99,16 @@ impl Hub for EventHubsHub {
         // First, so that whoever opens something now closes it again.
         self.namespace.refuse();
         let mut result = Ok(());
-        let producers = those_left(&self.producers);
+        let producers = self.producers.left();
         for closed in join_all(producers.iter().map(|producer| producer.close())).await {
             result = result.and(closed);
         }
-        let consumers = those_left(&self.consumers);
+        let consumers = self.consumers.left();
         for closed in join_all(consumers.iter().map(|consumer| consumer.close())).await {
             result = result.and(closed);
         }
         result
     }
-}
-
-fn remember<T>(all: &Mutex<Vec<Weak<T>>>, one: &Arc<T>) {
-    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-    all.retain(|one| one.strong_count() > 0);
-    all.push(Arc::downgrade(one));
-}
-
-fn those_left<T>(all: &Mutex<Vec<Weak<T>>>) -> Vec<Arc<T>> {
-    let all = all.lock().unwrap_or_else(PoisonError::into_inner);
-    all.iter().filter_map(Weak::upgrade).collect()
 }
 
 /// What Event Hubs can do.

@@ -14,7 +14,7 @@ use crate::{
 };
 use anyhub_core::{
     Error, ErrorKind, Event, Limits, Partition, Pending, Producer, ProducerOptions, Result,
-    driver::{Buffer, Room, check},
+    driver::{Buffer, Room, check, check_producer},
 };
 use async_trait::async_trait;
 use std::{
@@ -24,7 +24,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::time::timeout;
 
@@ -65,7 +65,7 @@ impl EventHubsProducer {
         options: ProducerOptions,
         counters: Arc<Counters>,
     ) -> Result<Arc<Self>> {
-        check_options(&options)?;
+        check_producer(&options, HUB)?;
         let partitioning = namespace.config().partitioning;
         let client = Client::new(namespace, "producer", topic)?;
         let begin = move |connection: Arc<Connection>| async move {
@@ -242,26 +242,6 @@ impl Spread {
         self.left = self.left.saturating_sub(bytes);
         self.lane
     }
-}
-
-fn check_options(options: &ProducerOptions) -> Result<()> {
-    let wrong = |message: String| Err(Error::new(ErrorKind::Config, HUB, "producer", message));
-    if options.buffer_events == 0 || options.buffer_bytes == 0 {
-        return wrong("a buffer of 0 admits nothing".to_owned());
-    }
-    if options.deadline < Duration::from_millis(10) {
-        return wrong(format!(
-            "a deadline of {:?} is too short: 10 ms or more",
-            options.deadline
-        ));
-    }
-    if options.linger >= options.deadline {
-        return wrong(format!(
-            "a linger of {:?} does not end before the deadline of {:?}",
-            options.linger, options.deadline
-        ));
-    }
-    Ok(())
 }
 
 impl fmt::Debug for EventHubsProducer {

@@ -12,7 +12,6 @@ use crate::{
 use anyhub_core::{Error, ErrorKind, Result};
 use futures_util::FutureExt as _;
 use std::{
-    pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -26,17 +25,11 @@ const TOGETHER: usize = 512;
 
 /// Reads a partition for as long as its slot is there.
 pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, partition: u32, origin: Origin) {
-    let Some(strong) = shared.upgrade() else {
-        return;
-    };
-    let (events, bytes) = strong.share();
-    let credit = Credit::new(events, bytes);
-    drop(strong);
     let mut reading = Reading {
         slot,
         partition,
         origin,
-        credit,
+        credit: Credit::default(),
     };
     let mut pause = AGAIN;
     loop {
@@ -86,7 +79,8 @@ impl Reading {
         let Some(strong) = shared.upgrade() else {
             return Ok(());
         };
-        self.credit.reset();
+        let (events, bytes) = strong.share();
+        self.credit.reset(events, bytes);
         let connection = strong.client.connection("receive").await?;
         let opening = Opening {
             group: &strong.group,
@@ -132,8 +126,7 @@ impl Reading {
             if let Some(error) = failed {
                 return Err(error);
             }
-            let mut room = pin!(strong.room(self.slot));
-            if !(&mut room).await {
+            if !strong.room(self.slot).await {
                 return Ok(());
             }
         }
@@ -157,12 +150,19 @@ impl Reading {
         for read in arrived {
             if let Origin::Sequence(due) = self.origin
                 && read.at > due
-                && self.is_gone(shared, due).await?
             {
-                items.push(Item::Gap {
-                    from: due,
-                    to: read.at,
-                });
+                match self.is_gone(shared, due).await {
+                    Ok(true) => items.push(Item::Gap {
+                        from: due,
+                        to: read.at,
+                    }),
+                    Ok(false) => {}
+                    Err(error) => {
+                        // The rest comes again.
+                        shared.came(self.slot, items);
+                        return Err(error);
+                    }
+                }
             }
             shared.counters.read(read.event.size());
             self.origin = Origin::Sequence(read.at + 1);

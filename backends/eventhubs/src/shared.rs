@@ -94,24 +94,26 @@ impl Shared {
         }
     }
 
-    /// Takes a partition up, and reads it from `origin` on.
-    pub(crate) fn own(self: &Arc<Self>, partition: u32, origin: Origin) {
+    /// Takes partitions up, and reads each from its origin on.
+    pub(crate) fn own(self: &Arc<Self>, begun: Vec<(u32, Origin)>) {
         let state = &mut *self.state();
         if state.closed {
             return;
         }
-        let name = Partition::number(partition);
-        let lane = self.lanes.assign(&name);
-        let (id, reader) = self.start(state, partition, origin);
-        state.tell(Change::Assigned, name);
-        state.slots.push(Slot {
-            id,
-            partition,
-            lane,
-            origin,
-            backlog: Backlog::default(),
-            _reader: reader,
-        });
+        for (partition, origin) in begun {
+            let name = Partition::number(partition);
+            let lane = self.lanes.assign(&name);
+            let (id, reader) = self.start(state, partition, origin);
+            state.tell(Change::Assigned, name);
+            state.slots.push(Slot {
+                id,
+                partition,
+                lane,
+                origin,
+                backlog: Backlog::default(),
+                _reader: reader,
+            });
+        }
         self.wake.notify_one();
     }
 

@@ -46,10 +46,6 @@ impl Request {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// The bytes of each event, as it is encoded.
     pub(crate) fn sizes(&self) -> Vec<usize> {
         let entries = self.entries.iter();
