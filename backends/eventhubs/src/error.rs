@@ -106,7 +106,11 @@ fn no_group(operation: &'static str, topic: &str, text: &str) -> Error {
 fn kind(condition: &AmqpErrorCondition) -> ErrorKind {
     use AmqpErrorCondition as Is;
     match condition {
-        Is::UnauthorizedAccess | Is::NotAllowed | Is::PublisherRevokedError => ErrorKind::Denied,
+        Is::UnauthorizedAccess
+        | Is::NotAllowed
+        | Is::PublisherRevokedError
+        // A sixth reader: waiting would not help it.
+        | Is::ResourceLimitExceeded => ErrorKind::Denied,
         Is::NotFound | Is::ResourceDeleted => ErrorKind::NotFound,
         Is::ServerBusyError => ErrorKind::Throttled,
         Is::LinkPayloadSizeExceeded => ErrorKind::TooLarge,
@@ -121,7 +125,6 @@ fn kind(condition: &AmqpErrorCondition) -> ErrorKind {
         | Is::ConnectionForced
         | Is::OperationCancelled
         | Is::ResourceLocked
-        | Is::ResourceLimitExceeded
         | Is::EntityDisabledError
         | Is::LinkRedirect
         | Is::ConnectionRedirect
@@ -134,13 +137,16 @@ fn kind(condition: &AmqpErrorCondition) -> ErrorKind {
 fn advice(kind: ErrorKind, condition: &AmqpErrorCondition) -> Option<&'static str> {
     use AmqpErrorCondition as Is;
     Some(match (kind, condition) {
+        (_, Is::ResourceLimitExceeded) => {
+            "a partition has five readers without a group at most: read as another consumer group, by reader_group="
+        }
+        (_, Is::LinkStolen) => {
+            "another reader of this consumer group has an epoch: read as another consumer group, by reader_group="
+        }
         (ErrorKind::Denied, _) => {
             "look at the key and its claims (Send, Listen), or at the roles of the identity"
         }
         (ErrorKind::Throttled, _) => "give the namespace more throughput units, or ask less often",
-        (_, Is::ResourceLimitExceeded) => {
-            "a partition has five readers without a group at most: read as another consumer group, by reader_group="
-        }
         (_, Is::EntityDisabledError) => "the event hub is disabled: enable it in the Azure portal",
         _ => return None,
     })
