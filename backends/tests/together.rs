@@ -56,7 +56,10 @@ async fn both() {
     for url in urls {
         let hub = connect(url).unwrap();
         if hub.name() == "kinesis" {
-            hub.admin().create_topic(&TopicConfig::new("t")).await.unwrap();
+            hub.admin()
+                .create_topic(&TopicConfig::new("t"))
+                .await
+                .unwrap();
         }
         let producer = hub.producer("t", ProducerOptions::new()).await.unwrap();
         producer.send(Event::new("x").with_key("k")).await.unwrap();

@@ -11,8 +11,8 @@ use azure_core::{
     time::{Duration, OffsetDateTime},
 };
 use azure_identity::{
-    AzureCliCredential, ClientSecretCredential, DeveloperToolsCredential, ManagedIdentityCredential,
-    WorkloadIdentityCredential,
+    AzureCliCredential, ClientSecretCredential, DeveloperToolsCredential,
+    ManagedIdentityCredential, WorkloadIdentityCredential,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
@@ -63,7 +63,10 @@ impl Access {
     /// As [`EventHubsConfig`] says, in its order. Config for a connection string or identity that is
     /// of no use, or none for a namespace that is not named.
     pub(crate) fn find(settings: &EventHubsConfig) -> Result<Self> {
-        let text = match (&settings.connection_string, &settings.connection_string_file) {
+        let text = match (
+            &settings.connection_string,
+            &settings.connection_string_file,
+        ) {
             (Some(text), _) => Some(text.expose().to_owned()),
             _ if settings.token_credential.is_some() || settings.credential.is_some() => None,
             (None, Some(file)) => Some(read(file)?),
@@ -98,8 +101,10 @@ impl Access {
             && !named.eq_ignore_ascii_case(&parsed.host)
         {
             let (host, message) = (&parsed.host, "the connection string is for");
-            return Err(config(format!("{message} {host}, and the URL names {named}"))
-                .with_advice("leave the namespace out of the URL, as in eventhubs:/HUB"));
+            return Err(
+                config(format!("{message} {host}, and the URL names {named}"))
+                    .with_advice("leave the namespace out of the URL, as in eventhubs:/HUB"),
+            );
         }
         Ok(Self {
             host: parsed.host,
@@ -237,22 +242,34 @@ mod tests {
     /// Made by Python 3's hmac, base64 and urllib.parse.
     #[test]
     fn signs_as_documented() {
-        let signed = sign("amqps://N.servicebus.windows.net/Tweets", "root", "secret", 1_800_000_000);
-        assert_eq!(signed, concat!(
-            "SharedAccessSignature sr=amqps%3a%2f%2fn.servicebus.windows.net%2ftweets",
-            "&sig=wjMLtp%2Fix9scURpTijZSvQ9wKWfYhWOmNKmLVemnab4%3D&se=1800000000&skn=root"
-        ));
+        let signed = sign(
+            "amqps://N.servicebus.windows.net/Tweets",
+            "root",
+            "secret",
+            1_800_000_000,
+        );
+        assert_eq!(
+            signed,
+            concat!(
+                "SharedAccessSignature sr=amqps%3a%2f%2fn.servicebus.windows.net%2ftweets",
+                "&sig=wjMLtp%2Fix9scURpTijZSvQ9wKWfYhWOmNKmLVemnab4%3D&se=1800000000&skn=root"
+            )
+        );
     }
 
     #[test]
     fn the_url_and_the_connection_string_have_to_agree() {
-        let text = "Endpoint=sb://n.example.com/;SharedAccessKeyName=a;SharedAccessKey=b;EntityPath=t";
+        let text =
+            "Endpoint=sb://n.example.com/;SharedAccessKeyName=a;SharedAccessKey=b;EntityPath=t";
         let settings = EventHubsConfig::new().connection_string(text);
         let access = Access::find(&settings).unwrap();
         assert_eq!(access.host, "n.example.com");
         assert!(access.check("T").is_ok());
         let refused = access.check("other").unwrap_err();
-        assert!(refused.to_string().contains("without EntityPath"), "{refused}");
+        assert!(
+            refused.to_string().contains("without EntityPath"),
+            "{refused}"
+        );
         let error = Access::find(&settings.namespace("m.example.com")).unwrap_err();
         assert!(error.to_string().contains("n.example.com"), "{error}");
     }
@@ -264,7 +281,9 @@ mod tests {
         assert!(error.to_string().contains("no namespace"), "{error}");
         let access = Access::find(&settings.namespace("n.example.com")).unwrap();
         assert!(matches!(access.signs, Signs::Entra(_)));
-        let local = EventHubsConfig::new().namespace("localhost").endpoint("amqp://localhost:1");
+        let local = EventHubsConfig::new()
+            .namespace("localhost")
+            .endpoint("amqp://localhost:1");
         let access = Access::find(&local).unwrap();
         assert!(matches!(access.signs, Signs::Shared(_)));
     }
@@ -272,12 +291,20 @@ mod tests {
     #[tokio::test]
     async fn an_old_signature_is_denied() {
         let signed = |until: i64| {
-            let text = format!("Endpoint=sb://h;SharedAccessSignature=SharedAccessSignature sr=x&se={until}");
+            let text = format!(
+                "Endpoint=sb://h;SharedAccessSignature=SharedAccessSignature sr=x&se={until}"
+            );
             Access::find(&EventHubsConfig::new().connection_string(text)).unwrap()
         };
-        let refused = signed(1_000).token("producer", "amqps://h/t").await.unwrap_err();
+        let refused = signed(1_000)
+            .token("producer", "amqps://h/t")
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Denied);
-        let in_2100 = signed(4_102_444_800).token("producer", "amqps://h/t").await.unwrap();
+        let in_2100 = signed(4_102_444_800)
+            .token("producer", "amqps://h/t")
+            .await
+            .unwrap();
         assert_eq!(in_2100.expires.unix_timestamp(), 4_102_444_800);
     }
 
@@ -285,6 +312,9 @@ mod tests {
     fn a_file_that_is_not_there_is_named() {
         let settings = EventHubsConfig::new().connection_string_file("/nowhere/to/be/found");
         let error = Access::find(&settings).unwrap_err();
-        assert!(error.to_string().contains("/nowhere/to/be/found"), "{error}");
+        assert!(
+            error.to_string().contains("/nowhere/to/be/found"),
+            "{error}"
+        );
     }
 }

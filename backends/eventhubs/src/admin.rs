@@ -149,7 +149,8 @@ impl Admin for EventHubsAdmin {
             let message = format!("'{topic}' has {} partitions already", there.len());
             return Err(invalid(RESIZE, message));
         }
-        let how = "in the tiers Premium and Dedicated, by az eventhubs eventhub update --partition-count";
+        let how =
+            "in the tiers Premium and Dedicated, by az eventhubs eventhub update --partition-count";
         let provisioner = self.provisioner(RESIZE, "partitions can't be added", how)?;
         provisioner.set_partitions(topic, partitions).await?;
         Ok(Resized::new(false))

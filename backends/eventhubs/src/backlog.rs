@@ -90,7 +90,11 @@ impl Backlog {
         let index = self.items.partition_point(|item| {
             item.at() < position || item.at() == position && matches!(item, Item::Gap { .. })
         });
-        if self.items.get(index).is_none_or(|item| item.at() != position) {
+        if self
+            .items
+            .get(index)
+            .is_none_or(|item| item.at() != position)
+        {
             return false;
         }
         while self.cursor > index {

@@ -210,9 +210,11 @@ impl EventHubsConfig {
         if let Some(namespace) = &self.namespace
             && !is_host(namespace)
         {
-            return Err(config(format!("'{namespace}' is no namespace")).with_advice(
-                "it is as NAME.servicebus.windows.net; another address goes into endpoint=",
-            ));
+            return Err(
+                config(format!("'{namespace}' is no namespace")).with_advice(
+                    "it is as NAME.servicebus.windows.net; another address goes into endpoint=",
+                ),
+            );
         }
         if let Some(text) = &self.endpoint {
             let Some(endpoint) = Endpoint::parse(text) else {
@@ -308,14 +310,20 @@ mod tests {
              &credential=workload_identity&partitioning=service&reader_group=score",
         )
         .unwrap();
-        assert_eq!(config.namespace.as_deref(), Some("n.servicebus.windows.net"));
+        assert_eq!(
+            config.namespace.as_deref(),
+            Some("n.servicebus.windows.net")
+        );
         assert_eq!(config.endpoint.as_deref(), Some("amqps://10.0.0.1:5671"));
         assert_eq!(config.credential, Some(Identity::WorkloadIdentity));
         assert_eq!(config.partitioning, Partitioning::Service);
         assert_eq!(config.reader_group, "score");
         let config = parse("eventhubs:/t?connection_string_file=/run/secrets/hub").unwrap();
         assert_eq!(config.namespace, None);
-        assert_eq!(config.connection_string_file, Some("/run/secrets/hub".into()));
+        assert_eq!(
+            config.connection_string_file,
+            Some("/run/secrets/hub".into())
+        );
         assert_eq!(config.reader_group, "$Default");
     }
 
@@ -325,7 +333,11 @@ mod tests {
         for endpoint in ["amqp://localhost:1", "amqps://127.0.0.2", "amqp://[::1]:5"] {
             assert!(local(endpoint), "{endpoint}");
         }
-        for endpoint in ["amqps://localhost.example.com", "amqps://10.0.0.1", "amqps://127.example.com"] {
+        for endpoint in [
+            "amqps://localhost.example.com",
+            "amqps://10.0.0.1",
+            "amqps://127.example.com",
+        ] {
             assert!(!local(endpoint), "{endpoint}");
         }
         assert!(!EventHubsConfig::new().is_local());
@@ -338,9 +350,18 @@ mod tests {
             ("eventhubs://n:5671/t", "goes into endpoint="),
             ("eventhubs://n/t?endpoint=127.0.0.1", "is no endpoint"),
             ("eventhubs://n/t?endpoint=amqps://h:99999", "is no endpoint"),
-            ("eventhubs://n/t?endpoint=amqp://10.0.0.1:5672", "in the clear"),
-            ("eventhubs://n/t?credential=managed_identiy", "did you mean 'managed_identity'?"),
-            ("eventhubs://n/t?partitioning=round", "it is hash or service"),
+            (
+                "eventhubs://n/t?endpoint=amqp://10.0.0.1:5672",
+                "in the clear",
+            ),
+            (
+                "eventhubs://n/t?credential=managed_identiy",
+                "did you mean 'managed_identity'?",
+            ),
+            (
+                "eventhubs://n/t?partitioning=round",
+                "it is hash or service",
+            ),
             ("eventhubs://n/t?reader_group=", "is empty"),
         ];
         for (url, expected) in cases {

@@ -297,6 +297,11 @@ async fn renew(connection: Weak<Connection>, mut expires: OffsetDateTime) {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({}, dead: {})", self.target.url, self.is_dead())
+        write!(
+            f,
+            "Connection({}, dead: {})",
+            self.target.url,
+            self.is_dead()
+        )
     }
 }

@@ -25,7 +25,11 @@ impl ConnectionString {
     /// Config, naming what is missing; what stands in it is not printed.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let (mut host, mut name, mut key, mut signature, mut hub) = (None, None, None, None, None);
-        for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+        for part in text
+            .split(';')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
             let Some((field, value)) = part.split_once('=') else {
                 return Err(wrong("a part of it is no NAME=VALUE"));
             };
@@ -68,7 +72,9 @@ fn host_of(endpoint: &str) -> Result<String> {
     let host = authority.and_then(|authority| authority.split(':').next());
     match host {
         Some(host) if !host.is_empty() => Ok(host.to_ascii_lowercase()),
-        _ => Err(wrong("its Endpoint is no sb://NAMESPACE.servicebus.windows.net/")),
+        _ => Err(wrong(
+            "its Endpoint is no sb://NAMESPACE.servicebus.windows.net/",
+        )),
     }
 }
 
@@ -110,7 +116,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_and_nothing_is_printed() {
         for (field, named) in [
-            ("Endpoint=sb://N.servicebus.windows.net:5671/;", "no Endpoint"),
+            (
+                "Endpoint=sb://N.servicebus.windows.net:5671/;",
+                "no Endpoint",
+            ),
             ("SharedAccessKeyName=root;", "no SharedAccessKeyName"),
             ("SharedAccessKey=a=b==;", "no SharedAccessKey"),
         ] {

@@ -21,7 +21,6 @@ const MOST: u32 = 4096;
 const LEAST: u32 = 4;
 
 impl Credit {
-
     pub(crate) fn now(&self) -> u32 {
         self.now
     }

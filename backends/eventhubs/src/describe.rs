@@ -79,7 +79,9 @@ impl<'a> Management<'a> {
 
     /// Where a partition stands.
     pub(crate) async fn ends(&self, partition: u32) -> Result<Ends> {
-        let told = self.read("com.microsoft:partition", Some(partition)).await?;
+        let told = self
+            .read("com.microsoft:partition", Some(partition))
+            .await?;
         let number = |name: &str| match told.get(name) {
             Some(AmqpValue::Long(number)) => Ok(*number),
             Some(AmqpValue::Int(number)) => Ok(i64::from(*number)),
@@ -87,7 +89,10 @@ impl<'a> Management<'a> {
         };
         let next = number("last_enqueued_sequence_number")?.saturating_add(1);
         let first = number("begin_sequence_number")?.clamp(0, next);
-        let empty = matches!(told.get("is_partition_empty"), Some(AmqpValue::Boolean(true)));
+        let empty = matches!(
+            told.get("is_partition_empty"),
+            Some(AmqpValue::Boolean(true))
+        );
         let last = match told.get("last_enqueued_time_utc") {
             Some(AmqpValue::TimeStamp(time)) if next > 0 => time.0,
             _ => None,

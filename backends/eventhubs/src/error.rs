@@ -51,7 +51,9 @@ pub(crate) fn lost(operation: &'static str) -> Error {
 /// What Event Hubs, or the way there, answered to `operation` on `topic`.
 pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> Error {
     let told = match error.kind() {
-        AmqpErrorKind::AmqpDescribedError(described) => return refused(operation, topic, described),
+        AmqpErrorKind::AmqpDescribedError(described) => {
+            return refused(operation, topic, described);
+        }
         AmqpErrorKind::ManagementStatusCode(status, text) => {
             status_code(operation, topic, u16::from(*status), text.as_deref())
         }
@@ -217,7 +219,11 @@ mod tests {
     fn described(condition: AmqpErrorCondition, text: &str) -> Error {
         let described =
             AmqpDescribedError::new(condition, Some(text.to_owned()), AmqpOrderedMap::new());
-        failed("submit", "tweets", AmqpErrorKind::AmqpDescribedError(described).into())
+        failed(
+            "submit",
+            "tweets",
+            AmqpErrorKind::AmqpDescribedError(described).into(),
+        )
     }
 
     #[test]
@@ -228,7 +234,10 @@ mod tests {
             (Is::UnauthorizedAccess, ErrorKind::Denied),
             (Is::LinkStolen, ErrorKind::Fenced),
             (Is::LinkPayloadSizeExceeded, ErrorKind::TooLarge),
-            (Is::UnknownValue("amqp:link:message-size-exceeded".to_owned()), ErrorKind::TooLarge),
+            (
+                Is::UnknownValue("amqp:link:message-size-exceeded".to_owned()),
+                ErrorKind::TooLarge,
+            ),
             (Is::LinkDetachForced, ErrorKind::Unavailable),
             (Is::UnknownValue("x".to_owned()), ErrorKind::Unexpected),
         ] {
@@ -250,7 +259,11 @@ mod tests {
         let error = described(AmqpErrorCondition::NotFound, text);
         assert!(error.message().contains("score"), "{error}");
         let status = azure_core::http::StatusCode::from(404);
-        let error = failed("producer", "t", AmqpErrorKind::ManagementStatusCode(status, None).into());
+        let error = failed(
+            "producer",
+            "t",
+            AmqpErrorKind::ManagementStatusCode(status, None).into(),
+        );
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 }

@@ -1,15 +1,10 @@
 use crate::{
-    admin::EventHubsAdmin,
-    client::Namespace,
-    config::EventHubsConfig,
-    consumer::EventHubsConsumer,
-    error::HUB,
-    producer::EventHubsProducer,
-    shared::Shared,
-    usage::Counters,
+    admin::EventHubsAdmin, client::Namespace, config::EventHubsConfig, consumer::EventHubsConsumer,
+    error::HUB, producer::EventHubsProducer, shared::Shared, usage::Counters,
 };
 use anyhub_core::{
-    Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl, Producer, ProducerOptions, Result, Usage, driver::Opened,
+    Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl,
+    Producer, ProducerOptions, Result, Usage, driver::Opened,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;

@@ -9,9 +9,7 @@ use crate::error::{HUB, failed};
 use anyhub_core::{Error, ErrorKind, Event, Header, Key, Result, driver::key_hash};
 use azure_core_amqp::{
     AmqpMessage, AmqpSimpleValue, AmqpSymbol, AmqpValue,
-    message::{
-        AmqpAnnotationKey, AmqpAnnotations, AmqpApplicationProperties, AmqpMessageBody,
-    },
+    message::{AmqpAnnotationKey, AmqpAnnotations, AmqpApplicationProperties, AmqpMessageBody},
 };
 use bytes::Bytes;
 use std::time::SystemTime;
@@ -140,7 +138,9 @@ pub(crate) fn decode(message: AmqpMessage) -> Option<Read> {
     if let Some(key) = key.filter(|key| !key.is_empty()) {
         event.key = Some(Key::from(key));
     }
-    let properties = message.application_properties.map(|properties| properties.0);
+    let properties = message
+        .application_properties
+        .map(|properties| properties.0);
     for (name, value) in properties.into_iter().flatten() {
         event.headers.push(Header::new(name, text(value)));
     }
@@ -189,7 +189,9 @@ fn text(value: AmqpSimpleValue) -> Bytes {
         Is::Char(character) => character.to_string().into(),
         Is::Uuid(uuid) => uuid.to_string().into(),
         Is::TimeStamp(time) => {
-            let since = time.0.map(|time| time.duration_since(SystemTime::UNIX_EPOCH));
+            let since = time
+                .0
+                .map(|time| time.duration_since(SystemTime::UNIX_EPOCH));
             let millis = since.and_then(Result::ok).unwrap_or_default().as_millis();
             millis.to_string().into()
         }

@@ -84,9 +84,7 @@ impl EventHubsProducer {
             let seed = rand::random();
             Mutex::new(Lane::new(partition, largest, options.linger, seed))
         };
-        let native = NativeProducer {
-            url: client.url(),
-        };
+        let native = NativeProducer { url: client.url() };
         let core = Arc::new(Core {
             lanes: partitions.iter().map(lane).collect(),
             client,

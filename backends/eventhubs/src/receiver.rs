@@ -1,9 +1,6 @@
 //! One link that a partition's events come in on.
 
-use crate::{
-    connection::Connection,
-    error::{lost},
-};
+use crate::{connection::Connection, error::lost};
 use anyhub_core::Result;
 use azure_core_amqp::{
     AmqpDeliveryApis as _, AmqpDescribed, AmqpMessage, AmqpOrderedMap, AmqpReceiver,
@@ -73,7 +70,9 @@ impl Receiver {
         opening: Opening<'_>,
     ) -> Result<Self> {
         let session = connection.session(operation).await?;
-        let Opening { group, partition, .. } = opening;
+        let Opening {
+            group, partition, ..
+        } = opening;
         let within = format!("ConsumerGroups/{group}/Partitions/{partition}");
         let filter = AmqpSourceFilter::selector_filter();
         let selector = AmqpDescribed::new(filter.code(), opening.origin.selector());
@@ -121,7 +120,10 @@ impl Receiver {
     /// How many events may be under way, from the next refill on. Not while [`next`](Self::next) runs.
     pub(crate) async fn set_credit(&self, credit: u32) {
         // It fails where no link is attached.
-        let _ = self.amqp.set_credit_mode(ReceiverCreditMode::Auto(credit)).await;
+        let _ = self
+            .amqp
+            .set_credit_mode(ReceiverCreditMode::Auto(credit))
+            .await;
     }
 }
 
@@ -135,10 +137,22 @@ mod tests {
         for (origin, selector) in [
             (Origin::Start, "amqp.annotation.x-opt-offset > '-1'"),
             (Origin::Sequence(0), "amqp.annotation.x-opt-offset > '-1'"),
-            (Origin::Sequence(7), "amqp.annotation.x-opt-sequence-number > '6'"),
-            (Origin::Time(millis(5_000_000)), "amqp.annotation.x-opt-enqueued-time > '4'"),
-            (Origin::Time(millis(5_000_001)), "amqp.annotation.x-opt-enqueued-time > '5'"),
-            (Origin::Time(UNIX_EPOCH), "amqp.annotation.x-opt-enqueued-time > '-1'"),
+            (
+                Origin::Sequence(7),
+                "amqp.annotation.x-opt-sequence-number > '6'",
+            ),
+            (
+                Origin::Time(millis(5_000_000)),
+                "amqp.annotation.x-opt-enqueued-time > '4'",
+            ),
+            (
+                Origin::Time(millis(5_000_001)),
+                "amqp.annotation.x-opt-enqueued-time > '5'",
+            ),
+            (
+                Origin::Time(UNIX_EPOCH),
+                "amqp.annotation.x-opt-enqueued-time > '-1'",
+            ),
         ] {
             assert_eq!(origin.selector(), selector);
         }

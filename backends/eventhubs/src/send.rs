@@ -143,11 +143,17 @@ impl Link {
         match &answer {
             Answer::Written => {
                 self.patience = PATIENCE;
-                request.sizes().into_iter().for_each(|size| core.counters.wrote(size));
+                request
+                    .sizes()
+                    .into_iter()
+                    .for_each(|size| core.counters.wrote(size));
             }
             Answer::Lost(_) => {
                 // What may have been written may be billed.
-                request.sizes().into_iter().for_each(|size| core.counters.wrote(size));
+                request
+                    .sizes()
+                    .into_iter()
+                    .for_each(|size| core.counters.wrote(size));
                 self.patience = (self.patience * 2).min(PATIENCE_MOST);
                 self.sender = None;
             }

@@ -49,7 +49,8 @@ impl Sender {
         };
         let largest = connection.within(operation, "a link", attach).await?;
         let largest = largest.filter(|largest| *largest > 0);
-        let largest = largest.ok_or_else(|| incomplete(operation, "size of the largest message"))?;
+        let largest =
+            largest.ok_or_else(|| incomplete(operation, "size of the largest message"))?;
         Ok(Self {
             connection,
             amqp,

@@ -16,7 +16,10 @@ pub(crate) async fn begin(client: &Client, point: &Point) -> Result<Vec<(u32, Or
         let found = named.iter().find(|(named, _)| *named == number);
         found.map_or(Origin::Start, |(_, origin)| *origin)
     };
-    Ok(there.iter().map(|(number, _)| (*number, origin(*number))).collect())
+    Ok(there
+        .iter()
+        .map(|(number, _)| (*number, origin(*number)))
+        .collect())
 }
 
 /// Where a seek to `point` takes each partition; where it names positions, those that it names.

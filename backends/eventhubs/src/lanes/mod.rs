@@ -8,6 +8,7 @@ mod entry;
 mod pace;
 mod request;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub(crate) use entry::{Batch, Entry};

@@ -57,7 +57,10 @@ async fn cut_connections_and_lost_answers_lose_nothing() {
         .closed(On::Send, Rate::next(5));
     let log = through(&server, &*producer, faults).await;
     let twice = (log.len() - 2_000) as u64;
-    assert!(twice > 0 && twice <= server.counts().events_unanswered(), "{twice}");
+    assert!(
+        twice > 0 && twice <= server.counts().events_unanswered(),
+        "{twice}"
+    );
     for fault in [Fault::LostAnswer, Fault::Cut, Fault::Closed] {
         assert_eq!(struck(&server, fault), 5, "{fault:?}");
     }
@@ -72,7 +75,11 @@ async fn a_link_that_is_closed_under_a_batch_is_attached_anew() {
     let log = through(&server, &*producer, faults).await;
     assert_eq!(log.len(), 2_000, "none is there twice");
     let readers = 3;
-    assert_eq!(server.counts().connections, 1 + readers, "the connection stays");
+    assert_eq!(
+        server.counts().connections,
+        1 + readers,
+        "the connection stays"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,7 +98,9 @@ async fn a_busy_server_is_left_alone_for_a_while() {
     let server = server(1);
     let hub = hub(&server);
     let producer = producer(&hub).await;
-    server.set_faults(Faults::none().server_busy(Rate::next(1))).unwrap();
+    server
+        .set_faults(Faults::none().server_busy(Rate::next(1)))
+        .unwrap();
     let began = Instant::now();
     publish(&*producer, numbered(KEYS, 0, 50)).await;
     assert!(began.elapsed() >= Duration::from_secs(4));
@@ -106,18 +115,27 @@ async fn every_outcome_is_told_by_the_deadline_and_told_truly() {
     let producer = with(&hub, ProducerOptions::new().deadline(deadline)).await;
     // Written, and answered far too late: what is behind it is not sent.
     let hour = Duration::from_secs(3_600);
-    server.set_faults(Faults::none().slow_acks(Rate::share(1.0), hour)).unwrap();
-    let first = within(producer.submit(numbered(KEYS, 0, 10))).await.unwrap();
+    server
+        .set_faults(Faults::none().slow_acks(Rate::share(1.0), hour))
+        .unwrap();
+    let first = within(producer.submit(numbered(KEYS, 0, 10)))
+        .await
+        .unwrap();
     within(async {
         while server.counts().events_in < 10 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    let second = within(producer.submit(vec![Event::new("later").with_key("k")])).await.unwrap();
+    let second = within(producer.submit(vec![Event::new("later").with_key("k")]))
+        .await
+        .unwrap();
     for outcome in within(first).await {
         let error = outcome.unwrap_err();
-        assert!(error.kind() == ErrorKind::Timeout && error.is_indeterminate(), "{error}");
+        assert!(
+            error.kind() == ErrorKind::Timeout && error.is_indeterminate(),
+            "{error}"
+        );
     }
     let error = within(second).await.remove(0).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);

@@ -135,9 +135,8 @@ async fn read_all(endpoint: String, text: String) -> Vec<Logged> {
 
 /// Events `key`/`number` in turns, so that their order can be seen.
 pub(crate) fn numbered(keys: usize, from: usize, count: usize) -> Vec<Event> {
-    let event = |number: usize| {
-        Event::new(number.to_string()).with_key(format!("key-{}", number % keys))
-    };
+    let event =
+        |number: usize| Event::new(number.to_string()).with_key(format!("key-{}", number % keys));
     (from..from + count).map(event).collect()
 }
 

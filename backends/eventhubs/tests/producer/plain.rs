@@ -21,7 +21,9 @@ async fn events_come_back_as_the_sdk_reads_them() {
     let log = read(&server, "t").await;
     assert_eq!(log.len(), events.len());
     for (event, receipt) in events.iter().zip(&receipts) {
-        let found = log.iter().find(|logged| logged.payload.as_bytes() == event.payload);
+        let found = log
+            .iter()
+            .find(|logged| logged.payload.as_bytes() == event.payload);
         let found = found.expect("it is in the log");
         let key = event.key.as_ref().and_then(|key| key.as_str());
         assert_eq!(found.key.as_deref(), key);
@@ -117,21 +119,31 @@ async fn what_is_not_there_or_not_allowed_is_told_when_it_is_opened() {
     };
     let hub = hub(&server);
     for name in ["nowhere", "no name at all!"] {
-        let error = within(hub.producer(name, ProducerOptions::new())).await.unwrap_err();
+        let error = within(hub.producer(name, ProducerOptions::new()))
+            .await
+            .unwrap_err();
         refused(error, ErrorKind::NotFound, name);
     }
-    let wrong = server.connection_string("t").replace("SAS_KEY_VALUE", "wrong");
+    let wrong = server
+        .connection_string("t")
+        .replace("SAS_KEY_VALUE", "wrong");
     let hub = EventHubsHub::new(config(&server).connection_string(wrong)).unwrap();
-    let error = within(hub.producer("t", ProducerOptions::new())).await.unwrap_err();
+    let error = within(hub.producer("t", ProducerOptions::new()))
+        .await
+        .unwrap_err();
     refused(error, ErrorKind::Denied, "InvalidSignature");
     assert_eq!(server.counts().refused_tokens, 1, "it is not tried again");
     let expired = "SharedAccessSignature sr=x&sig=y&se=1000&skn=z";
     let text = format!("Endpoint=sb://localhost/;SharedAccessSignature={expired}");
     let hub = EventHubsHub::new(config(&server).connection_string(text)).unwrap();
-    let error = within(hub.producer("t", ProducerOptions::new())).await.unwrap_err();
+    let error = within(hub.producer("t", ProducerOptions::new()))
+        .await
+        .unwrap_err();
     refused(error, ErrorKind::Denied, "has expired");
     server.stop();
     let hub = EventHubsHub::new(config(&server)).unwrap();
-    let error = within(hub.producer("t", ProducerOptions::new())).await.unwrap_err();
+    let error = within(hub.producer("t", ProducerOptions::new()))
+        .await
+        .unwrap_err();
     refused(error, ErrorKind::Unavailable, "can't be reached");
 }

@@ -19,6 +19,9 @@ async fn event_hubs_chooses_and_a_key_keeps_its_order() {
     let seen = occurrences(&log, 7);
     assert_eq!(seen.len(), 600);
     let twice = log.len() - 600;
-    assert!(twice as u64 <= server.counts().events_unanswered(), "{twice}");
+    assert!(
+        twice as u64 <= server.counts().events_unanswered(),
+        "{twice}"
+    );
     assert_eq!(struck(&server, Fault::Released), 10);
 }

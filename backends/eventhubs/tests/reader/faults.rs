@@ -14,7 +14,11 @@ async fn through(faults: Faults, struck: &[(Fault, u64)]) {
     came.extend(take(&mut *reader, 500).await.0);
     once_in_order(&came, 0..600);
     for (fault, times) in struck {
-        assert_eq!(world.server.counts().strikes(*fault).times, *times, "{fault:?}");
+        assert_eq!(
+            world.server.counts().strikes(*fault).times,
+            *times,
+            "{fault:?}"
+        );
     }
 }
 
@@ -39,7 +43,10 @@ async fn the_end_stays_where_it_was_though_nothing_had_come_yet() {
     let world = World::new(1).await;
     world.publish(0..10).await;
     let mut reader = world.reader(Point::End).await;
-    world.server.set_faults(Faults::none().cut(On::Receive, Rate::next(3))).unwrap();
+    world
+        .server
+        .set_faults(Faults::none().cut(On::Receive, Rate::next(3)))
+        .unwrap();
     world.publish(10..30).await;
     let (came, _) = take(&mut *reader, 20).await;
     once_in_order(&came, 10..30);

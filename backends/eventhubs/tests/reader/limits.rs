@@ -42,7 +42,10 @@ async fn a_reader_with_an_epoch_is_not_fought() {
         let runtime = { runtime }.enable_all().build().unwrap();
         runtime.block_on(async {
             let client = ConsumerClient::builder().with_custom_endpoint(endpoint);
-            let client = client.open_with_connection_string(&text, None).await.unwrap();
+            let client = client
+                .open_with_connection_string(&text, None)
+                .await
+                .unwrap();
             let options = OpenReceiverOptions {
                 owner_level: Some(3),
                 ..OpenReceiverOptions::default()
@@ -65,7 +68,11 @@ async fn a_reader_with_an_epoch_is_not_fought() {
     })
     .await;
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
-    assert_eq!(world.server.counts().stolen_links, 1, "it does not come back by itself");
+    assert_eq!(
+        world.server.counts().stolen_links,
+        1,
+        "it does not come back by itself"
+    );
     drop(stop);
     owner.join().unwrap();
 }
@@ -88,7 +95,9 @@ async fn what_retention_removes_from_under_a_reader_is_told_once() {
     let server = EventHubs::builder().hub("t", 1).retention(200_000, week);
     let world = World::on(server.start().unwrap()).await;
     world.publish(0..10).await;
-    let options = ConsumerOptions::new().prefetch_events(4).prefetch_bytes(20_000);
+    let options = ConsumerOptions::new()
+        .prefetch_events(4)
+        .prefetch_bytes(20_000);
     let mut reader = within(world.hub.consumer("t", options)).await.unwrap();
     take(&mut *reader, 1).await;
     for nth in 0..EVENTS {
@@ -106,10 +115,19 @@ async fn what_retention_removes_from_under_a_reader_is_told_once() {
         }
         for delivery in &batch.deliveries {
             let (due, number) = (seen.last().unwrap() + 1, number(delivery));
-            assert!(number == due || gaps.contains(&number), "{number}, due {due}");
+            assert!(
+                number == due || gaps.contains(&number),
+                "{number}, due {due}"
+            );
             seen.push(number);
         }
-        reader.acks().ack(&batch.deliveries.iter().map(|it| it.token).collect::<Vec<_>>());
+        reader.acks().ack(
+            &batch
+                .deliveries
+                .iter()
+                .map(|it| it.token)
+                .collect::<Vec<_>>(),
+        );
     }
     assert_eq!(gaps.len(), 1);
 }
@@ -118,7 +136,9 @@ async fn what_retention_removes_from_under_a_reader_is_told_once() {
 async fn a_reader_that_is_not_asked_takes_little() {
     let world = World::new(1).await;
     let events = (0..40).map(|_| Event::new("x".repeat(900_000)).with_key("k"));
-    let outcomes = within(world.producer.publish(events.collect())).await.unwrap();
+    let outcomes = within(world.producer.publish(events.collect()))
+        .await
+        .unwrap();
     assert!(outcomes.iter().all(Result::is_ok));
     let options = ConsumerOptions::new().prefetch_bytes(4 << 20);
     let mut reader = within(world.hub.consumer("t", options)).await.unwrap();

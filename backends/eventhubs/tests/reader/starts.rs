@@ -42,14 +42,22 @@ async fn from_a_time_and_from_positions() {
     let (came, _) = take(&mut *reader, 10).await;
     once_in_order(&came, 10..20);
     let found = within(world.hub.admin().positions_at("t", between)).await;
-    assert_eq!(found.unwrap(), [(Partition::number(0), came[0].position.clone())]);
+    assert_eq!(
+        found.unwrap(),
+        [(Partition::number(0), came[0].position.clone())]
+    );
     let later = SystemTime::now() + Duration::from_secs(3_600);
     let found = within(world.hub.admin().positions_at("t", later)).await;
-    assert_eq!(found.unwrap(), [(Partition::number(0), Position::offset(20))]);
+    assert_eq!(
+        found.unwrap(),
+        [(Partition::number(0), Position::offset(20))]
+    );
 
     for (at, first) in [(7, 7), (0, 0), (20, 20)] {
         let to = vec![(Partition::number(0), Position::offset(at))];
-        within(reader.seek(Point::Positions(to.clone()))).await.unwrap();
+        within(reader.seek(Point::Positions(to.clone())))
+            .await
+            .unwrap();
         let mut fresh = world.reader(Point::Positions(to)).await;
         if first == 20 {
             world.publish(20..21).await;
@@ -76,7 +84,10 @@ async fn a_nack_rewinds_its_key_without_asking_again() {
     let mut reader = world.reader(Point::Start).await;
     let (came, _) = take(&mut *reader, 21).await;
     let sent = world.server.counts().events_out;
-    let nacked: Vec<_> = came.iter().filter(|delivery| number(delivery) == 3).collect();
+    let nacked: Vec<_> = came
+        .iter()
+        .filter(|delivery| number(delivery) == 3)
+        .collect();
     assert_eq!(reader.acks().nack(&[nacked[0].token]), 1);
     let (again, _) = take(&mut *reader, 3).await;
     let numbers: Vec<_> = again.iter().map(number).collect();

@@ -13,7 +13,10 @@ async fn what_the_sdk_writes_is_read() {
         let runtime = { runtime }.enable_all().build().unwrap();
         runtime.block_on(async {
             let client = ProducerClient::builder().with_custom_endpoint(endpoint);
-            let client = client.open_with_connection_string(&text, None).await.unwrap();
+            let client = client
+                .open_with_connection_string(&text, None)
+                .await
+                .unwrap();
             let event = EventData::builder()
                 .with_body("typed")
                 .add_property("long".into(), -7_i64)
@@ -22,19 +25,28 @@ async fn what_the_sdk_writes_is_read() {
             let options = SendEventOptions {
                 partition_id: Some("0".into()),
             };
-            client.send_event(event.build(), Some(options)).await.unwrap();
+            client
+                .send_event(event.build(), Some(options))
+                .await
+                .unwrap();
             let options = EventDataBatchOptions {
                 partition_key: Some("k".into()),
                 ..EventDataBatchOptions::default()
             };
             let batch = client.create_batch(Some(options)).await.unwrap();
             for text in ["one", "two"] {
-                assert!(batch.try_add_event_data(EventData::from(text), None).unwrap());
+                assert!(
+                    batch
+                        .try_add_event_data(EventData::from(text), None)
+                        .unwrap()
+                );
             }
             client.send_batch(batch, None).await.unwrap();
         });
     });
-    tokio::task::spawn_blocking(move || writing.join().unwrap()).await.unwrap();
+    tokio::task::spawn_blocking(move || writing.join().unwrap())
+        .await
+        .unwrap();
     let mut reader = world.reader(Point::Start).await;
     let (came, _) = take(&mut *reader, 3).await;
     let event = &came[0].event;

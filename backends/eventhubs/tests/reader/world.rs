@@ -29,7 +29,9 @@ impl World {
             .namespace("localhost")
             .endpoint(server.endpoint());
         let hub = EventHubsHub::new(config).unwrap();
-        let producer = within(hub.producer("t", ProducerOptions::new())).await.unwrap();
+        let producer = within(hub.producer("t", ProducerOptions::new()))
+            .await
+            .unwrap();
         Self {
             server,
             hub,
@@ -39,9 +41,8 @@ impl World {
 
     /// Events of these numbers, each under a key of its own.
     pub(crate) async fn publish(&self, numbers: std::ops::Range<usize>) {
-        let event = |number: usize| {
-            Event::new(number.to_string()).with_key(format!("key-{}", number % 7))
-        };
+        let event =
+            |number: usize| Event::new(number.to_string()).with_key(format!("key-{}", number % 7));
         let outcomes = within(self.producer.publish(numbers.map(event).collect())).await;
         assert!(outcomes.unwrap().iter().all(Result::is_ok));
     }
@@ -57,10 +58,15 @@ pub(crate) async fn within<F: Future>(future: F) -> F::Output {
 }
 
 /// The next deliveries, and the changes on the way.
-pub(crate) async fn take(consumer: &mut dyn Consumer, count: usize) -> (Vec<Delivery>, Vec<Change>) {
+pub(crate) async fn take(
+    consumer: &mut dyn Consumer,
+    count: usize,
+) -> (Vec<Delivery>, Vec<Change>) {
     let (mut deliveries, mut changes) = (Vec::new(), Vec::new());
     while deliveries.len() < count {
-        let batch = within(consumer.receive(count - deliveries.len())).await.unwrap();
+        let batch = within(consumer.receive(count - deliveries.len()))
+            .await
+            .unwrap();
         deliveries.extend(batch.deliveries);
         changes.extend(batch.changes);
     }
@@ -68,7 +74,10 @@ pub(crate) async fn take(consumer: &mut dyn Consumer, count: usize) -> (Vec<Deli
 }
 
 pub(crate) fn number(delivery: &Delivery) -> usize {
-    std::str::from_utf8(&delivery.event.payload).unwrap().parse().unwrap()
+    std::str::from_utf8(&delivery.event.payload)
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Every number once, and those of a key in order.

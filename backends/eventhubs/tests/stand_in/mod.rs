@@ -105,10 +105,7 @@ impl Drop for Stalled {
 }
 
 impl StandIn {
-    pub(crate) fn new(
-        name: &'static str,
-        change: fn(EventHubsConfig) -> EventHubsConfig,
-    ) -> Self {
+    pub(crate) fn new(name: &'static str, change: fn(EventHubsConfig) -> EventHubsConfig) -> Self {
         Self {
             name,
             change,
