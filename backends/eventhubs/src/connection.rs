@@ -39,7 +39,7 @@ pub(crate) struct Target {
 }
 
 pub(crate) struct Connection {
-    amqp: AmqpConnection,
+    amqp: Arc<AmqpConnection>,
     target: Target,
     dead: watch::Sender<bool>,
     doubt: Notify,
@@ -91,7 +91,7 @@ impl Connection {
             .map_err(|_| unanswered(operation, "a connection"))?
             .map_err(|error| failed(operation, "", error))?;
         let this = Arc::new(Self {
-            amqp,
+            amqp: Arc::new(amqp),
             target: target.clone(),
             dead: watch::Sender::new(false),
             doubt: Notify::new(),
@@ -106,6 +106,10 @@ impl Connection {
         tasks.extend([Ending(watching), Ending(renewing)]);
         drop(tasks);
         Ok(this)
+    }
+
+    pub(crate) fn amqp(&self) -> Arc<AmqpConnection> {
+        self.amqp.clone()
     }
 
     pub(crate) fn target(&self) -> &Target {

@@ -1,6 +1,7 @@
 use crate::{
     client::{Client, Namespace},
     error::{HUB, closed, invalid},
+    native::NativeClient,
     shared::Shared,
     start,
     usage::Counters,
@@ -18,21 +19,7 @@ use tokio::{task::coop, time::sleep};
 pub(crate) struct EventHubsConsumer {
     shared: Arc<Shared>,
     acks: Acks,
-    native: NativeConsumer,
-}
-
-/// What [`Consumer::native`] hands out: the SDK's AMQP connection is not kept open for others, so it is
-/// the address of the event hub.
-#[derive(Debug, Clone)]
-pub struct NativeConsumer {
-    url: String,
-}
-
-impl NativeConsumer {
-    /// The event hub's address, `amqps://HOST/HUB`, for a client of your own.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
+    native: NativeClient,
 }
 
 impl EventHubsConsumer {
@@ -54,7 +41,7 @@ impl EventHubsConsumer {
             return Err(Error::new(ErrorKind::Unsupported, HUB, "consumer", message));
         }
         let begun = start::begin(&client, &options.start).await?;
-        let native = NativeConsumer { url: client.url() };
+        let native = NativeClient(client.clone());
         let group = namespace.config().reader_group.clone();
         let shared = Arc::new(Shared::new(client, group, options, counters));
         shared.own(begun);

@@ -1,6 +1,7 @@
 use crate::{
-    admin::EventHubsAdmin, client::Namespace, config::EventHubsConfig, consumer::EventHubsConsumer,
-    error::HUB, producer::EventHubsProducer, shared::Shared, usage::Counters,
+    NativeHub, admin::EventHubsAdmin, client::Namespace, config::EventHubsConfig,
+    consumer::EventHubsConsumer, error::HUB, producer::EventHubsProducer, shared::Shared,
+    usage::Counters,
 };
 use anyhub_core::{
     Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl,
@@ -18,6 +19,7 @@ use std::{
 pub struct EventHubsHub {
     namespace: Namespace,
     admin: EventHubsAdmin,
+    native: NativeHub,
     counters: Arc<Counters>,
     producers: Opened<EventHubsProducer>,
     consumers: Opened<Shared>,
@@ -36,6 +38,7 @@ impl EventHubsHub {
         let namespace = Namespace::new(config);
         Ok(Self {
             admin: EventHubsAdmin::new(namespace.clone()),
+            native: NativeHub(namespace.clone()),
             namespace,
             counters: Arc::default(),
             producers: Opened::default(),
@@ -87,7 +90,7 @@ impl Hub for EventHubsHub {
     }
 
     fn native(&self) -> &(dyn Any + Send + Sync) {
-        self
+        &self.native
     }
 
     async fn close(&self) -> Result<()> {
@@ -110,6 +113,8 @@ impl Hub for EventHubsHub {
 pub(crate) static CAPABILITIES: LazyLock<Capabilities> = LazyLock::new(|| {
     let mut can = Capabilities::portable();
     can.assignment = Assignment::Exclusive;
+    can.positions = true;
+    can.receipts = false;
     can.headers = HeaderSupport::Portable;
     can.lag_in_events = true;
     can.overtaken = true;

@@ -8,6 +8,7 @@ use crate::{
     hub::CAPABILITIES,
     lanes::{Batch, Entry, Lane},
     message,
+    native::NativeClient,
     send::Core,
     sender::Sender,
     usage::Counters,
@@ -37,21 +38,7 @@ pub(crate) struct EventHubsProducer {
     options: ProducerOptions,
     spread: Mutex<Spread>,
     core: Arc<Core>,
-    native: NativeProducer,
-}
-
-/// What [`Producer::native`] hands out: the SDK's AMQP connection is not kept open for others, so it is
-/// the address of the event hub.
-#[derive(Debug, Clone)]
-pub struct NativeProducer {
-    url: String,
-}
-
-impl NativeProducer {
-    /// The event hub's address, `amqps://HOST/HUB`, for a client of your own.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
+    native: NativeClient,
 }
 
 /// Links to the hub itself, where Event Hubs chooses: each takes the keys of its share.
@@ -84,7 +71,7 @@ impl EventHubsProducer {
             let seed = rand::random();
             Mutex::new(Lane::new(partition, largest, options.linger, seed))
         };
-        let native = NativeProducer { url: client.url() };
+        let native = NativeClient(client.clone());
         let core = Arc::new(Core {
             lanes: partitions.iter().map(lane).collect(),
             client,
