@@ -127,9 +127,8 @@ async fn publish(
         ticks.tick().await;
         let due = (began.elapsed().as_secs_f64() * rate as f64) as u64;
         let due = due.clamp(sent, events);
-        let event = |number: u64| {
-            Event::new(number.to_string()).with_key(format!("key-{}", number % KEYS))
-        };
+        let event =
+            |number: u64| Event::new(number.to_string()).with_key(format!("key-{}", number % KEYS));
         let batch: Vec<_> = (sent..due).map(event).collect();
         sent = due;
         if !batch.is_empty() {

@@ -7,7 +7,7 @@ use crate::{
     error::{closed, config, no_topic},
     io::Io,
 };
-use anyhub_core::{Error, Result};
+use anyhub_core::Result;
 use azure_core::http::Url;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use std::{
@@ -164,7 +164,7 @@ impl Client {
                     Err(error) => Err(error),
                 };
                 match answer {
-                    Err(error) if tries < TRIES && may_help(&error) => {
+                    Err(error) if tries < TRIES && error.is_retryable() => {
                         tracing::debug!(%error, "asked again");
                         sleep(AGAIN * (1 << tries)).await;
                         tries += 1;
@@ -188,10 +188,6 @@ impl Client {
         // There is nothing to be done about a failure.
         let _ = self.0.io.run("close", closing).await;
     }
-}
-
-fn may_help(error: &Error) -> bool {
-    error.is_retryable()
 }
 
 /// The SDK takes the process's provider of TLS, and panics where there are two to choose from and none

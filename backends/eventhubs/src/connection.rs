@@ -215,7 +215,6 @@ impl Connection {
             answer
         };
         let answered = self.within(operation, "a token", asked).await;
-        // There is no hub in question yet.
         answered.map(|()| token.expires)
     }
 }

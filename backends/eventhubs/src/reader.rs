@@ -40,7 +40,7 @@ pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, partition: u32, ori
         };
         match ended {
             Ok(()) => return,
-            Err(error) if may_pass(&error) => {
+            Err(error) if error.is_retryable() => {
                 if reading.origin != origin {
                     pause = AGAIN;
                 }
@@ -56,12 +56,6 @@ pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, partition: u32, ori
         sleep(pause.mul_f64(jitter)).await;
         pause = (pause * 2).min(AGAIN_LATEST);
     }
-}
-
-/// Whether it may be better a little later. A reader without an epoch gives way to one with: until that
-/// is gone there is nothing to be had, and somebody should know.
-fn may_pass(error: &Error) -> bool {
-    error.is_retryable()
 }
 
 /// How far the reading of a partition has come.
