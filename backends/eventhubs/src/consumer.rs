@@ -38,7 +38,8 @@ impl EventHubsConsumer {
         let client = Client::new(namespace, "consumer", topic)?;
         if options.group.is_some() {
             let message = "consumer groups are not there yet";
-            return Err(Error::new(ErrorKind::Unsupported, HUB, "consumer", message));
+            return Err(Error::new(ErrorKind::Unsupported, HUB, "consumer", message)
+                .with_advice("leave the group out to read all partitions"));
         }
         let begun = start::begin(&client, &options.start).await?;
         let native = NativeClient(client.clone());

@@ -1,7 +1,6 @@
 use crate::{
-    NativeHub, admin::EventHubsAdmin, client::Namespace, config::EventHubsConfig,
-    consumer::EventHubsConsumer, error::HUB, producer::EventHubsProducer, shared::Shared,
-    usage::Counters,
+    admin::EventHubsAdmin, client::Namespace, config::EventHubsConfig, consumer::EventHubsConsumer,
+    error::HUB, native::NativeHub, producer::EventHubsProducer, shared::Shared, usage::Counters,
 };
 use anyhub_core::{
     Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl,
