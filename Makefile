@@ -30,11 +30,13 @@ lint: setup ## formatting, clippy, rustdoc, the boundaries between crates, each 
 unit: setup ## unit and integration tests, and the examples in the documentation
 	$(CARGO) build $(LOCKED) --workspace --all-targets
 	@infra/prepare.sh debug
-	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-kafka --exclude anyhub-kinesis
+	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-eventhubs --exclude anyhub-kafka --exclude anyhub-kinesis
+	$(CARGO) test $(LOCKED) -p anyhub --features eventhubs,kinesis --test together
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins
+	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --lib --test producer --test reader
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate --test admin --test producer
-	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-kafka -p anyhub-kinesis --doc
+	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-eventhubs -p anyhub-kafka -p anyhub-kinesis --doc
 
 mutants: setup ## prove that the trials can fail: every mutant of the memory hub is caught, 20 of 20 seeds
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test mutants -- $(ONLY)

@@ -18,20 +18,21 @@ RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-featur
 step "boundaries"
 # Everything that a crate is built from, with all features on.
 tree() { cargo tree --locked --offline -p "$1" -e normal --all-features --prefix none --format '{p}' "${@:2}" | awk '{print $1}' | sort -u; }
-SDKS='^(rdkafka|rdkafka-sys|aws-sdk-kinesis|azure_messaging_eventhubs|google-cloud-pubsub)$'
+SDKS='^(rdkafka|rdkafka-sys|aws-sdk-kinesis|azure_core_amqp|azure_messaging_eventhubs|google-cloud-pubsub)$'
 refuse() { # crate, pattern, why, further arguments of cargo tree
     local found
     found=$(tree "$1" "${@:4}" | grep -vx "$1" | grep -E "$2" || true)
     [ -z "$found" ] || fail "$1 depends on $(echo $found): $3"
 }
 refuse anyhub-core "^anyhub|$SDKS" "core knows no backend and no SDK"
-refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|overhead|kafka|kinesis)$" "the suite sees hubs only through the traits"
-refuse anyhub-leases "^anyhub-(local|bench|overhead|conformance|kafka|kinesis)$|$SDKS" "the leases know core alone"
-refuse anyhub-kafka "^anyhub-(local|bench|overhead|conformance|leases|kinesis)$" "a backend depends on core alone"
-refuse anyhub-kinesis "^anyhub-(local|bench|overhead|conformance|kafka)$" "a backend depends on core and the leases alone"
+refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|overhead|eventhubs|kafka|kinesis)$" "the suite sees hubs only through the traits"
+refuse anyhub-leases "^anyhub-(local|bench|overhead|conformance|eventhubs|kafka|kinesis)$|$SDKS" "the leases know core alone"
+refuse anyhub-kafka "^anyhub-(local|bench|overhead|conformance|leases|eventhubs|kinesis)$" "a backend depends on core alone"
+refuse anyhub-kinesis "^anyhub-(local|bench|overhead|conformance|eventhubs|kafka)$" "a backend depends on core and the leases alone"
+refuse anyhub-eventhubs "^anyhub-(local|bench|overhead|conformance|kafka|kinesis)$" "a backend depends on core and the leases alone"
 refuse anyhub "^anyhub-(local|bench|overhead|conformance)$" "what people depend on brings no servers and no harness"
 refuse anyhub-local "^anyhub|$SDKS" "the local hubs depend on no other crate of the workspace"
-refuse anyhub-overhead "$SDKS|^anyhub(-(local|bench|conformance|leases|kafka|kinesis))?$" "the overhead of a backend is measured through the traits"
+refuse anyhub-overhead "$SDKS|^anyhub(-(local|bench|conformance|leases|eventhubs|kafka|kinesis))?$" "the overhead of a backend is measured through the traits"
 refuse anyhub-bench "$SDKS" "the harness sees hubs only through the traits" --depth 1
 [ -z "$(tree anyhub-core | grep -E '^(openssl-sys|rustls|reqwest|hyper)$' || true)" ] || fail "core grew heavy"
 if tree anyhub-bench | grep -qx ring && tree anyhub-bench | grep -qx aws-lc-rs; then

@@ -9,6 +9,8 @@ pub fn connect(url: &str) -> Result<Arc<dyn Hub>> {
     let url: HubUrl = url.parse()?;
     match url.scheme() {
         "memory" => Ok(Arc::new(MemoryHub::from_url(&url)?)),
+        #[cfg(feature = "eventhubs")]
+        "eventhubs" => Ok(Arc::new(anyhub_eventhubs::EventHubsHub::from_url(&url)?)),
         #[cfg(feature = "kafka")]
         "kafka" => Ok(Arc::new(anyhub_kafka::KafkaHub::from_url(&url)?)),
         #[cfg(feature = "kinesis")]
@@ -32,6 +34,7 @@ pub fn schemes() -> impl Iterator<Item = &'static str> {
 /// Every hub, and whether its feature is on.
 const HUBS: &[(&str, bool)] = &[
     ("memory", true),
+    ("eventhubs", cfg!(feature = "eventhubs")),
     ("kafka", cfg!(feature = "kafka")),
     ("kinesis", cfg!(feature = "kinesis")),
 ];
@@ -71,6 +74,7 @@ mod tests {
     #[test]
     fn a_hub_is_there_or_says_which_feature_is_off() {
         for (url, built) in [
+            ("eventhubs://a/t", cfg!(feature = "eventhubs")),
             ("kafka://a/t", cfg!(feature = "kafka")),
             ("kinesis://us-east-1/t", cfg!(feature = "kinesis")),
         ] {

@@ -23,7 +23,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Each hub is a feature, none on by default: `kafka`, `kinesis`. The memory hub is always there.
+//! Each hub is a feature, none on by default: `eventhubs`, `kafka`, `kinesis`. The memory hub is always
+//! there.
 
 mod connect;
 
@@ -36,6 +37,8 @@ pub use anyhub_core::{
 };
 pub use connect::{connect, schemes, topic};
 
+#[cfg(feature = "eventhubs")]
+pub use anyhub_eventhubs as eventhubs;
 #[cfg(feature = "kafka")]
 pub use anyhub_kafka as kafka;
 #[cfg(feature = "kinesis")]

@@ -5,8 +5,10 @@
 pub struct Capabilities {
     /// Who moves when one consumer of a group seeks (C8).
     pub assignment: Assignment,
-    /// Receipts tell partition and position (P4), and `Point::Positions` can be sought exactly.
+    /// `Point::Positions` can be sought exactly.
     pub positions: bool,
+    /// Receipts tell partition and position (P4).
+    pub receipts: bool,
     /// What headers can be (E3).
     pub headers: HeaderSupport,
     /// Keys that are no UTF-8 or longer than 128 characters are carried (E1).
@@ -33,6 +35,7 @@ impl Capabilities {
         Self {
             assignment: Assignment::Exclusive,
             positions: false,
+            receipts: false,
             headers: HeaderSupport::Portable,
             binary_keys: false,
             tombstones: false,

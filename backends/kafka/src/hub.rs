@@ -135,6 +135,7 @@ pub(crate) fn capabilities(config: &KafkaConfig) -> Capabilities {
     let mut can = Capabilities::portable();
     can.assignment = Assignment::Exclusive;
     can.positions = true;
+    can.receipts = true;
     can.headers = HeaderSupport::Any;
     can.binary_keys = true;
     can.tombstones = true;

@@ -147,6 +147,7 @@ pub(crate) fn capabilities(config: &KinesisConfig) -> Capabilities {
     let mut can = Capabilities::portable();
     can.assignment = Assignment::Exclusive;
     can.positions = true;
+    can.receipts = true;
     can.headers = match config.envelope {
         true => HeaderSupport::Any,
         false => HeaderSupport::None,

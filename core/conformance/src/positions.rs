@@ -1,7 +1,7 @@
 //! Positions by what they mean: hubs that count tell where the next event will stand, others know
 //! only what is behind it.
 
-use crate::{Context, Failure, Outcome, failure::ensure};
+use crate::{Context, Failure, Outcome, failure::ensure, reading::read_back};
 use anyhub_core::{ErrorKind, Partition, Position, Receipt};
 use std::{
     collections::HashMap,
@@ -25,10 +25,24 @@ pub(crate) fn ensure_between(
     Ok(())
 }
 
-/// The place that a receipt tells, on hubs that declare to tell it.
-pub(crate) fn place(receipt: Receipt) -> Outcome<(Partition, Position)> {
-    let place = receipt.partition.zip(receipt.position);
-    place.ok_or_else(|| Failure::new("a receipt tells no place"))
+/// The places of what was published last: as the receipts tell, where the hub declares that they do, or
+/// else as they are read back; then with those of a partition in order.
+pub(crate) async fn places(
+    ctx: &Context,
+    topic: &str,
+    receipts: Vec<Receipt>,
+) -> Outcome<Vec<(Partition, Position)>> {
+    if !ctx.hub().capabilities().receipts {
+        let read = read_back(ctx, topic).await?;
+        let before = read.len().saturating_sub(receipts.len());
+        let last = read.into_iter().skip(before);
+        return Ok(last.map(|it| (it.partition, it.position)).collect());
+    }
+    let told = receipts.into_iter().map(|receipt| {
+        let place = receipt.partition.zip(receipt.position);
+        place.ok_or_else(|| Failure::new("a receipt tells no place"))
+    });
+    told.collect()
 }
 
 /// Where the partitions of a topic end, and which of them a reader has not reached.

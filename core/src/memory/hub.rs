@@ -21,6 +21,7 @@ use std::{
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
     assignment: Assignment::Exclusive,
     positions: true,
+    receipts: true,
     headers: HeaderSupport::Any,
     binary_keys: true,
     tombstones: true,

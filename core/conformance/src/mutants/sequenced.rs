@@ -39,6 +39,7 @@ fn capabilities(inner: Capabilities) -> Capabilities {
     let mut capabilities = Capabilities::portable();
     capabilities.headers = anyhub_core::HeaderSupport::None;
     capabilities.positions = inner.positions;
+    capabilities.receipts = inner.receipts;
     capabilities.resize = inner.resize;
     capabilities.overtaken = inner.overtaken;
     capabilities

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Context, Failure, Outcome,
     failure::{ensure, ensure_eq},
-    positions::{ensure_between, place},
+    positions::{ensure_between, places},
     reading::{named, over_time, publish, take, time_of},
 };
 use anyhub_core::{ErrorKind, Point, Retention, TopicConfig};
@@ -58,16 +58,17 @@ async fn topics(ctx: Context) -> Outcome {
     );
     let producer = ctx.producer(&topic).await?;
     let event = |name: &str| vec![named("k", name)];
-    let first = publish(&ctx, &*producer, event("0")).await?.remove(0);
+    let first = publish(&ctx, &*producer, event("0")).await?;
     if ctx.hub().capabilities().positions {
-        let (partition, first) = place(first)?;
+        let (partition, first) = places(&ctx, &topic, first).await?.remove(0);
         let info = ctx
             .within("the topic", admin.describe_topic(&topic))
             .await??;
         let mut partitions = info.partitions.into_iter();
         let info = partitions.find(|info| info.partition == partition);
         let info = info.ok_or_else(|| Failure::new("an event stands in no partition"))?;
-        let (_, second) = place(publish(&ctx, &*producer, event("1")).await?.remove(0))?;
+        let second = publish(&ctx, &*producer, event("1")).await?;
+        let (_, second) = places(&ctx, &topic, second).await?.remove(0);
         if let Some(kept) = info.first {
             let holds = kept.cmp_in_partition(&first).is_le();
             ensure!(

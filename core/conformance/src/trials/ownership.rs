@@ -10,7 +10,7 @@ use crate::{
     cancel::cancelled_after,
     failure::{ensure, ensure_eq},
     ledger::Ledger,
-    positions::{ensure_between, place},
+    positions::{ensure_between, places},
     reading::{Holding, Party, name, named, names, publish, read_back, take},
     stamp::Stamp,
 };
@@ -83,9 +83,8 @@ async fn never_back(ctx: Context) -> Outcome {
         .collect();
     // The newest event of each partition.
     let mut newest: HashMap<Partition, Position> = HashMap::new();
-    for receipt in publish(&ctx, &*producer, sent).await? {
-        newest.extend([place(receipt)?]);
-    }
+    let receipts = publish(&ctx, &*producer, sent).await?;
+    newest.extend(places(&ctx, &topic, receipts).await?);
     let mut rng = ctx.rng(1);
     let mut seen = Checkpoints::default();
     let mut open = true;

@@ -32,13 +32,13 @@ pub(super) const TRIALS: &[Trial] = &[
         "P4_receipts_equal_what_the_consumer_sees",
         receipts,
         [11],
-        |can| can.positions
+        |can| can.receipts
     ),
     trial!(
         "P4_undeclared_positions_are_not_told",
         no_receipts,
         [],
-        |can| !can.positions
+        |can| !can.receipts
     ),
     trial!(
         "P5_close_under_load_resolves_everything",

@@ -18,13 +18,13 @@ pub(super) const TRIALS: &[Trial] = &[
         "C14_overtaken_by_retention_is_told_once",
         told_once,
         [],
-        |can| can.overtaken && can.positions
+        |can| can.overtaken && can.receipts
     ),
     trial!(
         "C14_a_seek_to_what_is_gone_is_out_of_range",
         out_of_range,
         [22],
-        |can| { can.overtaken && can.positions }
+        |can| { can.overtaken && can.receipts }
     ),
     trial!(
         "C14_undeclared_overtaking_is_not_told",

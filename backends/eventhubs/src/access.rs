@@ -1,0 +1,320 @@
+//! Who asks: shared access signatures, made here, and tokens of Microsoft Entra ID.
+
+use crate::{
+    config::{EventHubsConfig, Identity},
+    connection_string::{ConnectionString, Signer},
+    error::{HUB, config, no_token},
+};
+use anyhub_core::{Error, ErrorKind, Result};
+use azure_core::{
+    credentials::{Secret, TokenCredential},
+    time::{Duration, OffsetDateTime},
+};
+use azure_identity::{
+    AzureCliCredential, ClientSecretCredential, DeveloperToolsCredential,
+    ManagedIdentityCredential, WorkloadIdentityCredential,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, Mac};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::Sha256;
+use std::{env, fmt, path::Path, sync::Arc};
+
+/// The namespace's host, and who asks there.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    pub(crate) host: String,
+    /// The event hub that it is for, where it is for one alone.
+    pub(crate) hub: Option<String>,
+    signs: Signs,
+}
+
+#[derive(Clone)]
+enum Signs {
+    Shared(Signer),
+    Entra(Arc<dyn TokenCredential>),
+}
+
+/// What is put on `$cbs`.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) text: Secret,
+    pub(crate) kind: &'static str,
+    pub(crate) expires: OffsetDateTime,
+}
+
+/// The variable that holds a connection string.
+const VARIABLE: &str = "EVENTHUBS_CONNECTION_STRING";
+/// What Microsoft's emulator takes ("Event Hubs emulator overview", 2026-11).
+const EMULATOR: (&str, &str) = ("RootManageSharedAccessKey", "SAS_KEY_VALUE");
+/// For how long a signature is made. Azure's own libraries take an hour.
+const VALID: Duration = Duration::hours(1);
+/// What a token of Entra ID is asked for (Event Hubs documentation, "Authenticate an application
+/// with Microsoft Entra ID", 2026-11).
+const SCOPE: &str = "https://eventhubs.azure.net/.default";
+/// What signatures leave as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+impl Access {
+    /// As [`EventHubsConfig`] says, in its order. Config for a connection string or identity that is
+    /// of no use, or none for a namespace that is not named.
+    pub(crate) fn find(settings: &EventHubsConfig) -> Result<Self> {
+        let text = match (
+            &settings.connection_string,
+            &settings.connection_string_file,
+        ) {
+            (Some(text), _) => Some(text.expose().to_owned()),
+            _ if settings.token_credential.is_some() || settings.credential.is_some() => None,
+            (None, Some(file)) => Some(read(file)?),
+            (None, None) => env::var(VARIABLE).ok().filter(|text| !text.is_empty()),
+        };
+        if let Some(text) = text {
+            return Self::of(settings, ConnectionString::parse(&text)?);
+        }
+        let host = settings.namespace.clone().ok_or_else(|| {
+            config("no namespace is named").with_advice(
+                "name it in the URL, as in eventhubs://NAME.servicebus.windows.net/HUB, or give a \
+                 connection string",
+            )
+        })?;
+        let signs = match (&settings.token_credential, settings.credential) {
+            (Some(own), _) => Signs::Entra(own.clone()),
+            (None, None) if settings.is_local() => {
+                let (name, key) = EMULATOR;
+                Signs::Shared(Signer::Key {
+                    name: name.to_owned(),
+                    key: anyhub_core::Secret::new(key),
+                })
+            }
+            (None, identity) => Signs::Entra(found(identity.unwrap_or(Identity::DeveloperTools))?),
+        };
+        let hub = None;
+        Ok(Self { host, hub, signs })
+    }
+
+    fn of(settings: &EventHubsConfig, parsed: ConnectionString) -> Result<Self> {
+        if let Some(named) = &settings.namespace
+            && !named.eq_ignore_ascii_case(&parsed.host)
+        {
+            let (host, message) = (&parsed.host, "the connection string is for");
+            return Err(
+                config(format!("{message} {host}, and the URL names {named}"))
+                    .with_advice("leave the namespace out of the URL, as in eventhubs:/HUB"),
+            );
+        }
+        Ok(Self {
+            host: parsed.host,
+            hub: parsed.hub,
+            signs: Signs::Shared(parsed.signer),
+        })
+    }
+
+    /// Config if it is for another event hub alone.
+    pub(crate) fn check(&self, hub: &str) -> Result<()> {
+        match &self.hub {
+            Some(only) if !only.eq_ignore_ascii_case(hub) => {
+                let message = format!("the connection string is for '{only}', not for '{hub}'");
+                Err(config(message).with_advice("take one of the namespace, without EntityPath"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A token for an event hub and what is within. Denied if there is none to be had.
+    pub(crate) async fn token(&self, operation: &'static str, resource: &str) -> Result<Token> {
+        let now = OffsetDateTime::now_utc();
+        match &self.signs {
+            Signs::Shared(Signer::Key { name, key }) => {
+                let expires = now + VALID;
+                Ok(Token {
+                    text: Secret::new(sign(resource, name, key.expose(), expires.unix_timestamp())),
+                    kind: SIGNATURE,
+                    expires,
+                })
+            }
+            Signs::Shared(Signer::Signature(text)) => {
+                let expires = expiry(text.expose())?;
+                if expires <= now {
+                    let message = format!("the shared access signature has expired at {expires}");
+                    return Err(Error::new(ErrorKind::Denied, HUB, operation, message)
+                        .with_advice("make a new one, or give the key"));
+                }
+                Ok(Token {
+                    text: Secret::new(text.expose().to_owned()),
+                    kind: SIGNATURE,
+                    expires,
+                })
+            }
+            Signs::Entra(credential) => {
+                let token = credential.get_token(&[SCOPE], None).await;
+                let token = token.map_err(|error| no_token(operation, error))?;
+                Ok(Token {
+                    text: token.token,
+                    kind: "jwt",
+                    expires: token.expires_on,
+                })
+            }
+        }
+    }
+}
+
+const SIGNATURE: &str = "servicebus.windows.net:sastoken";
+
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let message = format!("connection_string_file can't be read: {}", file.display());
+        config(message).with_source(error)
+    })
+}
+
+fn found(identity: Identity) -> Result<Arc<dyn TokenCredential>> {
+    let credential = match identity {
+        Identity::ManagedIdentity => {
+            ManagedIdentityCredential::new(None).map(|found| found as Arc<dyn TokenCredential>)
+        }
+        Identity::WorkloadIdentity => WorkloadIdentityCredential::new(None).map(|found| found as _),
+        Identity::AzureCli => AzureCliCredential::new(None).map(|found| found as _),
+        Identity::DeveloperTools => DeveloperToolsCredential::new(None).map(|found| found as _),
+        Identity::ClientSecret => {
+            let tenant = variable("AZURE_TENANT_ID")?;
+            let client = variable("AZURE_CLIENT_ID")?;
+            let secret = Secret::new(variable("AZURE_CLIENT_SECRET")?);
+            ClientSecretCredential::new(&tenant, client, secret, None).map(|found| found as _)
+        }
+    };
+    credential.map_err(|error| {
+        let message = format!("the credential {identity:?} can't be had: {error}");
+        config(message).with_source(error)
+    })
+}
+
+fn variable(name: &str) -> Result<String> {
+    let set = env::var(name).ok().filter(|value| !value.is_empty());
+    set.ok_or_else(|| {
+        config(format!("credential=client_secret needs {name}")).with_advice(
+            "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET in the environment",
+        )
+    })
+}
+
+/// A shared access signature (Event Hubs documentation, "Authenticate access with shared access
+/// signatures", 2026-11): the resource in lower case, signed with the key as it is written.
+fn sign(resource: &str, name: &str, key: &str, expires: i64) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, PLAIN).to_string();
+    let resource = encode(resource).to_lowercase();
+    // A key of any length is one.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else {
+        return String::new();
+    };
+    mac.update(format!("{resource}\n{expires}").as_bytes());
+    let signature = encode(&STANDARD.encode(mac.finalize().into_bytes()));
+    let name = encode(name);
+    format!("SharedAccessSignature sr={resource}&sig={signature}&se={expires}&skn={name}")
+}
+
+/// When a signature that was made before expires.
+fn expiry(signature: &str) -> Result<OffsetDateTime> {
+    let mut fields = signature.split(['&', ' ']);
+    let seconds = fields.find_map(|field| field.strip_prefix("se="));
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+    let time = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    time.ok_or_else(|| config("the shared access signature tells no expiry (se=SECONDS)"))
+}
+
+impl fmt::Debug for Signs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shared(signer) => signer.fmt(f),
+            Self::Entra(_) => f.write_str("Entra"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Made by Python 3's hmac, base64 and urllib.parse.
+    #[test]
+    fn signs_as_documented() {
+        let signed = sign(
+            "amqps://N.servicebus.windows.net/Tweets",
+            "root",
+            "secret",
+            1_800_000_000,
+        );
+        assert_eq!(
+            signed,
+            concat!(
+                "SharedAccessSignature sr=amqps%3a%2f%2fn.servicebus.windows.net%2ftweets",
+                "&sig=wjMLtp%2Fix9scURpTijZSvQ9wKWfYhWOmNKmLVemnab4%3D&se=1800000000&skn=root"
+            )
+        );
+    }
+
+    #[test]
+    fn the_url_and_the_connection_string_have_to_agree() {
+        let text =
+            "Endpoint=sb://n.example.com/;SharedAccessKeyName=a;SharedAccessKey=b;EntityPath=t";
+        let settings = EventHubsConfig::new().connection_string(text);
+        let access = Access::find(&settings).unwrap();
+        assert_eq!(access.host, "n.example.com");
+        assert!(access.check("T").is_ok());
+        let refused = access.check("other").unwrap_err();
+        assert!(
+            refused.to_string().contains("without EntityPath"),
+            "{refused}"
+        );
+        let error = Access::find(&settings.namespace("m.example.com")).unwrap_err();
+        assert!(error.to_string().contains("n.example.com"), "{error}");
+    }
+
+    #[test]
+    fn an_identity_stands_above_the_environment_and_needs_its_namespace() {
+        let settings = EventHubsConfig::new().credential(Identity::AzureCli);
+        let error = Access::find(&settings).unwrap_err();
+        assert!(error.to_string().contains("no namespace"), "{error}");
+        let access = Access::find(&settings.namespace("n.example.com")).unwrap();
+        assert!(matches!(access.signs, Signs::Entra(_)));
+        let local = EventHubsConfig::new()
+            .namespace("localhost")
+            .endpoint("amqp://localhost:1");
+        let access = Access::find(&local).unwrap();
+        assert!(matches!(access.signs, Signs::Shared(_)));
+    }
+
+    #[tokio::test]
+    async fn an_old_signature_is_denied() {
+        let signed = |until: i64| {
+            let text = format!(
+                "Endpoint=sb://h;SharedAccessSignature=SharedAccessSignature sr=x&se={until}"
+            );
+            Access::find(&EventHubsConfig::new().connection_string(text)).unwrap()
+        };
+        let refused = signed(1_000)
+            .token("producer", "amqps://h/t")
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Denied);
+        let in_2100 = signed(4_102_444_800)
+            .token("producer", "amqps://h/t")
+            .await
+            .unwrap();
+        assert_eq!(in_2100.expires.unix_timestamp(), 4_102_444_800);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let settings = EventHubsConfig::new().connection_string_file("/nowhere/to/be/found");
+        let error = Access::find(&settings).unwrap_err();
+        assert!(
+            error.to_string().contains("/nowhere/to/be/found"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,205 @@
+use crate::{
+    client::{Client, Namespace},
+    connection::Connection,
+    describe::{self, Ends, Management},
+    error::{HUB, invalid, unanswered},
+    locate,
+    provision::Provisioner,
+};
+use anyhub_core::{
+    Admin, Error, ErrorKind, GroupInfo, Partition, PartitionInfo, PartitionLag, Position, Resized,
+    Result, Retention, TopicConfig, TopicInfo,
+};
+use async_trait::async_trait;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::time::{sleep, timeout};
+
+/// Event hubs and consumer groups, as far as AMQP tells of them.
+#[derive(Debug)]
+pub(crate) struct EventHubsAdmin {
+    namespace: Namespace,
+}
+
+impl EventHubsAdmin {
+    pub(crate) fn new(namespace: Namespace) -> Self {
+        Self { namespace }
+    }
+}
+
+/// The hub's partitions, and where each stands.
+pub(crate) async fn partitions(
+    client: &Client,
+    operation: &'static str,
+) -> Result<Vec<(u32, Ends)>> {
+    let question = move |connection: Arc<Connection>| async move {
+        let management = Management::open(&connection, operation).await?;
+        let told = async {
+            let numbers = management.partitions().await?;
+            let ends = management.all_ends(&numbers).await?;
+            Ok(numbers.into_iter().zip(ends).collect())
+        };
+        let told = told.await;
+        management.close().await;
+        told
+    };
+    client.ask(operation, question).await
+}
+
+/// What can't be done by AMQP.
+fn elsewhere(operation: &'static str, what: &str, how: &str) -> Error {
+    let message = format!("{what} by AMQP");
+    let how = format!("{how}; or give a Provisioner in EventHubsConfig");
+    Error::new(ErrorKind::Unsupported, HUB, operation, message).with_advice(how)
+}
+
+/// How long a new event hub may take until it answers.
+const READY: Duration = Duration::from_secs(60);
+
+impl EventHubsAdmin {
+    /// The numbers of its partitions. NotFound if it is not there.
+    async fn look(&self, operation: &'static str, topic: &str) -> Result<Vec<u32>> {
+        self.namespace.check_open(operation)?;
+        let client = Client::new(&self.namespace, operation, topic)?;
+        let question = move |connection: Arc<Connection>| async move {
+            describe::partitions(&connection, operation).await
+        };
+        let told = client.ask(operation, question).await;
+        client.close().await;
+        told
+    }
+
+    fn provisioner(
+        &self,
+        operation: &'static str,
+        what: &str,
+        how: &str,
+    ) -> Result<&Arc<dyn Provisioner>> {
+        let provisioner = self.namespace.config().provisioner.as_ref();
+        provisioner.ok_or_else(|| elsewhere(operation, what, how))
+    }
+}
+
+#[async_trait]
+impl Admin for EventHubsAdmin {
+    async fn create_topic(&self, topic: &TopicConfig) -> Result<()> {
+        const CREATE: &str = "create_topic";
+        self.namespace.check_open(CREATE)?;
+        if topic.partitions == 0 {
+            return Err(invalid(CREATE, "an event hub has 1 partition or more"));
+        }
+        if topic.retention.bytes.is_some() {
+            let message = "Event Hubs keeps events by time, not by size";
+            return Err(Error::new(ErrorKind::Unsupported, HUB, CREATE, message));
+        }
+        let how = "make it in the Azure portal, or by az eventhubs eventhub create";
+        let provisioner = self.provisioner(CREATE, "an event hub can't be made", how)?;
+        provisioner.create_hub(topic).await?;
+        let ready = async {
+            let mut pause = Duration::from_millis(10);
+            loop {
+                match self.look(CREATE, &topic.name).await {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    answer => return answer.map(drop),
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        };
+        let ready = timeout(READY, ready).await;
+        ready.unwrap_or_else(|_| Err(unanswered(CREATE, "the new event hub")))
+    }
+
+    async fn delete_topic(&self, topic: &str) -> Result<()> {
+        const DELETE: &str = "delete_topic";
+        self.look(DELETE, topic).await?;
+        let how = "delete it in the Azure portal, or by az eventhubs eventhub delete";
+        let provisioner = self.provisioner(DELETE, "an event hub can't be deleted", how)?;
+        provisioner.delete_hub(topic).await
+    }
+
+    async fn describe_topic(&self, topic: &str) -> Result<TopicInfo> {
+        self.namespace.check_open("describe_topic")?;
+        let client = Client::new(&self.namespace, "describe_topic", topic)?;
+        let told = partitions(&client, "describe_topic").await;
+        client.close().await;
+        let partitions = told?.into_iter().map(|(number, ends)| {
+            let at = |number| Some(Position::offset(number));
+            PartitionInfo::new(Partition::number(number), at(ends.first), at(ends.next))
+        });
+        Ok(TopicInfo::new(topic, partitions.collect()))
+    }
+
+    async fn list_topics(&self) -> Result<Vec<String>> {
+        const LIST: &str = "list_topics";
+        self.namespace.check_open(LIST)?;
+        let how = "list them by az eventhubs eventhub list";
+        let provisioner = self.provisioner(LIST, "event hubs can't be listed", how)?;
+        let mut names = provisioner.list_hubs().await?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    async fn set_partitions(&self, topic: &str, partitions: u32) -> Result<Resized> {
+        const RESIZE: &str = "set_partitions";
+        let there = self.look(RESIZE, topic).await?;
+        if there.len() as u64 >= u64::from(partitions) {
+            let message = format!("'{topic}' has {} partitions already", there.len());
+            return Err(invalid(RESIZE, message));
+        }
+        let how =
+            "in the tiers Premium and Dedicated, by az eventhubs eventhub update --partition-count";
+        let provisioner = self.provisioner(RESIZE, "partitions can't be added", how)?;
+        provisioner.set_partitions(topic, partitions).await?;
+        Ok(Resized::new(false))
+    }
+
+    async fn set_retention(&self, topic: &str, retention: &Retention) -> Result<()> {
+        const RETAIN: &str = "set_retention";
+        self.look(RETAIN, topic).await?;
+        if retention.bytes.is_some() {
+            let message = "Event Hubs keeps events by time, not by size";
+            return Err(Error::new(ErrorKind::Unsupported, HUB, RETAIN, message));
+        }
+        let how = "change it by az eventhubs eventhub update --retention-time-in-hours";
+        let provisioner = self.provisioner(RETAIN, "retention can't be changed", how)?;
+        provisioner.set_retention(topic, retention).await
+    }
+
+    async fn positions_at(
+        &self,
+        topic: &str,
+        time: SystemTime,
+    ) -> Result<Vec<(Partition, Position)>> {
+        const LOCATE: &str = "positions_at";
+        self.namespace.check_open(LOCATE)?;
+        let client = Client::new(&self.namespace, LOCATE, topic)?;
+        let group = self.namespace.config().reader_group.clone();
+        let found = locate::at(&client, LOCATE, &group, time).await;
+        client.close().await;
+        let named = |(number, at)| (Partition::number(number), Position::offset(at));
+        Ok(found?.into_iter().map(named).collect())
+    }
+
+    async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {
+        self.look("list_groups", topic).await?;
+        Err(without_groups("list_groups"))
+    }
+
+    async fn delete_group(&self, _group: &str) -> Result<()> {
+        self.namespace.check_open("delete_group")?;
+        Err(without_groups("delete_group"))
+    }
+
+    async fn lag(&self, topic: &str, _group: &str) -> Result<Vec<PartitionLag>> {
+        self.look("lag", topic).await?;
+        Err(without_groups("lag"))
+    }
+}
+
+fn without_groups(operation: &'static str) -> Error {
+    let message = "consumer groups are not there yet";
+    Error::new(ErrorKind::Unsupported, HUB, operation, message)
+}

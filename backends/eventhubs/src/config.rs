@@ -1,0 +1,379 @@
+use crate::{error::config, provision::Provisioner};
+use anyhub_core::{HubUrl, Result, Secret, nearest};
+use azure_core::credentials::TokenCredential;
+use serde::Deserialize;
+use std::{path::PathBuf, sync::Arc};
+
+/// Where an Event Hubs namespace is, who asks, and how events are spread.
+///
+/// A URL says the same: `eventhubs://NAMESPACE.servicebus.windows.net/HUB?option=value`. Secrets never
+/// stand in it. Who asks is found in this order:
+///
+/// 1. `credential=`, an identity of Microsoft Entra ID;
+/// 2. `connection_string_file=`, a file with a connection string;
+/// 3. the environment variable `EVENTHUBS_CONNECTION_STRING`;
+/// 4. with an endpoint on this machine, the key that Microsoft's emulator takes;
+/// 5. Microsoft Entra ID by the developer's tools, as after `az login`.
+///
+/// With a connection string the namespace may be left out, as in `eventhubs:/HUB`.
+///
+/// | option | what | default |
+/// |---|---|---|
+/// | `endpoint` | another address: a private endpoint, the emulator; `amqp:`, in the clear, on this machine alone | `amqps://NAMESPACE:5671` |
+/// | `connection_string_file` | the file that holds the connection string | none |
+/// | `credential` | `managed_identity`, `workload_identity`, `client_secret` (by `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`), `azure_cli` or `developer_tools` | as above |
+/// | `partitioning` | `hash`: the partition of a key is chosen here, as Microsoft's clients choose it; `service`: Event Hubs chooses, for hubs that others write to by key | `hash` |
+/// | `reader_group` | the consumer group as which consumers without a group read | `$Default` |
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct EventHubsConfig {
+    /// The namespace's host; None: the connection string's.
+    pub namespace: Option<String>,
+    /// Another address than the namespace's own: `amqps://HOST:PORT`, or `amqp:` on this machine.
+    pub endpoint: Option<String>,
+    /// The connection string itself; it stands above all other ways to authenticate.
+    pub connection_string: Option<Secret>,
+    /// The file that holds the connection string.
+    pub connection_string_file: Option<PathBuf>,
+    /// Which identity of Microsoft Entra ID asks.
+    pub credential: Option<Identity>,
+    /// Who chooses the partition of a key.
+    pub partitioning: Partitioning,
+    /// The consumer group as which consumers without a group read.
+    pub reader_group: String,
+    /// A credential of your own for Microsoft Entra ID, in the place of [`credential`](Self::credential).
+    #[serde(skip)]
+    pub token_credential: Option<Arc<dyn TokenCredential>>,
+    /// Who makes and deletes event hubs for [`Admin`](anyhub_core::Admin); None: that is Unsupported.
+    #[serde(skip)]
+    pub provisioner: Option<Arc<dyn Provisioner>>,
+}
+
+/// An identity of Microsoft Entra ID, by where it is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Identity {
+    /// The one that Azure gives to the machine or service.
+    ManagedIdentity,
+    /// The one of a Kubernetes workload.
+    WorkloadIdentity,
+    /// A service principal with a secret, by `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
+    /// `AZURE_CLIENT_SECRET`.
+    ClientSecret,
+    /// The one that `az login` has signed in.
+    AzureCli,
+    /// The first of the developer's tools that is signed in.
+    DeveloperTools,
+}
+
+/// Who chooses the partition of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Partitioning {
+    /// This producer, by the hash that Microsoft's clients use. Receipts name the partition. Microsoft
+    /// warns that Event Hubs itself may choose another one for the same key.
+    #[default]
+    Hash,
+    /// Event Hubs: a key of this producer stands where those of other producers stand that send by
+    /// key.
+    Service,
+}
+
+const OPTIONS: [&str; 5] = [
+    "endpoint",
+    "connection_string_file",
+    "credential",
+    "partitioning",
+    "reader_group",
+];
+
+/// The group that every event hub has.
+const DEFAULT_GROUP: &str = "$Default";
+
+impl Default for EventHubsConfig {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            endpoint: None,
+            connection_string: None,
+            connection_string_file: None,
+            credential: None,
+            partitioning: Partitioning::Hash,
+            reader_group: DEFAULT_GROUP.to_owned(),
+            token_credential: None,
+            provisioner: None,
+        }
+    }
+}
+
+impl EventHubsConfig {
+    /// The namespace of the connection string, and the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`namespace`](Self::namespace).
+    pub fn namespace(mut self, host: impl Into<String>) -> Self {
+        self.namespace = Some(host.into());
+        self
+    }
+
+    /// Sets [`endpoint`](Self::endpoint).
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.endpoint = Some(url.into());
+        self
+    }
+
+    /// Sets [`connection_string`](Self::connection_string).
+    pub fn connection_string(mut self, text: impl Into<String>) -> Self {
+        self.connection_string = Some(Secret::new(text));
+        self
+    }
+
+    /// Sets [`connection_string_file`](Self::connection_string_file).
+    pub fn connection_string_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.connection_string_file = Some(file.into());
+        self
+    }
+
+    /// Sets [`credential`](Self::credential).
+    pub fn credential(mut self, identity: Identity) -> Self {
+        self.credential = Some(identity);
+        self
+    }
+
+    /// Sets [`partitioning`](Self::partitioning).
+    pub fn partitioning(mut self, which: Partitioning) -> Self {
+        self.partitioning = which;
+        self
+    }
+
+    /// Sets [`reader_group`](Self::reader_group).
+    pub fn reader_group(mut self, group: impl Into<String>) -> Self {
+        self.reader_group = group.into();
+        self
+    }
+
+    /// Sets [`token_credential`](Self::token_credential).
+    pub fn token_credential(mut self, credential: Arc<dyn TokenCredential>) -> Self {
+        self.token_credential = Some(credential);
+        self
+    }
+
+    /// Sets [`provisioner`](Self::provisioner).
+    pub fn provisioner(mut self, provisioner: Arc<dyn Provisioner>) -> Self {
+        self.provisioner = Some(provisioner);
+        self
+    }
+
+    /// What a URL says. Config for an option that is none, or a value that can't be.
+    pub fn from_url(url: &HubUrl) -> Result<Self> {
+        url.refuse_unknown_options(&OPTIONS)?;
+        let mut this = Self::new();
+        if !url.authority().is_empty() {
+            this.namespace = Some(url.authority().to_owned());
+        }
+        for (name, value) in url.options() {
+            match name {
+                "endpoint" => this.endpoint = Some(value.to_owned()),
+                "connection_string_file" => this.connection_string_file = Some(value.into()),
+                "credential" => {
+                    let all = [
+                        ("managed_identity", Identity::ManagedIdentity),
+                        ("workload_identity", Identity::WorkloadIdentity),
+                        ("client_secret", Identity::ClientSecret),
+                        ("azure_cli", Identity::AzureCli),
+                        ("developer_tools", Identity::DeveloperTools),
+                    ];
+                    this.credential = Some(choice(name, value, &all)?);
+                }
+                "partitioning" => {
+                    let all = [
+                        ("hash", Partitioning::Hash),
+                        ("service", Partitioning::Service),
+                    ];
+                    this.partitioning = choice(name, value, &all)?;
+                }
+                "reader_group" => this.reader_group = value.to_owned(),
+                _ => {}
+            }
+        }
+        this.check()?;
+        Ok(this)
+    }
+
+    /// Config for a value that can't be.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(namespace) = &self.namespace
+            && !is_host(namespace)
+        {
+            return Err(
+                config(format!("'{namespace}' is no namespace")).with_advice(
+                    "it is as NAME.servicebus.windows.net; another address goes into endpoint=",
+                ),
+            );
+        }
+        if let Some(text) = &self.endpoint {
+            let Some(endpoint) = Endpoint::parse(text) else {
+                return Err(config(format!("'{text}' is no endpoint"))
+                    .with_advice("it looks like amqps://HOST or amqp://127.0.0.1:5672"));
+            };
+            if !endpoint.tls && !endpoint.is_local() {
+                return Err(config(format!("'{text}' would send tokens in the clear"))
+                    .with_advice("amqps: is for every machine, amqp: for this one alone"));
+            }
+        }
+        if self.reader_group.is_empty() {
+            return Err(config("reader_group is empty")
+                .with_advice(format!("every event hub has {DEFAULT_GROUP}")));
+        }
+        Ok(())
+    }
+
+    /// Whether the endpoint is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let endpoint = self.endpoint.as_deref().and_then(Endpoint::parse);
+        endpoint.is_some_and(|endpoint| endpoint.is_local())
+    }
+}
+
+/// `amqps://HOST:PORT`, taken apart.
+struct Endpoint<'a> {
+    tls: bool,
+    host: &'a str,
+}
+
+impl<'a> Endpoint<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let tls = match scheme {
+            "amqps" => true,
+            "amqp" => false,
+            _ => return None,
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (rest, None),
+        };
+        let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        (port_fits && (is_host(host) || bare.parse::<std::net::Ipv6Addr>().is_ok()))
+            .then_some(Self { tls, host })
+    }
+
+    fn is_local(&self) -> bool {
+        let host = self.host;
+        host == "localhost" || host == "[::1]" || {
+            let address = host.parse::<std::net::Ipv4Addr>();
+            address.is_ok_and(|address| address.is_loopback())
+        }
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    !text.is_empty() && text.len() <= 253 && text.chars().all(fits)
+}
+
+fn choice<T: Copy>(name: &str, value: &str, all: &[(&str, T)]) -> Result<T> {
+    if let Some((_, chosen)) = all.iter().find(|(known, _)| *known == value) {
+        return Ok(*chosen);
+    }
+    let names = || all.iter().map(|(known, _)| *known);
+    let error = config(format!("{name} can't be '{value}'"));
+    Err(match nearest(value, names()) {
+        Some(nearest) => error.with_advice(format!("did you mean '{nearest}'?")),
+        None => {
+            let names: Vec<_> = names().collect();
+            error.with_advice(format!("it is {}", names.join(" or ")))
+        }
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<EventHubsConfig> {
+        EventHubsConfig::from_url(&url.parse()?)
+    }
+
+    #[test]
+    fn a_url_says_all() {
+        let config = parse(
+            "eventhubs://n.servicebus.windows.net/t?endpoint=amqps://10.0.0.1:5671\
+             &credential=workload_identity&partitioning=service&reader_group=score",
+        )
+        .unwrap();
+        assert_eq!(
+            config.namespace.as_deref(),
+            Some("n.servicebus.windows.net")
+        );
+        assert_eq!(config.endpoint.as_deref(), Some("amqps://10.0.0.1:5671"));
+        assert_eq!(config.credential, Some(Identity::WorkloadIdentity));
+        assert_eq!(config.partitioning, Partitioning::Service);
+        assert_eq!(config.reader_group, "score");
+        let config = parse("eventhubs:/t?connection_string_file=/run/secrets/hub").unwrap();
+        assert_eq!(config.namespace, None);
+        assert_eq!(
+            config.connection_string_file,
+            Some("/run/secrets/hub".into())
+        );
+        assert_eq!(config.reader_group, "$Default");
+    }
+
+    #[test]
+    fn only_this_machine_is_local() {
+        let local = |endpoint: &str| EventHubsConfig::new().endpoint(endpoint).is_local();
+        for endpoint in ["amqp://localhost:1", "amqps://127.0.0.2", "amqp://[::1]:5"] {
+            assert!(local(endpoint), "{endpoint}");
+        }
+        for endpoint in [
+            "amqps://localhost.example.com",
+            "amqps://10.0.0.1",
+            "amqps://127.example.com",
+        ] {
+            assert!(!local(endpoint), "{endpoint}");
+        }
+        assert!(!EventHubsConfig::new().is_local());
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let cases = [
+            ("eventhubs://n/t?endpiont=x", "did you mean 'endpoint'?"),
+            ("eventhubs://n:5671/t", "goes into endpoint="),
+            ("eventhubs://n/t?endpoint=127.0.0.1", "is no endpoint"),
+            ("eventhubs://n/t?endpoint=amqps://h:99999", "is no endpoint"),
+            (
+                "eventhubs://n/t?endpoint=amqp://10.0.0.1:5672",
+                "in the clear",
+            ),
+            (
+                "eventhubs://n/t?credential=managed_identiy",
+                "did you mean 'managed_identity'?",
+            ),
+            (
+                "eventhubs://n/t?partitioning=round",
+                "it is hash or service",
+            ),
+            ("eventhubs://n/t?reader_group=", "is empty"),
+        ];
+        for (url, expected) in cases {
+            let error = parse(url).unwrap_err();
+            assert_eq!(error.kind(), anyhub_core::ErrorKind::Config, "{url}");
+            assert!(error.to_string().contains(expected), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let config = EventHubsConfig::new().connection_string("SharedAccessKey=hunter2");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,310 @@
+//! One AMQP connection: opened, authorized and kept so, and watched, since the SDK's calls may wait for
+//! ever on one that is gone.
+
+use crate::{
+    access::Access,
+    error::{HUB, failed, lost, unanswered},
+    io::Ending,
+};
+use anyhub_core::{Error, ErrorKind, Result};
+use azure_core::{http::Url, time::OffsetDateTime};
+use azure_core_amqp::{
+    AmqpClaimsBasedSecurity, AmqpClaimsBasedSecurityApis as _, AmqpConnection,
+    AmqpConnectionApis as _, AmqpConnectionOptions, AmqpError, AmqpErrorKind, AmqpSession,
+    AmqpSessionApis as _, AmqpSessionOptions, AmqpSymbol, AmqpTransport, AmqpValue,
+};
+use std::{
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+
+/// Where an event hub is, and who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// `amqps://HOST/HUB`, which addresses of links begin with.
+    pub(crate) url: Url,
+    /// Another address to dial.
+    pub(crate) endpoint: Option<Url>,
+    pub(crate) hub: Arc<str>,
+    pub(crate) access: Arc<Access>,
+}
+
+pub(crate) struct Connection {
+    amqp: Arc<AmqpConnection>,
+    target: Target,
+    dead: watch::Sender<bool>,
+    doubt: Notify,
+    /// End with the connection.
+    tasks: Mutex<Vec<Ending>>,
+    names: AtomicU64,
+}
+
+/// To connect, with TLS and all.
+const CONNECT: Duration = Duration::from_secs(15);
+/// For an answer to anything that moves no events.
+const ANSWER: Duration = Duration::from_secs(10);
+/// For a peer to take its leave.
+const CLOSE: Duration = Duration::from_secs(1);
+/// How often a connection is looked at that nobody doubts; and for how long a sign of life may take.
+const LOOK: Duration = Duration::from_secs(10);
+const SIGN: Duration = Duration::from_secs(3);
+/// What a side that hears nothing for so long takes for the end. As Microsoft's clients have it.
+const IDLE: azure_core::time::Duration = azure_core::time::Duration::seconds(60);
+/// A token is renewed so long before it expires, as Microsoft's clients do it, or at three quarters of
+/// its time.
+const BEFORE: Duration = Duration::from_secs(360);
+/// How soon a renewal that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+impl Connection {
+    /// Connects, and has the hub's token accepted. Unavailable, Timeout, or Denied.
+    pub(crate) async fn open(operation: &'static str, target: &Target) -> Result<Arc<Self>> {
+        let amqp = AmqpConnection::new();
+        let name = format!("anyhub-{:016x}", rand::random::<u64>());
+        let product = |key, value| (AmqpSymbol::from(key), AmqpValue::from(value));
+        let options = AmqpConnectionOptions {
+            idle_timeout: Some(IDLE),
+            custom_endpoint: target.endpoint.clone(),
+            transport: Some(AmqpTransport::Tcp),
+            properties: Some(
+                [
+                    product("product", "anyhub"),
+                    product("version", env!("CARGO_PKG_VERSION")),
+                ]
+                .into_iter()
+                .collect(),
+            ),
+            ..AmqpConnectionOptions::default()
+        };
+        let opening = amqp.open(name, target.url.clone(), Some(options));
+        timeout(CONNECT, opening)
+            .await
+            .map_err(|_| unanswered(operation, "a connection"))?
+            .map_err(|error| failed(operation, "", error))?;
+        let this = Arc::new(Self {
+            amqp: Arc::new(amqp),
+            target: target.clone(),
+            dead: watch::Sender::new(false),
+            doubt: Notify::new(),
+            tasks: Mutex::default(),
+            names: AtomicU64::new(0),
+        });
+        let expires = this.authorize(operation).await?;
+        let weak = Arc::downgrade(&this);
+        let watching = tokio::spawn(watch_over(weak.clone())).abort_handle();
+        let renewing = tokio::spawn(renew(weak, expires)).abort_handle();
+        let mut tasks = this.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.extend([Ending(watching), Ending(renewing)]);
+        drop(tasks);
+        Ok(this)
+    }
+
+    pub(crate) fn amqp(&self) -> Arc<AmqpConnection> {
+        self.amqp.clone()
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The address of a link to the hub, or within it: `Partitions/3`.
+    pub(crate) fn address(&self, within: Option<&str>) -> String {
+        match within {
+            Some(within) => format!("{}/{within}", self.target.url),
+            None => self.target.url.to_string(),
+        }
+    }
+
+    /// A link's name, of its own on this connection.
+    pub(crate) fn name(&self, what: &str) -> String {
+        let number = self.names.fetch_add(1, Ordering::Relaxed);
+        format!("anyhub-{what}-{number}")
+    }
+
+    /// A session of its own for a link.
+    pub(crate) async fn session(&self, operation: &'static str) -> Result<AmqpSession> {
+        let session = AmqpSession::new();
+        let windows = AmqpSessionOptions::with_unbounded_windows();
+        let begin = session.begin(&self.amqp, Some(windows));
+        self.within(operation, "a session", begin).await?;
+        Ok(session)
+    }
+
+    /// Waits for an answer for as long as one may take, and no longer than the connection lives.
+    pub(crate) async fn within<T>(
+        &self,
+        operation: &'static str,
+        what: &str,
+        answer: impl Future<Output = Result<T, AmqpError>>,
+    ) -> Result<T> {
+        tokio::select! {
+            answered = timeout(ANSWER, answer) => match answered {
+                Ok(answered) => answered.map_err(|error| self.failed(operation, error)),
+                Err(_) => {
+                    // Later answers would be taken for those of later questions.
+                    self.bury();
+                    Err(unanswered(operation, what))
+                }
+            },
+            () = self.died() => Err(lost(operation)),
+        }
+    }
+
+    /// What an error of a call is; where it says that the connection is gone, it is.
+    pub(crate) fn failed(&self, operation: &'static str, error: AmqpError) -> Error {
+        if is_the_connections(&error) {
+            self.bury();
+        }
+        failed(operation, &self.target.hub, error)
+    }
+
+    /// Resolves when the connection is gone.
+    pub(crate) async fn died(&self) {
+        let mut dead = self.dead.subscribe();
+        // An Err: nobody could tell any more.
+        let _ = dead.wait_for(|dead| *dead).await;
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        *self.dead.borrow()
+    }
+
+    /// Whoever waits on it waits no longer.
+    pub(crate) fn bury(&self) {
+        self.dead.send_replace(true);
+    }
+
+    /// Something that should have come has not: it is looked at now.
+    pub(crate) fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Takes leave.
+    pub(crate) async fn close(&self) {
+        let alive = !self.dead.send_replace(true);
+        if alive && timeout(CLOSE, self.amqp.close()).await.is_err() {
+            tracing::debug!(hub = HUB, "the peer does not take its leave");
+        }
+    }
+
+    /// Puts a fresh token. The service takes one link to `$cbs` at a time, so it goes again.
+    async fn authorize(&self, operation: &'static str) -> Result<OffsetDateTime> {
+        let resource = self.target.url.as_str();
+        let token = self.target.access.token(operation, resource);
+        let token = timeout(CONNECT, token).await;
+        let token = token.map_err(|_| unanswered(operation, "a token"))??;
+        let session = self.session(operation).await?;
+        let asked = async {
+            let cbs = AmqpClaimsBasedSecurity::new(session)?;
+            cbs.attach().await?;
+            let (kind, expires) = (Some(token.kind.to_owned()), token.expires);
+            let answer = cbs.authorize_path(resource.to_owned(), kind, &token.text, expires);
+            let answer = answer.await;
+            if answer.is_ok() {
+                cbs.detach().await?;
+            }
+            answer
+        };
+        let answered = self.within(operation, "a token", asked).await;
+        answered.map(|()| token.expires)
+    }
+}
+
+/// Whether no link of the connection will do any more.
+fn is_the_connections(error: &AmqpError) -> bool {
+    match error.kind() {
+        AmqpErrorKind::AmqpDescribedError(described) => {
+            <&str>::from(&described.condition).starts_with("amqp:connection:")
+        }
+        AmqpErrorKind::ConnectionClosedByRemote(_)
+        | AmqpErrorKind::ConnectionDetachedByRemote(_)
+        | AmqpErrorKind::ConnectionDropped(_)
+        | AmqpErrorKind::FramingError(_)
+        | AmqpErrorKind::IdleTimeoutElapsed(_)
+        | AmqpErrorKind::LinkStateError(_)
+        | AmqpErrorKind::AzureCore(_)
+        | AmqpErrorKind::TransportImplementationError(_) => true,
+        _ => false,
+    }
+}
+
+/// Looks for a sign of life, now and then, and whenever one is in doubt: a new session can't be begun
+/// on a connection that is gone.
+async fn watch_over(connection: Weak<Connection>) {
+    loop {
+        let Some(strong) = connection.upgrade() else {
+            return;
+        };
+        let doubted = async move { strong.doubt.notified().await };
+        let _ = timeout(LOOK, doubted).await;
+        let Some(strong) = connection.upgrade() else {
+            return;
+        };
+        if strong.is_dead() {
+            return;
+        }
+        let session = AmqpSession::new();
+        let begun = timeout(SIGN, session.begin(&strong.amqp, None)).await;
+        if !matches!(begun, Ok(Ok(()))) {
+            tracing::debug!(hub = HUB, "the connection gives no sign of life");
+            strong.bury();
+            return;
+        }
+        let _ = timeout(SIGN, session.end()).await;
+    }
+}
+
+/// Renews the token before it expires.
+async fn renew(connection: Weak<Connection>, mut expires: OffsetDateTime) {
+    loop {
+        let left = expires - OffsetDateTime::now_utc();
+        let left = Duration::try_from(left).unwrap_or_default();
+        sleep(left.saturating_sub(BEFORE).max(left * 3 / 4)).await;
+        let mut pause = AGAIN;
+        loop {
+            let Some(strong) = connection.upgrade() else {
+                return;
+            };
+            match strong.authorize("token").await {
+                Ok(until) if until > expires => {
+                    expires = until;
+                    break;
+                }
+                // A signature that was made before can't be renewed.
+                Ok(_) => return,
+                Err(error) => {
+                    if strong.is_dead() {
+                        return;
+                    }
+                    match error.kind() {
+                        ErrorKind::Denied => tracing::warn!(hub = HUB, %error, "no fresh token"),
+                        _ => tracing::debug!(hub = HUB, %error, "no fresh token"),
+                    }
+                }
+            }
+            drop(strong);
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(60));
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Connection({}, dead: {})",
+            self.target.url,
+            self.is_dead()
+        )
+    }
+}

@@ -1,0 +1,137 @@
+//! A connection string, as the Azure portal gives it, taken apart.
+
+use crate::error::config;
+use anyhub_core::{Result, Secret};
+
+/// `Endpoint=sb://HOST/;SharedAccessKeyName=NAME;SharedAccessKey=KEY;EntityPath=HUB`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConnectionString {
+    pub(crate) host: String,
+    pub(crate) signer: Signer,
+    /// The event hub that it is for, where it is for one alone.
+    pub(crate) hub: Option<String>,
+}
+
+/// What signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Signer {
+    /// A key and its name.
+    Key { name: String, key: Secret },
+    /// A signature that was made before, good until it expires.
+    Signature(Secret),
+}
+
+impl ConnectionString {
+    /// Config, naming what is missing; what stands in it is not printed.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let (mut host, mut name, mut key, mut signature, mut hub) = (None, None, None, None, None);
+        for part in text
+            .split(';')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            let Some((field, value)) = part.split_once('=') else {
+                return Err(wrong("a part of it is no NAME=VALUE"));
+            };
+            let place = match field.trim().to_ascii_lowercase().as_str() {
+                "endpoint" => &mut host,
+                "sharedaccesskeyname" => &mut name,
+                "sharedaccesskey" => &mut key,
+                "sharedaccesssignature" => &mut signature,
+                "entitypath" => &mut hub,
+                // UseDevelopmentEmulator and what is to come.
+                _ => continue,
+            };
+            *place = Some(value.trim().to_owned()).filter(|value| !value.is_empty());
+        }
+        let host = host.ok_or_else(|| missing("Endpoint"))?;
+        let signer = match (signature, name, key) {
+            (Some(signature), ..) => Signer::Signature(Secret::new(signature)),
+            (None, Some(name), Some(key)) => Signer::Key {
+                name,
+                key: Secret::new(key),
+            },
+            (None, None, Some(_)) => return Err(missing("SharedAccessKeyName")),
+            (None, Some(_), None) => return Err(missing("SharedAccessKey")),
+            (None, None, None) => {
+                return Err(missing("SharedAccessKeyName and SharedAccessKey"));
+            }
+        };
+        Ok(Self {
+            host: host_of(&host)?,
+            signer,
+            hub,
+        })
+    }
+}
+
+/// The host of `sb://HOST:PORT/`.
+fn host_of(endpoint: &str) -> Result<String> {
+    let rest = endpoint.split_once("://").map(|(_, rest)| rest);
+    let authority = rest.and_then(|rest| rest.split('/').next());
+    let host = authority.and_then(|authority| authority.split(':').next());
+    match host {
+        Some(host) if !host.is_empty() => Ok(host.to_ascii_lowercase()),
+        _ => Err(wrong(
+            "its Endpoint is no sb://NAMESPACE.servicebus.windows.net/",
+        )),
+    }
+}
+
+fn missing(part: &str) -> anyhub_core::Error {
+    wrong(&format!("it has no {part}"))
+}
+
+fn wrong(what: &str) -> anyhub_core::Error {
+    config(format!("the connection string is of no use: {what}")).with_advice(
+        "take it whole from the Azure portal, under shared access policies: \
+         Endpoint=sb://...;SharedAccessKeyName=...;SharedAccessKey=...",
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "Endpoint=sb://N.servicebus.windows.net:5671/;SharedAccessKeyName=root;\
+                         SharedAccessKey=a=b==;EntityPath=tweets";
+
+    #[test]
+    fn is_taken_apart() {
+        let parsed = ConnectionString::parse(WHOLE).unwrap();
+        assert_eq!(parsed.host, "n.servicebus.windows.net");
+        assert_eq!(parsed.hub.as_deref(), Some("tweets"));
+        let Signer::Key { name, key } = parsed.signer else {
+            panic!("it has a key");
+        };
+        assert_eq!((name.as_str(), key.expose()), ("root", "a=b=="));
+        let parsed = ConnectionString::parse(
+            "endpoint=sb://localhost;SHAREDACCESSSIGNATURE=SharedAccessSignature sr=x&se=1;UseDevelopmentEmulator=true",
+        );
+        let signature = Secret::new("SharedAccessSignature sr=x&se=1");
+        assert_eq!(parsed.unwrap().signer, Signer::Signature(signature));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_nothing_is_printed() {
+        for (field, named) in [
+            (
+                "Endpoint=sb://N.servicebus.windows.net:5671/;",
+                "no Endpoint",
+            ),
+            ("SharedAccessKeyName=root;", "no SharedAccessKeyName"),
+            ("SharedAccessKey=a=b==;", "no SharedAccessKey"),
+        ] {
+            let error = ConnectionString::parse(&WHOLE.replace(field, "")).unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+            assert!(!format!("{error} {error:?}").contains("a=b"), "{error}");
+        }
+        for nonsense in ["", "hunter2", "Endpoint=x;SharedAccessSignature=hunter2"] {
+            let error = ConnectionString::parse(nonsense).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+        let printed = format!("{:?}", ConnectionString::parse(WHOLE));
+        assert!(!printed.contains("a=b"), "{printed}");
+    }
+}

@@ -1,0 +1,269 @@
+//! Event Hubs' errors as kinds to act on, each with what to do.
+
+use anyhub_core::{Error, ErrorKind};
+use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
+use std::{error::Error as StdError, io};
+
+/// The hub's name in errors.
+pub(crate) const HUB: &str = "eventhubs";
+
+/// A setting is wrong.
+pub(crate) fn config(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, HUB, "connect", message)
+}
+
+/// The event hub is not there.
+pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
+    let message = format!("there is no event hub '{topic}'");
+    Error::new(ErrorKind::NotFound, HUB, operation, message)
+        .with_advice("look at its name and the namespace, or create it in the Azure portal")
+}
+
+pub(crate) fn closed(operation: &'static str, what: &str) -> Error {
+    let message = format!("the {what} is closed");
+    Error::new(ErrorKind::Closed, HUB, operation, message)
+}
+
+pub(crate) fn invalid(operation: &'static str, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, HUB, operation, message)
+}
+
+/// An answer without something that Event Hubs always tells, or with something else in its place.
+pub(crate) fn incomplete(operation: &'static str, what: &str) -> Error {
+    let message = format!("the answer tells no {what}");
+    Error::new(ErrorKind::Unexpected, HUB, operation, message)
+}
+
+/// No answer within the time that one may take.
+pub(crate) fn unanswered(operation: &'static str, what: &str) -> Error {
+    let message = format!("{what} was not answered in time");
+    Error::new(ErrorKind::Timeout, HUB, operation, message)
+        .with_advice("look at the endpoint and the network")
+}
+
+/// The connection is gone.
+pub(crate) fn lost(operation: &'static str) -> Error {
+    let message = "the connection to the namespace is lost";
+    Error::new(ErrorKind::Unavailable, HUB, operation, message)
+        .with_advice("look at the endpoint and the network")
+}
+
+/// What Event Hubs, or the way there, answered to `operation` on `topic`.
+pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> Error {
+    let told = match error.kind() {
+        AmqpErrorKind::AmqpDescribedError(described) => {
+            return refused(operation, topic, described);
+        }
+        AmqpErrorKind::ManagementStatusCode(status, text) => {
+            status_code(operation, topic, u16::from(*status), text.as_deref())
+        }
+        _ => unreached(operation, &error),
+    };
+    told.with_source(error)
+}
+
+/// What Azure's libraries beneath the AMQP answered: those that give tokens.
+pub(crate) fn no_token(operation: &'static str, error: azure_core::Error) -> Error {
+    let text = one_line(&root(&error).to_string());
+    let message = format!("Microsoft Entra ID gives no token: {text}");
+    Error::new(ErrorKind::Denied, HUB, operation, message)
+        .with_advice("look at credential= in the URL, and at what that one needs; az login for a developer's machine")
+        .with_source(error)
+}
+
+/// An error by its AMQP condition.
+pub(crate) fn refused(
+    operation: &'static str,
+    topic: &str,
+    described: &AmqpDescribedError,
+) -> Error {
+    let condition = <&str>::from(&described.condition);
+    let kind = kind(&described.condition);
+    let text = described.description.as_deref().map(one_line);
+    let text = text.unwrap_or_default();
+    if kind == ErrorKind::NotFound && !topic.is_empty() {
+        return match text.contains("ConsumerGroups") {
+            true => no_group(operation, topic, &text),
+            false => no_topic(operation, topic),
+        };
+    }
+    let message = match text.is_empty() {
+        true => condition.to_owned(),
+        false => format!("{text} ({condition})"),
+    };
+    let error = Error::new(kind, HUB, operation, message);
+    match advice(kind, &described.condition) {
+        Some(advice) => error.with_advice(advice),
+        None => error,
+    }
+}
+
+fn no_group(operation: &'static str, topic: &str, text: &str) -> Error {
+    let message = format!("the event hub '{topic}' has no such consumer group: {text}");
+    Error::new(ErrorKind::NotFound, HUB, operation, message)
+        .with_advice("create the consumer group in the Azure portal, or by az eventhubs eventhub consumer-group create")
+}
+
+/// What a caller can do about it.
+fn kind(condition: &AmqpErrorCondition) -> ErrorKind {
+    use AmqpErrorCondition as Is;
+    match condition {
+        Is::UnauthorizedAccess
+        | Is::NotAllowed
+        | Is::PublisherRevokedError
+        // A sixth reader: waiting would not help it.
+        | Is::ResourceLimitExceeded => ErrorKind::Denied,
+        Is::NotFound | Is::ResourceDeleted => ErrorKind::NotFound,
+        Is::ServerBusyError => ErrorKind::Throttled,
+        Is::LinkPayloadSizeExceeded => ErrorKind::TooLarge,
+        Is::LinkStolen | Is::PartitionNotOwnedError => ErrorKind::Fenced,
+        Is::TimeoutError => ErrorKind::Timeout,
+        Is::ArgumentError | Is::ArgumentOutOfRangeError | Is::InvalidField | Is::DecodeError => {
+            ErrorKind::Invalid
+        }
+        Is::NotImplemented => ErrorKind::Unsupported,
+        Is::InternalError
+        | Is::LinkDetachForced
+        | Is::ConnectionForced
+        | Is::OperationCancelled
+        | Is::ResourceLocked
+        | Is::EntityDisabledError
+        | Is::LinkRedirect
+        | Is::ConnectionRedirect
+        | Is::StoreLockLostError => ErrorKind::Unavailable,
+        Is::UnknownValue(name) if name.contains("size-exceeded") => ErrorKind::TooLarge,
+        _ => ErrorKind::Unexpected,
+    }
+}
+
+fn advice(kind: ErrorKind, condition: &AmqpErrorCondition) -> Option<&'static str> {
+    use AmqpErrorCondition as Is;
+    Some(match (kind, condition) {
+        (_, Is::ResourceLimitExceeded) => {
+            "a partition has five readers without a group at most: read as another consumer group, by reader_group="
+        }
+        (_, Is::LinkStolen) => {
+            "another reader of this consumer group has an epoch: read as another consumer group, by reader_group="
+        }
+        (ErrorKind::Denied, _) => {
+            "look at the key and its claims (Send, Listen), or at the roles of the identity"
+        }
+        (ErrorKind::Throttled, _) => "give the namespace more throughput units, or ask less often",
+        (_, Is::EntityDisabledError) => "the event hub is disabled: enable it in the Azure portal",
+        _ => return None,
+    })
+}
+
+/// An error of `$management` or `$cbs`, which answer with HTTP's codes.
+fn status_code(operation: &'static str, topic: &str, status: u16, text: Option<&str>) -> Error {
+    let kind = match status {
+        401 | 403 => ErrorKind::Denied,
+        404 if !topic.is_empty() => return no_topic(operation, topic),
+        404 | 410 => ErrorKind::NotFound,
+        400 => ErrorKind::Invalid,
+        408 | 504 => ErrorKind::Timeout,
+        429 => ErrorKind::Throttled,
+        500 | 502 | 503 => ErrorKind::Unavailable,
+        501 => ErrorKind::Unsupported,
+        _ => ErrorKind::Unexpected,
+    };
+    let message = match text.map(one_line).filter(|text| !text.is_empty()) {
+        Some(text) => format!("{text} ({status})"),
+        None => format!("status {status}"),
+    };
+    let error = Error::new(kind, HUB, operation, message);
+    match kind {
+        ErrorKind::Denied => error.with_advice(
+            "look at the key and its name, at this machine's clock, or at the roles of the identity",
+        ),
+        _ => error,
+    }
+}
+
+/// It did not get there, or the answer did not get back.
+fn unreached(operation: &'static str, error: &AmqpError) -> Error {
+    let root = root(error);
+    let text = one_line(&root.to_string());
+    let denied = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+    let certificate = denied.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData);
+    let message = format!("the namespace can't be reached: {text}");
+    let advice = match certificate {
+        true => "look at the server's certificate: SSL_CERT_FILE names a file with those to trust",
+        false => "look at the namespace's name, the endpoint and the network",
+    };
+    Error::new(ErrorKind::Unavailable, HUB, operation, message).with_advice(advice)
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
+        (**error).source()
+    })
+}
+
+fn root<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    causes(error).last().unwrap_or(error)
+}
+
+/// Errors are one line each.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use azure_core_amqp::AmqpOrderedMap;
+
+    fn described(condition: AmqpErrorCondition, text: &str) -> Error {
+        let described =
+            AmqpDescribedError::new(condition, Some(text.to_owned()), AmqpOrderedMap::new());
+        failed(
+            "submit",
+            "tweets",
+            AmqpErrorKind::AmqpDescribedError(described).into(),
+        )
+    }
+
+    #[test]
+    fn conditions_are_kinds() {
+        use AmqpErrorCondition as Is;
+        for (condition, kind) in [
+            (Is::ServerBusyError, ErrorKind::Throttled),
+            (Is::UnauthorizedAccess, ErrorKind::Denied),
+            (Is::LinkStolen, ErrorKind::Fenced),
+            (Is::LinkPayloadSizeExceeded, ErrorKind::TooLarge),
+            (
+                Is::UnknownValue("amqp:link:message-size-exceeded".to_owned()),
+                ErrorKind::TooLarge,
+            ),
+            (Is::LinkDetachForced, ErrorKind::Unavailable),
+            (Is::UnknownValue("x".to_owned()), ErrorKind::Unexpected),
+        ] {
+            assert_eq!(described(condition, "why").kind(), kind);
+        }
+        let error = described(Is::ServerBusyError, "The request\n was terminated.");
+        assert_eq!(
+            error.to_string(),
+            "eventhubs: submit: The request was terminated. (com.microsoft:server-busy) (Throttled); \
+             give the namespace more throughput units, or ask less often"
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = described(AmqpErrorCondition::NotFound, "The messaging entity 'x'");
+        assert!(error.message().contains("'tweets'"), "{error}");
+        let text = "The messaging entity 'tweets/ConsumerGroups/score' could not be found.";
+        let error = described(AmqpErrorCondition::NotFound, text);
+        assert!(error.message().contains("score"), "{error}");
+        let status = azure_core::http::StatusCode::from(404);
+        let error = failed(
+            "producer",
+            "t",
+            AmqpErrorKind::ManagementStatusCode(status, None).into(),
+        );
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,227 @@
+//! What waits for one link, what it sends next, and what follows from the answers. Pure: no I/O, and
+//! the clock is passed in.
+//!
+//! Strict order for each key (P3) rests on three rules: a key has one lane; a lane has one message in
+//! flight; what failed goes again before everything later.
+
+mod entry;
+mod pace;
+mod request;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+pub(crate) use entry::{Batch, Entry};
+pub(crate) use request::{Answer, Request, Rest};
+
+use crate::message::in_batch;
+use anyhub_core::{Error, Partition};
+use pace::Pace;
+use rand::{SeedableRng, rngs::StdRng};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Notify;
+
+/// What goes through one link.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// None: Event Hubs chooses.
+    partition: Option<Partition>,
+    /// Bytes of the largest message.
+    largest: usize,
+    linger: Duration,
+    /// All of one lane have deadlines in their order.
+    queue: VecDeque<Entry>,
+    /// Bytes that the queue takes in messages.
+    bytes: usize,
+    /// Until then it waits for more to come. None: nothing is here.
+    due: Option<Instant>,
+    pace: Pace,
+    /// Why the last message failed.
+    trouble: Option<Error>,
+    /// So many of the first go alone.
+    alone: usize,
+    in_flight: bool,
+    ending: bool,
+    bell: Arc<Notify>,
+    rng: StdRng,
+}
+
+/// What a lane does next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Send(Request),
+    /// Wait for the bell, or for this time.
+    Wait(Option<Instant>),
+    /// Nothing more, ever.
+    Gone,
+}
+
+/// With so much, it waits for no more.
+const PLENTY: usize = 256 << 10;
+/// How far the queue is looked through for events of one key.
+const SEARCHED: usize = 4096;
+
+impl Lane {
+    pub(crate) fn new(
+        partition: Option<Partition>,
+        largest: usize,
+        linger: Duration,
+        seed: u64,
+    ) -> Self {
+        Self {
+            partition,
+            largest,
+            linger,
+            queue: VecDeque::new(),
+            bytes: 0,
+            due: None,
+            pace: Pace::default(),
+            trouble: None,
+            alone: 0,
+            in_flight: false,
+            ending: false,
+            bell: Arc::default(),
+            rng: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// Rung when there may be something to do before the time that was told.
+    pub(crate) fn bell(&self) -> Arc<Notify> {
+        self.bell.clone()
+    }
+
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        self.trouble.clone()
+    }
+
+    /// Takes events in, behind all others. With `hurry` they wait for no more.
+    pub(crate) fn submit(
+        &mut self,
+        entries: impl IntoIterator<Item = Entry>,
+        now: Instant,
+        hurry: bool,
+    ) {
+        for entry in entries {
+            self.bytes += in_batch(entry.encoded.len());
+            self.queue.push_back(entry);
+        }
+        if self.queue.is_empty() {
+            return;
+        }
+        let plenty = hurry || self.bytes >= PLENTY.min(self.largest);
+        let latest = if plenty { now } else { now + self.linger };
+        let due = self.due.map_or(latest, |due| due.min(latest));
+        if self.due != Some(due) {
+            self.due = Some(due);
+            self.ring();
+        }
+    }
+
+    /// What the lane's task does next. After Send it answers before it asks again.
+    pub(crate) fn next(&mut self, now: Instant) -> Step {
+        self.tell_late(now);
+        let Some(first) = self.queue.front() else {
+            self.due = None;
+            return match self.ending {
+                true => Step::Gone,
+                false => Step::Wait(None),
+            };
+        };
+        let due = self.due.unwrap_or(now);
+        let due = self.pace.rests_until.map_or(due, |rest| rest.max(due));
+        if due > now {
+            return Step::Wait(Some(due.min(first.deadline())));
+        }
+        let entries = self.take();
+        self.due = (!self.queue.is_empty()).then_some(now);
+        self.in_flight = true;
+        Step::Send(Request::new(entries, self.partition.clone()))
+    }
+
+    /// What is left of the lane's message after its answer.
+    pub(crate) fn answered(&mut self, rest: Rest, now: Instant) {
+        self.in_flight = false;
+        match &rest.trouble {
+            None => self.pace.written(),
+            // Not for its own sake, but for another one's.
+            Some(_) if rest.one_by_one => {}
+            Some(error) => self.pace.failed(error, now, &mut self.rng),
+        }
+        if rest.one_by_one {
+            self.alone = rest.again.len();
+        }
+        self.trouble = rest.trouble;
+        for entry in rest.again.into_iter().rev() {
+            self.bytes += in_batch(entry.encoded.len());
+            self.queue.push_front(entry);
+        }
+        if !self.queue.is_empty() {
+            self.due = Some(now);
+        }
+    }
+
+    /// What is here waits for no more.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        if !self.queue.is_empty() {
+            self.due = Some(now);
+        }
+        self.ring();
+    }
+
+    /// Nothing more is submitted: when all is told, its task is told that the lane is gone.
+    pub(crate) fn end(&mut self, now: Instant) {
+        self.ending = true;
+        self.hurry(now);
+    }
+
+    fn ring(&self) {
+        if !self.in_flight {
+            self.bell.notify_one();
+        }
+    }
+
+    fn tell_late(&mut self, now: Instant) {
+        while let Some(entry) = self.queue.front()
+            && entry.is_late(now)
+        {
+            entry.tell_late(false, self.trouble.as_ref());
+            self.bytes -= in_batch(entry.encoded.len());
+            self.queue.pop_front();
+            self.alone = self.alone.saturating_sub(1);
+        }
+    }
+
+    /// As many of the first as a message takes; where Event Hubs chooses by key, those of one key.
+    fn take(&mut self) -> Vec<Entry> {
+        let mut taken: Vec<Entry> = Vec::new();
+        let mut passed = Vec::new();
+        let mut size = 0;
+        while let Some(entry) = self.queue.pop_front() {
+            let bytes = in_batch(entry.encoded.len());
+            let full = !taken.is_empty() && (size + bytes > self.largest || self.alone > 0);
+            if full {
+                self.queue.push_front(entry);
+                break;
+            }
+            if taken.first().is_none_or(|first| first.key == entry.key) {
+                size += bytes;
+                taken.push(entry);
+            } else {
+                passed.push(entry);
+                if passed.len() == SEARCHED {
+                    break;
+                }
+            }
+        }
+        for entry in passed.into_iter().rev() {
+            self.queue.push_front(entry);
+        }
+        self.bytes -= size;
+        self.alone = self.alone.saturating_sub(1);
+        taken
+    }
+}

@@ -1,0 +1,225 @@
+//! A lane against a log that writes, refuses and keeps silent by the seed, in a time of its own.
+
+use super::{Answer, Batch, Entry, Lane, Step};
+use crate::{error::HUB, message::in_batch};
+use anyhub_core::{Error, ErrorKind, Partition, Pending, Receipt, Result};
+use futures_util::FutureExt as _;
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const LARGEST: usize = 200;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Events and what is to be told of each.
+struct Submitted {
+    first: usize,
+    pending: Pending,
+}
+
+fn submit(lane: &mut Lane, first: usize, keys: &[Option<&str>], now: Instant) -> Submitted {
+    let (completer, pending) = Pending::new(keys.len());
+    let batch = Arc::new(Batch::new(completer, None, now, PATIENCE));
+    let entry = |(nth, key): (usize, &Option<&str>)| {
+        let encoded = format!("{:040}", first + nth).into_bytes();
+        Entry::new(encoded, key.map(Arc::from), batch.clone(), nth as u32)
+    };
+    let entries: Vec<_> = keys.iter().enumerate().map(entry).collect();
+    lane.submit(entries, now, false);
+    Submitted { first, pending }
+}
+
+fn lane() -> Lane {
+    let partition = Some(Partition::number(3));
+    Lane::new(partition, LARGEST, Duration::from_millis(5), 7)
+}
+
+fn send(lane: &mut Lane, now: Instant) -> super::Request {
+    match lane.next(now) {
+        Step::Send(request) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn numbers(request: &super::Request) -> Vec<usize> {
+    let text = |entry: &Entry| String::from_utf8_lossy(&entry.encoded).parse().ok();
+    request.entries.iter().filter_map(text).collect()
+}
+
+fn trouble(kind: ErrorKind) -> Error {
+    Error::new(kind, HUB, "submit", "trouble")
+}
+
+#[test]
+fn it_lingers_then_sends_what_fits_and_never_two_messages_at_once() {
+    let (mut lane, now) = (lane(), Instant::now());
+    let sent = submit(&mut lane, 0, &[None; 2], now);
+    assert!(matches!(lane.next(now), Step::Wait(Some(at)) if at > now));
+    // With a message's worth it waits for no more.
+    let rest = submit(&mut lane, 2, &[None; 8], now);
+    let mut request = send(&mut lane, now);
+    assert_eq!(numbers(&request), [0, 1, 2, 3]);
+    let message = request.message();
+    request.back(message);
+    assert_eq!(numbers(&request), [0, 1, 2, 3], "its bytes are back");
+    lane.answered(request.settle(Answer::Written), now);
+    let outcomes = sent.pending.now_or_never().expect("both are told");
+    let partition = Some(Partition::number(3));
+    assert!(
+        outcomes
+            .iter()
+            .all(|told| told.as_ref().is_ok_and(|it| it.partition == partition))
+    );
+    assert_eq!(numbers(&send(&mut lane, now)), [4, 5, 6, 7]);
+    assert!(rest.pending.now_or_never().is_none());
+}
+
+#[test]
+fn where_event_hubs_chooses_a_message_has_one_key() {
+    let mut lane = Lane::new(None, LARGEST, Duration::ZERO, 7);
+    let now = Instant::now();
+    let keys = [Some("a"), Some("b"), None, Some("a"), Some("b"), None];
+    submit(&mut lane, 0, &keys, now);
+    for expected in [[0, 3], [1, 4], [2, 5]] {
+        let request = send(&mut lane, now);
+        assert_eq!(numbers(&request), expected);
+        lane.answered(request.settle(Answer::Written), now);
+    }
+    assert!(matches!(lane.next(now), Step::Wait(None)));
+}
+
+#[test]
+fn one_that_is_refused_does_not_take_the_others_along() {
+    let mut lane = lane();
+    let now = Instant::now();
+    let submitted = submit(&mut lane, 0, &[None; 4], now);
+    let now = now + Duration::from_millis(5);
+    let request = send(&mut lane, now);
+    let invalid = || Answer::Refused(trouble(ErrorKind::Invalid));
+    lane.answered(request.settle(invalid()), now);
+    for number in 0..4 {
+        let request = send(&mut lane, now);
+        assert_eq!(numbers(&request), [number]);
+        let answer = if number == 2 {
+            invalid()
+        } else {
+            Answer::Written
+        };
+        lane.answered(request.settle(answer), now);
+    }
+    let outcomes = submitted.pending.now_or_never().expect("all are told");
+    let refused: Vec<_> = outcomes.iter().map(Result::is_err).collect();
+    assert_eq!(refused, [false, false, true, false]);
+}
+
+#[test]
+fn what_is_late_is_told_truly() {
+    let mut lane = lane();
+    let now = Instant::now();
+    let lost = submit(&mut lane, 0, &[None], now);
+    let request = send(&mut lane, now + Duration::from_millis(5));
+    lane.answered(
+        request.settle(Answer::Lost(trouble(ErrorKind::Timeout))),
+        now,
+    );
+    let waits = submit(&mut lane, 1, &[None], now);
+    assert!(matches!(lane.next(now + PATIENCE), Step::Wait(None)));
+    let told = |submitted: Submitted| {
+        let outcomes = submitted.pending.now_or_never().expect("it is told");
+        outcomes[0].clone().expect_err("it is late")
+    };
+    let (lost, waits) = (told(lost), told(waits));
+    assert!(lost.is_indeterminate() && !waits.is_indeterminate());
+    assert!(waits.to_string().contains("trouble"), "{waits}");
+    lane.end(now);
+    assert!(matches!(lane.next(now + PATIENCE), Step::Gone));
+}
+
+/// What the log does with a message.
+fn answer(rng: &mut impl Rng) -> (bool, Answer) {
+    match rng.random_range(0..10) {
+        0 => (false, Answer::Unwritten(trouble(ErrorKind::Throttled))),
+        1 => (false, Answer::Unwritten(trouble(ErrorKind::Unavailable))),
+        2 => (true, Answer::Lost(trouble(ErrorKind::Timeout))),
+        3 => (false, Answer::Lost(trouble(ErrorKind::Unavailable))),
+        4 => (false, Answer::Refused(trouble(ErrorKind::Denied))),
+        _ => (true, Answer::Written),
+    }
+}
+
+/// Checks P2 and P3 of all outcomes against the log.
+fn check(log: &[usize], told: &HashMap<usize, Result<Receipt>>, keys: usize, seed: u64) {
+    let first = |number| log.iter().position(|logged| *logged == number);
+    let mut last = vec![None; keys];
+    for number in 0..told.len() {
+        let at = first(number);
+        match &told[&number] {
+            Ok(_) => {
+                assert!(
+                    at.is_some(),
+                    "seed {seed}: {number} is told and not written"
+                );
+                let before = last[number % keys].replace(at);
+                assert!(before < Some(at), "seed {seed}: {number} overtook");
+            }
+            Err(error) => {
+                let true_or_unknown = at.is_none() || error.is_indeterminate();
+                assert!(true_or_unknown, "seed {seed}: {number} is written: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_outcome_is_true_and_every_key_in_order() {
+    for seed in 0..500 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let service = seed % 2 == 1;
+        let partition = (!service).then(|| Partition::number(3));
+        let mut lane = Lane::new(partition, LARGEST, Duration::from_millis(5), seed);
+        let mut now = Instant::now();
+        let (mut log, mut submitted, mut count) = (Vec::new(), Vec::new(), 0);
+        let names = ["a", "b", "c"];
+        let mut step = 0;
+        while step < 200
+            || submitted
+                .iter()
+                .any(|it: &Submitted| !it.pending.is_empty())
+        {
+            step += 1;
+            if step < 200 && rng.random_bool(0.5) {
+                let size = rng.random_range(1..8);
+                let key = |nth| service.then(|| names[(count + nth) % names.len()]);
+                let keys: Vec<_> = (0..size).map(key).collect();
+                submitted.push(submit(&mut lane, count, &keys, now));
+                count += size;
+            }
+            match lane.next(now) {
+                Step::Send(request) => {
+                    let sizes: usize = request.sizes().into_iter().map(in_batch).sum();
+                    assert!(sizes <= LARGEST, "seed {seed}");
+                    now += Duration::from_millis(rng.random_range(0..200));
+                    let (written, answer) = answer(&mut rng);
+                    if written {
+                        log.extend(numbers(&request));
+                    }
+                    lane.answered(request.settle(answer), now);
+                }
+                Step::Wait(Some(until)) => now = until,
+                Step::Wait(None) if step >= 200 => break,
+                Step::Wait(None) => now += Duration::from_millis(1),
+                Step::Gone => panic!("it did not end"),
+            }
+        }
+        let mut told = HashMap::new();
+        for one in submitted {
+            let outcomes = one.pending.now_or_never();
+            let outcomes = outcomes.unwrap_or_else(|| panic!("seed {seed}: something is not told"));
+            told.extend((one.first..).zip(outcomes));
+        }
+        check(&log, &told, names.len(), seed);
+    }
+}

@@ -1,0 +1,66 @@
+//! Azure Event Hubs for anyhub, natively over AMQP: strict order for each key, receivers that go on
+//! where they were, outcomes that are true.
+//!
+//! Applications take it through the crate `anyhub` with its feature `eventhubs`, as
+//! `eventhubs://NAMESPACE.servicebus.windows.net/HUB`; [`EventHubsConfig`] says what can stand there, and
+//! where credentials come from.
+//!
+//! | clause | on Event Hubs |
+//! |---|---|
+//! | E1 | the annotation `x-opt-partition-key`, on every event; all of Microsoft's clients read it back |
+//! | E3 | application properties; what others wrote as numbers and the like is read as its text |
+//! | E5 | what a link takes, 1 MiB in most tiers, less what AMQP adds |
+//! | P2 | nothing in Event Hubs tells an event that was sent again from the first: an answer that is lost may write events twice |
+//! | P3 | a lane for each partition, with one batch in flight; what failed goes first. With `partitioning=service` a batch has one key, and lanes share the keys |
+//! | P4 | the partition; no answer of Event Hubs tells where in it |
+//! | C7 | End is the next sequence number when it is asked for |
+//! | C12 | reads as the consumer group `reader_group`, of which Event Hubs lets five readers at a partition |
+//! | C13 | a producer keeps to the partitions that there were when it was opened; keys move where there are more |
+//! | C14 | told where the event that was due is no longer kept |
+//!
+//! ## Partitioning
+//!
+//! With `partitioning=hash`, the default, the partition of a key is chosen here, by the hash that
+//! Microsoft's .NET, Java, JavaScript and Rust clients use for their buffered producers. Microsoft warns
+//! that Event Hubs itself may choose otherwise. So take `service` for an event hub that others write to
+//! by key, which leaves the choice to Event Hubs for all; it costs batches of one key each.
+//!
+//! ## TLS
+//!
+//! The SDK takes the process's default provider of rustls, and panics where there are two in one program
+//! and none was chosen. If none is, opening a producer or consumer chooses aws-lc-rs for the process; an
+//! application that wants another one calls `CryptoProvider::install_default` before. Certificates are
+//! checked as the platform does; on Linux `SSL_CERT_FILE` names others to trust.
+
+mod access;
+mod admin;
+mod backlog;
+mod client;
+mod config;
+mod connection;
+mod connection_string;
+mod consumer;
+mod credit;
+mod describe;
+mod error;
+mod hash;
+mod hub;
+mod io;
+mod lanes;
+mod locate;
+mod message;
+mod native;
+mod producer;
+mod provision;
+mod reader;
+mod receiver;
+mod send;
+mod sender;
+mod shared;
+mod start;
+mod usage;
+
+pub use config::{EventHubsConfig, Identity, Partitioning};
+pub use hub::EventHubsHub;
+pub use native::{NativeClient, NativeHub};
+pub use provision::Provisioner;

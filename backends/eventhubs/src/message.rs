@@ -1,0 +1,256 @@
+//! An event as AMQP carries it, and back.
+//!
+//! The payload is the body, as data; headers are application properties, text as text; the key is the
+//! annotation `x-opt-partition-key` of every event, also where the partition was chosen here (as
+//! Microsoft's buffered producer for Java has it since azure-sdk-for-java #43039), so that every
+//! client reads it back.
+
+use crate::error::{HUB, failed};
+use anyhub_core::{Error, ErrorKind, Event, Header, Key, Result, driver::key_hash};
+use azure_core_amqp::{
+    AmqpMessage, AmqpSimpleValue, AmqpSymbol, AmqpValue,
+    message::{AmqpAnnotationKey, AmqpAnnotations, AmqpApplicationProperties, AmqpMessageBody},
+};
+use bytes::Bytes;
+use std::time::SystemTime;
+
+/// The annotations of Event Hubs (AMQP 1.0 protocol guide, 2026-11).
+const KEY: &str = "x-opt-partition-key";
+const SEQUENCE: &str = "x-opt-sequence-number";
+const ENQUEUED: &str = "x-opt-enqueued-time";
+
+/// A message that is a batch: each of its data sections is an encoded message.
+pub(crate) const BATCH: u32 = 0x8001_3700;
+
+/// What the key's annotation, a body's frame and a place in a batch add at most to an event without
+/// headers.
+const ADDED: usize = 64;
+
+/// The most bytes of an event on a link that takes messages of `largest` bytes: what is sure to fit
+/// whatever the key. Headers add some ten bytes each; one that does not fit for these is TooLarge all
+/// the same.
+pub(crate) fn event_bytes(largest: usize) -> usize {
+    largest.saturating_sub(ADDED)
+}
+
+/// The event, encoded. TooLarge if it can't travel in a message of `largest` bytes.
+pub(crate) fn encode(event: &Event, largest: usize) -> Result<Vec<u8>> {
+    let message = AmqpMessage {
+        body: AmqpMessageBody::Binary(vec![event.payload.to_vec()]),
+        message_annotations: event.key.as_ref().and_then(annotations),
+        application_properties: properties(event),
+        ..AmqpMessage::default()
+    };
+    let encoded = AmqpMessage::serialize(&message);
+    let encoded = encoded.map_err(|error| failed("submit", "", error))?;
+    let size = in_batch(encoded.len());
+    if size > largest {
+        let message = format!("the event takes a message of {size} bytes, of {largest}");
+        return Err(Error::new(ErrorKind::TooLarge, HUB, "submit", message)
+            .with_advice("split it, or carry less in headers"));
+    }
+    Ok(encoded)
+}
+
+/// The bytes that an encoded event takes in a batch: a data section, short or long (AMQP 1.0, part 3,
+/// 3.2.6; part 1, 1.6.19).
+pub(crate) fn in_batch(encoded: usize) -> usize {
+    encoded + if encoded < 256 { 5 } else { 8 }
+}
+
+/// A batch of encoded events; with a key, it decides on the partition of all.
+pub(crate) fn batch(events: Vec<Vec<u8>>, key: Option<&str>) -> AmqpMessage {
+    AmqpMessage {
+        body: AmqpMessageBody::Binary(events),
+        message_annotations: key.map(annotation),
+        ..AmqpMessage::default()
+    }
+}
+
+/// The events of a batch, back.
+pub(crate) fn events(batch: AmqpMessage) -> Vec<Vec<u8>> {
+    match batch.body {
+        AmqpMessageBody::Binary(events) => events,
+        _ => Vec::new(),
+    }
+}
+
+fn annotations(key: &Key) -> Option<AmqpAnnotations> {
+    // It was UTF-8 when it was checked.
+    key.as_str().map(annotation)
+}
+
+fn annotation(key: &str) -> AmqpAnnotations {
+    let mut annotations = AmqpAnnotations::new();
+    annotations.insert(AmqpSymbol::from(KEY), key);
+    annotations
+}
+
+fn properties(event: &Event) -> Option<AmqpApplicationProperties> {
+    if event.headers.is_empty() {
+        return None;
+    }
+    let mut properties = AmqpApplicationProperties::new();
+    for header in &event.headers {
+        let value = match std::str::from_utf8(header.value()) {
+            Ok(text) => AmqpSimpleValue::from(text),
+            Err(_) => AmqpSimpleValue::from(header.value().to_vec()),
+        };
+        properties.insert(header.name().to_owned(), value);
+    }
+    Some(properties)
+}
+
+/// An event that was read, and where it stood.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) at: i64,
+    pub(crate) key: Option<u64>,
+    pub(crate) event: Event,
+    pub(crate) published: Option<SystemTime>,
+}
+
+impl Read {
+    /// Bytes that it keeps.
+    pub(crate) fn size(&self) -> usize {
+        self.event.size() + size_of::<Self>()
+    }
+}
+
+/// The event of a message that came; None where Event Hubs' sequence number is missing.
+pub(crate) fn decode(message: AmqpMessage) -> Option<Read> {
+    let (mut at, mut key, mut published) = (None, None, None);
+    let annotations = message.message_annotations.map(|annotations| annotations.0);
+    for (name, value) in annotations.into_iter().flatten() {
+        let AmqpAnnotationKey::Symbol(name) = name else {
+            continue;
+        };
+        match (name.0.as_str(), value) {
+            (SEQUENCE, AmqpValue::Long(number)) => at = Some(number),
+            (SEQUENCE, AmqpValue::Int(number)) => at = Some(i64::from(number)),
+            (KEY, AmqpValue::String(text)) => key = Some(text),
+            (KEY, AmqpValue::Symbol(text)) => key = Some(text.0),
+            (ENQUEUED, AmqpValue::TimeStamp(time)) => published = time.0,
+            _ => {}
+        }
+    }
+    let mut event = Event::new(body(message.body));
+    if let Some(key) = key.filter(|key| !key.is_empty()) {
+        event.key = Some(Key::from(key));
+    }
+    let properties = message
+        .application_properties
+        .map(|properties| properties.0);
+    for (name, value) in properties.into_iter().flatten() {
+        event.headers.push(Header::new(name, text(value)));
+    }
+    Some(Read {
+        at: at?,
+        key: event.key.as_ref().map(|key| key_hash(key.as_bytes())),
+        event,
+        published,
+    })
+}
+
+/// A body of data as it is; what others send of other kinds, as the text of it.
+fn body(body: AmqpMessageBody) -> Bytes {
+    match body {
+        AmqpMessageBody::Binary(mut sections) if sections.len() == 1 => {
+            sections.pop().unwrap_or_default().into()
+        }
+        AmqpMessageBody::Binary(sections) => sections.concat().into(),
+        AmqpMessageBody::Value(AmqpValue::String(text)) => text.into(),
+        AmqpMessageBody::Value(AmqpValue::Binary(bytes)) => bytes.into(),
+        AmqpMessageBody::Value(AmqpValue::Null) | AmqpMessageBody::Empty => Bytes::new(),
+        AmqpMessageBody::Value(value) => format!("{value:?}").into(),
+        AmqpMessageBody::Sequence(values) => format!("{values:?}").into(),
+    }
+}
+
+/// The text form of a value (E3).
+fn text(value: AmqpSimpleValue) -> Bytes {
+    use AmqpSimpleValue as Is;
+    match value {
+        Is::String(text) => text.into(),
+        Is::Symbol(text) => text.0.into(),
+        Is::Binary(bytes) => bytes.into(),
+        Is::Null => Bytes::new(),
+        Is::Boolean(value) => value.to_string().into(),
+        Is::UByte(number) => number.to_string().into(),
+        Is::Byte(number) => number.to_string().into(),
+        Is::UShort(number) => number.to_string().into(),
+        Is::Short(number) => number.to_string().into(),
+        Is::UInt(number) => number.to_string().into(),
+        Is::Int(number) => number.to_string().into(),
+        Is::ULong(number) => number.to_string().into(),
+        Is::Long(number) => number.to_string().into(),
+        Is::Float(number) => number.to_string().into(),
+        Is::Double(number) => number.to_string().into(),
+        Is::Char(character) => character.to_string().into(),
+        Is::Uuid(uuid) => uuid.to_string().into(),
+        Is::TimeStamp(time) => {
+            let since = time
+                .0
+                .map(|time| time.duration_since(SystemTime::UNIX_EPOCH));
+            let millis = since.and_then(Result::ok).unwrap_or_default().as_millis();
+            millis.to_string().into()
+        }
+        other => format!("{other:?}").into(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn one_that_just_fits_passes_and_one_byte_more_does_not() {
+        let event = |size: usize| Event::new(vec![b'x'; size]).with_key("k");
+        let size = |payload| in_batch(encode(&event(payload), usize::MAX).unwrap().len());
+        for payload in [0, 1, 200, 255, 256, 1000] {
+            let whole = size(payload);
+            assert!(encode(&event(payload), whole).is_ok());
+            let refused = encode(&event(payload), whole - 1).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::TooLarge);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn without_headers_what_is_within_the_limit_fits(
+            key in proptest::option::of(".{1,128}"),
+            size in 0..2000_usize,
+        ) {
+            let mut event = Event::new(vec![b'x'; size]);
+            event.key = key.map(Key::from);
+            let largest = event.size() + ADDED;
+            prop_assert_eq!(event_bytes(largest), event.size());
+            prop_assert!(encode(&event, largest).is_ok());
+        }
+    }
+
+    #[test]
+    fn values_of_other_types_are_text() {
+        use AmqpSimpleValue as Is;
+        for (value, expected) in [
+            (Is::Long(-7), "-7"),
+            (Is::Boolean(true), "true"),
+            (Is::Double(1.5), "1.5"),
+            (Is::Symbol(AmqpSymbol::from("s")), "s"),
+            (Is::Null, ""),
+        ] {
+            assert_eq!(text(value), expected);
+        }
+        assert_eq!(body(AmqpMessageBody::Empty), "");
+        assert_eq!(body(AmqpMessageBody::from(AmqpValue::from("text"))), "text");
+        let sections = vec![b"a".to_vec(), b"b".to_vec()];
+        assert_eq!(body(AmqpMessageBody::Binary(sections)), "ab");
+    }
+
+    #[test]
+    fn a_message_without_a_sequence_number_is_none_of_event_hubs() {
+        assert!(decode(AmqpMessage::default()).is_none());
+    }
+}

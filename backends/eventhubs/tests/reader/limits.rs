@@ -1,0 +1,151 @@
+use crate::world::{World, number, take, within};
+use anyhub_core::{Change, ConsumerOptions, ErrorKind, Event, Hub, Point, ProducerExt};
+use anyhub_local::eventhubs::EventHubs;
+use azure_messaging_eventhubs::{ConsumerClient, OpenReceiverOptions};
+use futures_util::StreamExt;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sixth_reader_is_refused_and_told_what_to_do() {
+    let world = World::new(1).await;
+    world.publish(0..1).await;
+    let mut readers = Vec::new();
+    for _ in 0..5 {
+        let mut reader = world.reader(Point::Start).await;
+        take(&mut *reader, 1).await;
+        readers.push(reader);
+    }
+    let mut sixth = world.reader(Point::Start).await;
+    let error = loop {
+        if let Err(error) = within(sixth.receive(1)).await {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.to_string().contains("reader_group="), "{error}");
+    // It is final until a seek.
+    within(readers.pop().unwrap().close()).await.unwrap();
+    within(sixth.seek(Point::Start)).await.unwrap();
+    take(&mut *sixth, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_with_an_epoch_is_not_fought() {
+    let world = World::new(1).await;
+    world.publish(0..1).await;
+    let mut reader = world.reader(Point::Start).await;
+    take(&mut *reader, 1).await;
+    let (endpoint, text) = (world.server.endpoint(), world.server.connection_string("t"));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let owner = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = ConsumerClient::builder().with_custom_endpoint(endpoint);
+            let client = client
+                .open_with_connection_string(&text, None)
+                .await
+                .unwrap();
+            let options = OpenReceiverOptions {
+                owner_level: Some(3),
+                ..OpenReceiverOptions::default()
+            };
+            let owner = client.open_receiver_on_partition("0".into(), Some(options));
+            let owner = owner.await.unwrap();
+            let mut events = owner.stream_events();
+            tokio::select! {
+                _ = events.next() => {}
+                _ = stopped => {}
+            }
+        });
+    });
+    let error = within(async {
+        loop {
+            if let Err(error) = reader.receive(1).await {
+                break error;
+            }
+        }
+    })
+    .await;
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    assert_eq!(
+        world.server.counts().stolen_links,
+        1,
+        "it does not come back by itself"
+    );
+    drop(stop);
+    owner.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_is_deleted_is_told() {
+    let world = World::new(1).await;
+    world.publish(0..1).await;
+    let mut reader = world.reader(Point::Start).await;
+    take(&mut *reader, 1).await;
+    world.server.delete_hub("t").unwrap();
+    let error = within(reader.receive(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_retention_removes_from_under_a_reader_is_told_once() {
+    const EVENTS: usize = 400;
+    let week = Duration::from_secs(7 * 24 * 3_600);
+    let server = EventHubs::builder().hub("t", 1).retention(200_000, week);
+    let world = World::on(server.start().unwrap()).await;
+    world.publish(0..10).await;
+    let options = ConsumerOptions::new()
+        .prefetch_events(4)
+        .prefetch_bytes(20_000);
+    let mut reader = within(world.hub.consumer("t", options)).await.unwrap();
+    take(&mut *reader, 1).await;
+    for nth in 0..EVENTS {
+        let event = Event::new(format!("{}{}", "0".repeat(5_000), nth + 10)).with_key("k");
+        within(world.producer.send(event)).await.unwrap();
+    }
+    let (mut seen, mut gaps) = (vec![0], Vec::new());
+    while seen.last() != Some(&(EVENTS + 9)) {
+        let batch = within(reader.receive(100)).await.unwrap();
+        for change in batch.changes {
+            if let Change::Overtaken { from, to, .. } = change {
+                assert_eq!(from.as_offset(), seen.last().map(|last| *last as i64 + 1));
+                gaps.push(to.as_offset().unwrap() as usize);
+            }
+        }
+        for delivery in &batch.deliveries {
+            let (due, number) = (seen.last().unwrap() + 1, number(delivery));
+            assert!(
+                number == due || gaps.contains(&number),
+                "{number}, due {due}"
+            );
+            seen.push(number);
+        }
+        reader.acks().ack(
+            &batch
+                .deliveries
+                .iter()
+                .map(|it| it.token)
+                .collect::<Vec<_>>(),
+        );
+    }
+    assert_eq!(gaps.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_is_not_asked_takes_little() {
+    let world = World::new(1).await;
+    let events = (0..40).map(|_| Event::new("x".repeat(900_000)).with_key("k"));
+    let outcomes = within(world.producer.publish(events.collect()))
+        .await
+        .unwrap();
+    assert!(outcomes.iter().all(Result::is_ok));
+    let options = ConsumerOptions::new().prefetch_bytes(4 << 20);
+    let mut reader = within(world.hub.consumer("t", options)).await.unwrap();
+    take(&mut *reader, 1).await;
+    // What it takes ahead it takes at once; then it rests.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let sent = world.server.counts().events_out;
+    assert!(sent <= 16, "{sent} of 40");
+    take(&mut *reader, 39).await;
+}

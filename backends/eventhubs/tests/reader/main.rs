@@ -1,0 +1,8 @@
+//! Consumers without a group on the stand-in; the SDK's own client writes some of what they read.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod faults;
+mod limits;
+mod starts;
+mod typed;
+mod world;
