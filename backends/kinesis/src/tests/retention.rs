@@ -5,13 +5,6 @@ use anyhub_core::{Partition, Position};
 use tokio::time::sleep;
 
 impl Bench {
-    async fn split(&self) {
-        let resize = self.client().await.update_shard_count();
-        let resize = resize.stream_name(STREAM).target_shard_count(2);
-        let resize = resize.scaling_type(ScalingType::UniformScaling);
-        resize.send().await.unwrap();
-    }
-
     /// Waits until retention has taken the closed shard itself.
     async fn without_parent(&self) {
         let gone = async {
@@ -82,7 +75,7 @@ async fn half_read(bench: &Bench) -> Position {
 async fn a_closed_shard_that_is_gone_before_its_end_was_read() {
     let bench = Bench::new(1).await;
     let due = half_read(&bench).await;
-    bench.split().await;
+    bench.resize(2).await;
     bench.kinesis.keep(STREAM, Duration::from_secs(1));
     bench.without_parent().await;
     let mut consumer = bench.consumer(member()).await;
@@ -117,7 +110,7 @@ async fn closed_and_empty(bench: Bench) {
     bench.without_records().await;
     // Closed only now, it stays for a day.
     bench.kinesis.keep(STREAM, Duration::from_secs(24 * 3_600));
-    bench.split().await;
+    bench.resize(2).await;
     bench.put([("k".into(), "later".into())]).await;
     let mut consumer = bench.consumer(member()).await;
     let told = told_before_later(&mut consumer).await;
