@@ -88,14 +88,16 @@ impl Group {
 }
 
 impl Shared {
-    /// Joins the group: makes its beginning, and attends to its leases from now on.
-    pub(crate) async fn join(self: &Arc<Self>, operation: &'static str) -> Result<()> {
+    /// Joins the group: makes its beginning, and attends to its leases from now on. Answers the shards
+    /// that it gives rows to, which are written meanwhile.
+    pub(crate) async fn join(self: &Arc<Self>, operation: &'static str) -> Result<Vec<Arc<str>>> {
         let Some(group) = &self.group else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let listed = self.list(operation).await?;
         let rows = group.rows(operation).await?;
         let new = start::of_group(self, operation, &listed, &rows).await?;
+        let begun = new.iter().map(|new| new.partition.clone()).collect();
         let options = group.options();
         let joined = Leases::join(group.store.clone(), group.scope.clone(), options, new).await;
         let leases = Arc::new(joined.map_err(|error| of_leases(operation, &error))?);
@@ -105,18 +107,18 @@ impl Shared {
             let state = &mut *self.state();
             if !matches!(state.presence, Presence::Closed) {
                 state.presence = Presence::Member { leases, attending };
-                return Ok(());
+                return Ok(begun);
             }
         }
         // Closed meanwhile; who closed it could not know of this.
-        leases
-            .leave()
-            .await
-            .map_err(|error| of_leases(operation, &error))
+        let left = leases.leave().await;
+        left.map_err(|error| of_leases(operation, &error))?;
+        Ok(Vec::new())
     }
 
-    /// Waits until every shard that can be begun has an owner, so that what opens is complete.
-    pub(crate) async fn settle(&self, operation: &'static str) -> Result<()> {
+    /// Waits until what was `begun` is stored, without which the next member would begin elsewhere, and
+    /// every shard that can be begun has an owner, so that what opens is complete.
+    pub(crate) async fn settle(&self, operation: &'static str, begun: &[Arc<str>]) -> Result<()> {
         let Some(group) = &self.group else {
             return Ok(());
         };
@@ -135,7 +137,8 @@ impl Shared {
             let unowned = rows
                 .values()
                 .any(|row| row.owner.is_none() && !row.checkpoint.finished && !waits(row));
-            if !unowned && mine >= granted {
+            let stored = begun.iter().all(|shard| rows.contains_key(shard));
+            if stored && !unowned && mine >= granted {
                 return Ok(());
             }
             if Instant::now() >= deadline {

@@ -25,6 +25,7 @@ struct Late {
     rows: MemoryLeases,
     by: Mutex<Duration>,
     refuses: AtomicBool,
+    lists_at_once: AtomicBool,
 }
 
 impl Late {
@@ -43,7 +44,9 @@ impl Late {
 #[async_trait::async_trait]
 impl LeaseStore for Late {
     async fn list(&self, scope: &Scope) -> anyhub_core::Result<Vec<Stored>> {
-        self.wait().await;
+        if !self.lists_at_once.load(Ordering::Relaxed) {
+            self.wait().await;
+        }
         if self.refuses.swap(false, Ordering::Relaxed) {
             let message = "not today";
             return Err(anyhub_core::Error::new(
@@ -316,4 +319,22 @@ async fn a_subscription_that_falls_silent_is_taken_up_again() {
     assert!(none.is_err(), "{none:?}");
     proxy.frozen.store(0, Ordering::Relaxed);
     assert_eq!(text(&take(&mut consumer, 1, true).await[0]), "later");
+}
+
+/// C7: what opens has made its beginning durable before it says that it is open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beginning_is_stored_before_its_member_is_open() {
+    let (bench, store) = Bench::stored(2).await;
+    store.answer_after(Duration::from_millis(50));
+    store.lists_at_once.store(true, Ordering::Relaxed);
+    let mut consumer = bench.consumer(member().start(Point::End)).await;
+    let scopes = store.scopes().await.unwrap();
+    let mut rows = Vec::new();
+    for scope in &scopes {
+        rows.extend(store.list(scope).await.unwrap());
+    }
+    let begun =
+        |it: &&Stored| matches!(&it.row, Row::Lease(row) if row.checkpoint.position.is_some());
+    assert_eq!(rows.iter().filter(begun).count(), 2, "{rows:?}");
+    consumer.close().await.unwrap();
 }
