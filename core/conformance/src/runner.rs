@@ -109,7 +109,17 @@ fn run_on(
             .find(|(excepted, _)| excepted == trial.name());
         let exception = exception.map(|(_, why)| why.clone());
         tests.push(libtest_mimic::Trial::test(trial.name(), move || {
-            let outcome = runtime.block_on(trial.run(harness, hub, settings, seed));
+            let run = || {
+                let (harness, hub, settings) = (harness.clone(), hub.clone(), settings.clone());
+                runtime.block_on(trial.run(harness, hub, settings, seed))
+            };
+            let mut outcome = run();
+            for _ in 1..EXCEPTED {
+                if exception.is_none() || outcome.is_err() {
+                    break;
+                }
+                outcome = run();
+            }
             let (ended, outcome) = judge(outcome, exception, trial.name());
             if let Some(out) = out {
                 append(&out, &record(&trial, ended))
@@ -128,6 +138,10 @@ fn run_on(
 }
 
 /// What an outcome counts as, where the server may be excused.
+/// So often in a row an excepted trial has to pass before that is more than chance: whether a server
+/// that counts whole seconds errs may depend on when in a second it is asked.
+const EXCEPTED: usize = 5;
+
 fn judge(outcome: Outcome, exception: Option<String>, trial: &str) -> (Ended, Outcome) {
     match (outcome, exception) {
         (Ok(()), None) => (Ended::Pass, Ok(())),
