@@ -3,8 +3,8 @@
 //! A backend implements [`Hub`](crate::Hub), [`Producer`](crate::Producer),
 //! [`Consumer`](crate::Consumer) and [`Admin`](crate::Admin). It bounds what it has admitted with
 //! a [`Buffer`], checks options and events at the edge with [`check_producer`], [`check_consumer`]
-//! and [`check`], tells outcomes through a [`Completer`], and keeps what was delivered and
-//! acknowledged in [`Lanes`]. [`Opened`] is what a hub closes when it closes itself.
+//! and [`check`], tells outcomes through a [`Completer`] (a [`Submitted`], where it sends again by itself),
+//! and keeps what was delivered and acknowledged in [`Lanes`]. [`Opened`] is what a hub closes when it closes itself.
 
 pub use crate::{
     acks::AckSink,
@@ -16,5 +16,6 @@ pub use crate::{
     options_check::{check_consumer, check_producer},
     pending::Completer,
     sequence::Sequence,
+    submitted::Submitted,
     window::{Admission, key_hash},
 };

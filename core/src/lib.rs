@@ -29,6 +29,7 @@ mod position;
 mod producer;
 mod secret;
 mod sequence;
+mod submitted;
 mod sync;
 mod url;
 mod usage;

@@ -24,21 +24,6 @@ pub struct Sequence {
     after: bool,
 }
 
-/// `value`, and so many times eight digits behind it.
-fn joined(value: u64, eights: &[[u8; 8]]) -> u64 {
-    let eights = eights.iter();
-    eights.fold(value, |value, digits| value * 100_000_000 + eight(*digits))
-}
-
-/// The number that eight ASCII digits are: neighbours are joined, then pairs, then fours, all side by
-/// side in one word.
-fn eight(digits: [u8; 8]) -> u64 {
-    let ones = u64::from_le_bytes(digits) - 0x3030_3030_3030_3030;
-    let pairs = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    (fours * 10_000 + (fours >> 32)) & 0xffff_ffff
-}
-
 /// As many decimal digits as one step of printing takes.
 const DIGITS: usize = 18;
 const STEP: u128 = 10u128.pow(DIGITS as u32);
@@ -138,6 +123,21 @@ impl Sequence {
         }
         text
     }
+}
+
+/// `value`, and so many times eight digits behind it.
+fn joined(value: u64, eights: &[[u8; 8]]) -> u64 {
+    let eights = eights.iter();
+    eights.fold(value, |value, digits| value * 100_000_000 + eight(*digits))
+}
+
+/// The number that eight ASCII digits are: neighbours are joined, then pairs, then fours, all side by
+/// side in one word.
+fn eight(digits: [u8; 8]) -> u64 {
+    let ones = u64::from_le_bytes(digits) - 0x3030_3030_3030_3030;
+    let pairs = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours * 10_000 + (fours >> 32)) & 0xffff_ffff
 }
 
 impl fmt::Display for Sequence {

@@ -33,9 +33,16 @@ const TICK: Duration = Duration::from_millis(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut arguments = env::args().skip(1).map(|text| text.parse().unwrap());
-    let seconds: u64 = arguments.next().unwrap_or(600);
-    let rate: u64 = arguments.next().unwrap_or(2_000);
+    let given: Result<Vec<u64>, _> = env::args().skip(1).map(|text| text.parse()).collect();
+    let (seconds, rate) = match given.as_deref() {
+        Ok([]) => (600, 2_000),
+        Ok([seconds]) => (*seconds, 2_000),
+        Ok([seconds, rate]) => (*seconds, *rate),
+        _ => {
+            eprintln!("faults [SECONDS [EVENTS_A_SECOND]]: as in faults 60 2000");
+            return ExitCode::from(2);
+        }
+    };
     let day = Duration::from_secs(24 * 3_600);
     let server = EventHubs::builder()
         .hub("t", PARTITIONS)

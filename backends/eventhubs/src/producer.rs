@@ -6,7 +6,7 @@ use crate::{
     error::HUB,
     hash,
     hub::CAPABILITIES,
-    lanes::{Batch, Entry, Lane},
+    lanes::{Entry, Lane},
     message,
     native::NativeClient,
     send::Core,
@@ -15,7 +15,7 @@ use crate::{
 };
 use anyhub_core::{
     Error, ErrorKind, Event, Limits, Partition, Pending, Producer, ProducerOptions, Result,
-    driver::{Buffer, Room, check, check_producer},
+    driver::{Buffer, Room, Submitted, check, check_producer},
 };
 use async_trait::async_trait;
 use std::{
@@ -109,7 +109,7 @@ impl EventHubsProducer {
     fn hand_over(&self, batch: &[Event], encoded: Vec<Vec<u8>>, room: Room) -> Pending {
         let (completer, pending) = Pending::new(batch.len());
         let now = Instant::now();
-        let told = Batch::new(completer, Some(room), now, self.options.deadline);
+        let told = Submitted::new(HUB, completer, Some(room), now, self.options.deadline);
         let told = Arc::new(told);
         let mut by_lane: Vec<Vec<Entry>> = Vec::new();
         by_lane.resize_with(self.core.lanes.len(), Vec::new);

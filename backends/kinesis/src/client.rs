@@ -154,6 +154,14 @@ pub(crate) fn is_name(name: &str) -> bool {
 /// What can.
 pub(crate) const NAMES: &str = "use up to 128 letters, digits, dots, dashes and underscores";
 
+/// Invalid for what can be no stream's name.
+pub(crate) fn check_name(operation: &'static str, name: &str) -> Result<()> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(invalid(operation, format!("'{name}' can't be a stream's name")).with_advice(NAMES))
+}
+
 /// A stream, as requests name it: by its name, or by its ARN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stream(Arc<str>);
@@ -168,11 +176,8 @@ impl Stream {
                 return Err(invalid(operation, format!("'{topic}' is no stream's ARN"))
                     .with_advice("it looks like arn:aws:kinesis:REGION:ACCOUNT:stream/NAME"));
             }
-        } else if !is_name(topic) {
-            return Err(
-                invalid(operation, format!("'{topic}' can't be a stream's name"))
-                    .with_advice(NAMES),
-            );
+        } else {
+            check_name(operation, topic)?;
         }
         Ok(Self(topic.into()))
     }

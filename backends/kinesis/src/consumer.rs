@@ -91,8 +91,8 @@ impl KinesisConsumer {
             shared,
         };
         if consumer.shared.group.is_some() {
-            let begun = consumer.shared.join("consumer").await?;
-            consumer.shared.settle("consumer", &begun).await?;
+            consumer.shared.join("consumer").await?;
+            consumer.shared.settle("consumer").await?;
         } else {
             start::of_private(&consumer.shared, &listed).await?;
         }
@@ -216,7 +216,7 @@ impl Shared {
         let mut pause = Duration::from_millis(100);
         while matches!(self.state().presence, Presence::Joining) {
             match self.join(operation).await {
-                Ok(_) => return,
+                Ok(()) => return,
                 Err(error) if error.is_retryable() => {
                     tracing::debug!(%error, "the group is joined again");
                     sleep(pause).await;
@@ -260,7 +260,7 @@ impl Shared {
             }
         }
         self.check_open("seek")?;
-        self.settle("seek", &[]).await
+        self.settle("seek").await
     }
 
     fn grant(&self, id: &str) -> Option<anyhub_leases::Grant> {

@@ -88,11 +88,10 @@ impl Group {
 }
 
 impl Shared {
-    /// Joins the group: makes its beginning, and attends to its leases from now on. Answers the shards
-    /// that it gives rows to, which are written meanwhile.
-    pub(crate) async fn join(self: &Arc<Self>, operation: &'static str) -> Result<Vec<Arc<str>>> {
+    /// Joins the group: makes its beginning, and attends to its leases from now on.
+    pub(crate) async fn join(self: &Arc<Self>, operation: &'static str) -> Result<()> {
         let Some(group) = &self.group else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let listed = self.list(operation).await?;
         let rows = group.rows(operation).await?;
@@ -106,21 +105,28 @@ impl Shared {
         {
             let state = &mut *self.state();
             if !matches!(state.presence, Presence::Closed) {
-                state.presence = Presence::Member { leases, attending };
-                return Ok(begun);
+                state.presence = Presence::Member {
+                    leases,
+                    begun,
+                    attending,
+                };
+                return Ok(());
             }
         }
         // Closed meanwhile; who closed it could not know of this.
         let left = leases.leave().await;
-        left.map_err(|error| of_leases(operation, &error))?;
-        Ok(Vec::new())
+        left.map_err(|error| of_leases(operation, &error))
     }
 
-    /// Waits until what was `begun` is stored, without which the next member would begin elsewhere, and
-    /// every shard that can be begun has an owner, so that what opens is complete.
-    pub(crate) async fn settle(&self, operation: &'static str, begun: &[Arc<str>]) -> Result<()> {
+    /// Waits until what this member has begun is stored, without which the next one would begin
+    /// elsewhere, and every shard that can be begun has an owner, so that what opens is complete.
+    pub(crate) async fn settle(&self, operation: &'static str) -> Result<()> {
         let Some(group) = &self.group else {
             return Ok(());
+        };
+        let begun = match &self.state().presence {
+            Presence::Member { begun, .. } => begun.clone(),
+            _ => Vec::new(),
         };
         let deadline = Instant::now() + SETTLE;
         let mut pause = Duration::from_millis(1);

@@ -4,7 +4,7 @@ use crate::{
     config::{Aggregation, KinesisConfig},
     error::HUB,
     hub::capabilities,
-    lanes::{Batch, Entry, Lanes, Settings, Together},
+    lanes::{Entry, Lanes, Settings, Together},
     message,
     send::Core,
     shards, status,
@@ -13,7 +13,7 @@ use crate::{
 };
 use anyhub_core::{
     Capabilities, Error, ErrorKind, Event, Limits, Pending, Producer, ProducerOptions, Result,
-    driver::{Buffer, Room, check, check_producer},
+    driver::{Buffer, Room, Submitted, check, check_producer},
 };
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
@@ -94,7 +94,8 @@ impl KinesisProducer {
     fn hand_over(&self, batch: Vec<Event>, room: Room) -> Pending {
         let (completer, pending) = Pending::new(batch.len());
         let now = Instant::now();
-        let told = Arc::new(Batch::new(
+        let told = Arc::new(Submitted::new(
+            HUB,
             completer,
             Some(room),
             now,

@@ -87,6 +87,8 @@ pub(crate) enum Presence {
     Joining,
     Member {
         leases: Arc<Leases>,
+        /// What it gives rows to, which are written meanwhile.
+        begun: Vec<Arc<str>>,
         #[allow(dead_code)] // aborts when it is dropped
         attending: Task,
     },

@@ -137,11 +137,11 @@ fn run_on(
     conclusion.exit_code()
 }
 
-/// What an outcome counts as, where the server may be excused.
 /// So often in a row an excepted trial has to pass before that is more than chance: whether a server
 /// that counts whole seconds errs may depend on when in a second it is asked.
 const EXCEPTED: usize = 5;
 
+/// What an outcome counts as, where the server may be excused.
 fn judge(outcome: Outcome, exception: Option<String>, trial: &str) -> (Ended, Outcome) {
     match (outcome, exception) {
         (Ok(()), None) => (Ended::Pass, Ok(())),

@@ -11,7 +11,7 @@ mod request;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub(crate) use entry::{Batch, Entry};
+pub(crate) use entry::Entry;
 pub(crate) use request::{Answer, Request, Rest};
 
 use crate::message::in_batch;

@@ -1,8 +1,8 @@
 //! A lane against a log that writes, refuses and keeps silent by the seed, in a time of its own.
 
-use super::{Answer, Batch, Entry, Lane, Step};
+use super::{Answer, Entry, Lane, Step};
 use crate::{error::HUB, message::in_batch};
-use anyhub_core::{Error, ErrorKind, Partition, Pending, Receipt, Result};
+use anyhub_core::{Error, ErrorKind, Partition, Pending, Receipt, Result, driver};
 use futures_util::FutureExt as _;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use std::{
@@ -22,7 +22,7 @@ struct Submitted {
 
 fn submit(lane: &mut Lane, first: usize, keys: &[Option<&str>], now: Instant) -> Submitted {
     let (completer, pending) = Pending::new(keys.len());
-    let batch = Arc::new(Batch::new(completer, None, now, PATIENCE));
+    let batch = Arc::new(driver::Submitted::new(HUB, completer, None, now, PATIENCE));
     let entry = |(nth, key): (usize, &Option<&str>)| {
         let encoded = format!("{:040}", first + nth).into_bytes();
         Entry::new(encoded, key.map(Arc::from), batch.clone(), nth as u32)

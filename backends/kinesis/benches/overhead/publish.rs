@@ -4,7 +4,7 @@ use anyhub_overhead::{Bench, BoxError, InFlight, PARTITIONS, Result, Run, Stopwa
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 /// Enough to keep every lane's next request full.
 const IN_FLIGHT: InFlight = InFlight {
@@ -40,7 +40,7 @@ impl Ways for Publish {
                 lanes.push((lane, Vec::with_capacity(RECORDS)));
                 let (client, topic) = (client.clone(), topic.clone());
                 tasks.push(tokio::spawn(async move {
-                    let mut written = 0;
+                    let mut written = 0_u64;
                     while let Some(entries) = requests.recv().await {
                         written += request(&client, &topic, entries).await?;
                     }
@@ -65,11 +65,7 @@ impl Ways for Publish {
                     lane.send(rest).await.ok();
                 }
             }
-            let mut written = 0;
-            for task in tasks {
-                written += task.await??;
-            }
-            Ok::<_, BoxError>(watch.stop(written as u64))
+            Ok::<_, BoxError>(watch.stop(written(tasks).await?))
         })?;
         bench.delete(&topic)?;
         Ok(run)
@@ -92,7 +88,7 @@ impl Ways for Best {
                     (client.clone(), topic.clone(), bench.payload.clone());
                 let (watch, time, keys) = (watch.clone(), bench.time, bench.keys.clone());
                 tasks.push(tokio::spawn(async move {
-                    let mut written = 0;
+                    let mut written = 0_u64;
                     let mut keys = keys.iter().cycle();
                     while watch.elapsed() < time {
                         let some = keys.by_ref().take(RECORDS);
@@ -103,11 +99,7 @@ impl Ways for Best {
                     Ok::<_, BoxError>(written)
                 }));
             }
-            let mut written = 0;
-            for task in tasks {
-                written += task.await??;
-            }
-            Ok::<_, BoxError>(watch.stop(written as u64))
+            Ok::<_, BoxError>(watch.stop(written(tasks).await?))
         })?;
         bench.delete(&topic)?;
         Ok(run)
@@ -116,6 +108,15 @@ impl Ways for Best {
     fn ours(&mut self, bench: &Bench) -> Result<Run> {
         bench.publish(IN_FLIGHT)
     }
+}
+
+/// What the tasks have written together.
+async fn written(tasks: Vec<JoinHandle<Result<u64>>>) -> Result<u64> {
+    let mut written = 0;
+    for task in tasks {
+        written += task.await??;
+    }
+    Ok(written)
 }
 
 fn entry(key: &str, payload: &Bytes) -> Result<PutRecordsRequestEntry> {
@@ -128,8 +129,8 @@ async fn request(
     client: &Client,
     topic: &str,
     entries: Vec<PutRecordsRequestEntry>,
-) -> Result<usize> {
-    let records = entries.len();
+) -> Result<u64> {
+    let records = entries.len() as u64;
     let request = client.put_records().stream_name(topic);
     let answer = request.set_records(Some(entries)).send().await?;
     match answer.failed_record_count {

@@ -1,7 +1,7 @@
 //! What a topic is to be, in Kinesis' terms.
 
 use crate::{
-    client::{NAMES, is_name},
+    client::check_name,
     error::{HUB, invalid},
 };
 use anyhub_core::{Error, ErrorKind, Result, Retention, TopicConfig, nearest};
@@ -92,13 +92,6 @@ pub(super) fn hours(operation: &'static str, keeps: &Retention) -> Result<Option
 fn nearby(time: Duration) -> Duration {
     let hours = time.as_secs().div_ceil(HOUR);
     Duration::from_secs(hours.clamp(LEAST_HOURS, MOST_HOURS) * HOUR)
-}
-
-fn check_name(operation: &'static str, name: &str) -> Result<()> {
-    if is_name(name) {
-        return Ok(());
-    }
-    Err(invalid(operation, format!("'{name}' can't be a stream's name")).with_advice(NAMES))
 }
 
 fn is_on_demand(operation: &'static str, value: &str) -> Result<bool> {

@@ -1,31 +1,12 @@
-//! One event on its way, and the batch that it was submitted in.
+//! One event on its way.
 
 use crate::{
     aggregate::{Aggregator, MAGIC},
-    error::HUB,
     message::keyless,
 };
-use anyhub_core::{
-    Error, ErrorKind, Receipt, Result,
-    driver::{Completer, Room},
-};
+use anyhub_core::{Error, Receipt, Result, driver::Submitted};
 use bytes::Bytes;
-use std::{
-    borrow::Cow,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
-
-/// A submitted batch: who is told, and by when.
-pub(crate) struct Batch {
-    completer: Completer,
-    /// Given back when all are told.
-    room: Mutex<Option<Room>>,
-    pub(super) deadline: Instant,
-    /// What the deadline was made from, for messages.
-    patience: Duration,
-}
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 /// An event that waits, or is in flight.
 #[derive(Debug)]
@@ -35,7 +16,7 @@ pub(crate) struct Entry {
     pub(super) hash: u128,
     key: Option<Bytes>,
     payload: Bytes,
-    batch: Arc<Batch>,
+    batch: Arc<Submitted>,
     index: u32,
     /// The bytes of a record of it alone.
     alone: usize,
@@ -44,42 +25,13 @@ pub(crate) struct Entry {
     pub(super) maybe: bool,
 }
 
-impl Batch {
-    pub(crate) fn new(
-        completer: Completer,
-        room: Option<Room>,
-        now: Instant,
-        patience: Duration,
-    ) -> Self {
-        // What timers and the telling take.
-        let slack = (patience / 16).min(Duration::from_millis(50));
-        Self {
-            completer,
-            room: Mutex::new(room),
-            deadline: now + patience - slack,
-            patience,
-        }
-    }
-
-    fn tell(&self, index: u32, outcome: Result<Receipt>) {
-        if self.completer.set(index as usize, outcome) {
-            let room = self
-                .room
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
-            drop(room);
-        }
-    }
-}
-
 impl Entry {
     /// A keyless event gets its hash when its shard is chosen.
     pub(crate) fn new(
         hash: u128,
         key: Option<Bytes>,
         payload: Bytes,
-        batch: Arc<Batch>,
+        batch: Arc<Submitted>,
         index: u32,
     ) -> Self {
         let plain = !payload.starts_with(&MAGIC);
@@ -154,11 +106,11 @@ impl Entry {
     }
 
     pub(super) fn deadline(&self) -> Instant {
-        self.batch.deadline
+        self.batch.deadline()
     }
 
     pub(super) fn is_late(&self, now: Instant) -> bool {
-        self.batch.deadline <= now
+        self.batch.deadline() <= now
     }
 
     pub(super) fn tell(&self, outcome: Result<Receipt>) {
@@ -167,52 +119,15 @@ impl Entry {
 
     /// It was not written, unless it may have been before.
     pub(super) fn tell_refused(&self, error: &Error) {
-        let error = error.clone();
-        self.tell(Err(if self.maybe {
-            error.with_indeterminate()
-        } else {
-            error
-        }));
+        self.batch.tell_refused(self.index, self.maybe, error);
     }
 
     /// Its deadline has passed; `cause` is what was in the way.
     pub(super) fn tell_late(&self, in_flight: bool, cause: Option<&Error>) {
-        let patience = self.batch.patience;
-        let indeterminate = in_flight || self.maybe;
-        let mut message = match indeterminate {
-            true => format!("no answer within {patience:?}"),
-            false => format!("not written within {patience:?}"),
-        };
-        if let Some(cause) = cause {
-            message.push_str(": ");
-            message.push_str(cause.message());
-        }
-        let mut error = Error::new(ErrorKind::Timeout, HUB, "submit", message);
-        if let Some(cause) = cause {
-            error = error.with_source(cause.clone());
-        }
-        let advice = match cause {
-            Some(cause) if cause.kind() == ErrorKind::Throttled => {
-                "the shard takes no more: give the stream more shards, or submit more slowly"
-            }
-            Some(cause) => cause
-                .advice()
-                .unwrap_or("it is tried again until the deadline"),
-            None => "submit more slowly, or raise the deadline",
-        };
-        error = error.with_advice(advice);
-        self.tell(Err(match indeterminate {
-            true => error.with_indeterminate(),
-            false => error,
-        }));
+        self.batch
+            .tell_late(self.index, in_flight || self.maybe, cause);
     }
 }
 
 /// Of the keys that stand for none.
 const KEYLESS_LEN: usize = 31;
-
-impl fmt::Debug for Batch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.completer.fmt(f)
-    }
-}

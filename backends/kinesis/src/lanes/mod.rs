@@ -16,7 +16,7 @@ mod request;
 #[cfg(test)]
 mod simulation;
 
-pub(crate) use entry::{Batch, Entry};
+pub(crate) use entry::Entry;
 pub(crate) use request::{Answer, Landed, Request, Rest, Together};
 
 use lane::Lane;

@@ -231,6 +231,7 @@ fn tell_written(entries: impl Iterator<Item = Entry>, partition: &Partition, at:
 fn throttled() -> Error {
     let message = "the shard takes no more for now (ProvisionedThroughputExceededException)";
     Error::new(ErrorKind::Throttled, HUB, "submit", message)
+        .with_advice("give the stream more shards, or submit more slowly")
 }
 
 fn failed() -> Error {

@@ -338,3 +338,34 @@ async fn a_beginning_is_stored_before_its_member_is_open() {
     assert_eq!(rows.iter().filter(begun).count(), 2, "{rows:?}");
     consumer.close().await.unwrap();
 }
+
+/// C8: what is sought is what the group begins, also where it was deleted while its member was away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seek_waits_for_a_group_that_has_to_be_begun_again() {
+    let (bench, store) = Bench::stored(2).await;
+    bench.put(numbered(5, 20)).await;
+    let options = member().max_processing(Duration::from_millis(200));
+    let mut consumer = bench.consumer(options).await;
+    let scope = store.scopes().await.unwrap().remove(0);
+    let gone = async {
+        loop {
+            let rows = store.list(&scope).await.unwrap();
+            let free = |it: &Stored| matches!(&it.row, Row::Lease(row) if row.owner.is_none());
+            if rows.iter().filter(|it| free(it)).count() == 2 {
+                break;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
+    for stored in store.list(&scope).await.unwrap() {
+        store.remove(&scope, &stored.row.key(), None).await.unwrap();
+    }
+    store.answer_after(Duration::from_millis(50));
+    store.lists_at_once.store(true, Ordering::Relaxed);
+    consumer.seek(Point::End).await.unwrap();
+    bench.put([("k".into(), "later".into())]).await;
+    let came = take(&mut consumer, 1, true).await;
+    assert_eq!(came.iter().map(text).collect::<Vec<_>>(), ["later"]);
+    consumer.close().await.unwrap();
+}

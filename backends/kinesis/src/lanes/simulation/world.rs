@@ -1,12 +1,12 @@
 //! One run: virtual time, the lanes' tasks, and what goes wrong.
 
 use super::{
-    super::{Answer, Batch, Entry, Flaw, Landed, LaneId, Lanes, Request, Settings, Step, Together},
+    super::{Answer, Entry, Flaw, Landed, LaneId, Lanes, Request, Settings, Step, Together},
     checks::{self, Found},
     kinesis::{Id, Kinesis, Sent},
 };
 use crate::{aggregate::hash_key, error::HUB};
-use anyhub_core::{Error, ErrorKind, Pending, Receipt, Result};
+use anyhub_core::{Error, ErrorKind, Pending, Receipt, Result, driver};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -239,7 +239,13 @@ impl World {
     fn submit(&mut self) {
         let count = self.rng.random_range(1..=self.faults.burst);
         let (completer, pending) = Pending::new(count as usize);
-        let batch = Arc::new(Batch::new(completer, None, self.now, self.faults.patience));
+        let batch = Arc::new(driver::Submitted::new(
+            HUB,
+            completer,
+            None,
+            self.now,
+            self.faults.patience,
+        ));
         let mut ids = Vec::new();
         let mut entries = Vec::new();
         for index in 0..count {
