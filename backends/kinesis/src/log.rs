@@ -13,7 +13,12 @@ use crate::{
 use anyhub_core::{Event, Partition, Point, Result, driver::Sequence};
 use anyhub_groups::{Arrivals, Log, Part, Resume, Task};
 use anyhub_leases::Grant;
-use std::{any::Any, collections::HashSet, fmt, sync::Arc, time::SystemTime};
+use std::{
+    any::Any,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 pub(crate) struct KinesisLog {
     pub(crate) link: Link,
@@ -27,6 +32,7 @@ pub(crate) struct KinesisLog {
 impl Log for KinesisLog {
     const HUB: &'static str = HUB;
     const PART: &'static str = "shard";
+    const GROWS: Option<Duration> = None;
     type At = Sequence;
     type Part = Shard;
     type Page = Page;
@@ -51,11 +57,6 @@ impl Log for KinesisLog {
     async fn look(&self, operation: &'static str) -> Result<()> {
         let summary = status::usable(&self.link, operation, &self.stream).await;
         summary.map(drop)
-    }
-
-    /// Those that come later have parents.
-    fn came_later(_: &Shard, _: &HashSet<Arc<str>>) -> bool {
-        false
     }
 
     async fn begin(

@@ -45,7 +45,10 @@ impl Group {
     }
 
     /// The rows of its partitions, by id.
-    async fn rows<L: Log>(&self, operation: &'static str) -> Result<HashMap<Arc<str>, Arc<Lease>>> {
+    pub(crate) async fn rows<L: Log>(
+        &self,
+        operation: &'static str,
+    ) -> Result<HashMap<Arc<str>, Arc<Lease>>> {
         let groups = Groups::new(self.store.clone());
         match groups.describe(&self.scope).await {
             Ok(group) => {

@@ -5,7 +5,8 @@ use crate::{
     Log, Part as _, Place,
     error::of_leases,
     shared::{Presence, Shared},
-    slot::{Mode, Slot},
+    slot::{Mode, Slot, Task},
+    start,
 };
 use anyhub_core::{ErrorKind, Result, driver::Lane};
 use anyhub_leases::{Grant, Leases};
@@ -40,6 +41,7 @@ pub(crate) async fn keep<L: Log>(shared: Weak<Shared<L>>) {
         }
         strong.give_up_what_is_asked_for().await;
         strong.finish_what_is_read().await;
+        strong.look_for_added();
         strong.lanes.warn_of_stuck(L::HUB, Instant::now());
     }
 }
@@ -75,9 +77,11 @@ impl<L: Log> Shared<L> {
             .iter()
             .any(|slot| slot.mode == Mode::Reading && slot.backlog.is_exhausted());
         let again = again.then_some(AGAIN);
+        let look = L::GROWS.map(|every| every.saturating_sub(state.looked.elapsed()));
         asked
             .chain([interval, silent])
             .chain(again)
+            .chain(look)
             .min()
             .unwrap_or(interval)
     }
@@ -209,6 +213,22 @@ impl<L: Log> Shared<L> {
                 tracing::debug!(%part, %error, "a partition was not released; its lease runs out");
             }
         }
+    }
+
+    /// Partitions that were added, now and then; beside all else, as the answer may take long.
+    fn look_for_added(self: &Arc<Self>) {
+        let state = &mut *self.state();
+        if L::GROWS.is_none_or(|every| state.looked.elapsed() < every) {
+            return;
+        }
+        state.looked = Instant::now();
+        let shared = self.clone();
+        let looking = tokio::spawn(async move {
+            if let Err(error) = start::of_added(&shared).await {
+                tracing::debug!(hub = L::HUB, %error, "it is looked for more partitions later");
+            }
+        });
+        state.looking = Some(Task::new(looking.abort_handle()));
     }
 
     /// Partitions that are read, delivered and acknowledged to their end.

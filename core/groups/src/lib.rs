@@ -26,6 +26,9 @@ mod side_by_side;
 mod slot;
 mod start;
 mod stored;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 pub use arrivals::{Arrivals, Arrived, Room};
 pub use consumer::GroupedConsumer;

@@ -1,7 +1,13 @@
 use crate::{Arrivals, Resume, Task};
 use anyhub_core::{Event, Partition, Point, Position, Result, driver::Sequence};
 use anyhub_leases::Grant;
-use std::{any::Any, collections::HashSet, fmt, future::Future, sync::Arc, time::SystemTime};
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// A topic whose partitions a group may share: what a backend says of it, and how it is read.
 ///
@@ -11,6 +17,9 @@ pub trait Log: fmt::Debug + Send + Sync + Sized + 'static {
     const HUB: &'static str;
     /// What one of its partitions is called in errors: `shard`, `partition`.
     const PART: &'static str;
+    /// How often it is looked for partitions that were added; None where those that come later have
+    /// parents, and are found at the end of these.
+    const GROWS: Option<Duration>;
     /// A place in a partition.
     type At: Place;
     /// A partition.
@@ -35,10 +44,6 @@ pub trait Log: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Whether the topic can be read. NotFound once it is gone.
     fn look(&self, operation: &'static str) -> impl Future<Output = Result<()>> + Send;
-
-    /// Whether a partition without a row came later than all those that have one; otherwise the member
-    /// that made the group's beginning has left it out, and died.
-    fn came_later(part: &Self::Part, known: &HashSet<Arc<str>>) -> bool;
 
     /// Where a group begins each of these partitions at `start`; those that lie wholly before it are left
     /// out (C7).

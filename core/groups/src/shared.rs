@@ -65,6 +65,9 @@ pub(crate) struct State<L: Log> {
     pub(crate) done: HashSet<Arc<str>>,
     /// Where it begins those that wait for their parents.
     pub(crate) begun: HashMap<Arc<str>, L::Begin>,
+    /// When it was last looked for partitions that were added, and who does so now.
+    pub(crate) looked: Instant,
+    pub(crate) looking: Option<Task>,
     /// Which slot is read first: none goes hungry.
     turn: usize,
     ids: u64,
@@ -106,6 +109,8 @@ impl<L: Log> Shared<L> {
                 away_since: Some(Instant::now()),
                 done: HashSet::new(),
                 begun: HashMap::new(),
+                looked: Instant::now(),
+                looking: None,
                 turn: 0,
                 ids: 0,
             }),

@@ -10,15 +10,16 @@ use anyhub_leases::{Lease, NewPartition};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The rows that a group has to have and has not.
 ///
 /// Where it has none at all, it begins at the consumer's start. Where it has some, partitions that came
-/// from these, or later, are added, at their beginning. What is neither ancestor nor descendant of any was
-/// left out by a member that died while it made the beginning, and begins at the consumer's start, too; but
-/// where retention has taken a partition with a row, what lay between may be gone as well, and all that is
-/// left comes from there.
+/// from these are added, at their beginning. What is neither ancestor nor descendant of any was left out by
+/// a member that died while it made the beginning, and begins at the consumer's start, too; but where
+/// retention has taken a partition with a row, what lay between may be gone as well, and all that is left
+/// comes from there. On logs that grow without lineage it was added, unless the group is new.
 pub(crate) async fn of_group<L: Log>(
     shared: &Shared<L>,
     operation: &'static str,
@@ -41,14 +42,12 @@ pub(crate) async fn of_group<L: Log>(
         let id = part.id();
         !known.contains(id) && !covered.contains(id) && !ancestors.contains(id)
     };
-    let left_out = listed.iter().filter(left_out).cloned();
-    let later = |part: &L::Part| !known.is_empty() && L::came_later(part, &known);
-    let (later, left_out): (Vec<_>, Vec<_>) = left_out.partition(later);
-    new.extend(
-        later
-            .iter()
-            .map(|part| NewPartition::new(part.id().clone())),
-    );
+    let left_out: Vec<_> = listed.iter().filter(left_out).cloned().collect();
+    if L::GROWS.is_some() && was_made_before(rows) {
+        let added = left_out.iter().map(|part| part.id().clone());
+        new.extend(added.map(NewPartition::new));
+        return Ok(new);
+    }
     if left_out.is_empty() {
         return Ok(new);
     }
@@ -67,6 +66,32 @@ pub(crate) async fn of_group<L: Log>(
         new.push(partition);
     }
     Ok(new)
+}
+
+/// How long a group may take to be made, by members whose clocks may differ.
+const MADE: u64 = 60;
+
+/// Whether a group was made so long ago that what it lacks was added since: take counters begin with the
+/// second in which their rows were made.
+fn was_made_before(rows: &HashMap<Arc<str>, Arc<Lease>>) -> bool {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since.unwrap_or_default().as_secs();
+    let first = rows.values().map(|row| row.takes).min();
+    first.is_some_and(|first| first.saturating_add(MADE) < now)
+}
+
+/// Takes in partitions that were added.
+pub(crate) async fn of_added<L: Log>(shared: &Arc<Shared<L>>) -> Result<()> {
+    let listed = shared.list("receive").await?;
+    match (&shared.group, shared.leases()) {
+        (Some(group), Some(leases)) => {
+            let rows = group.rows::<L>("receive").await?;
+            leases.add(of_group(shared, "receive", &listed, &rows).await?);
+        }
+        (Some(_), None) => {}
+        (None, _) => private_children(shared, &listed),
+    }
+    Ok(())
 }
 
 /// Takes up what a private reader begins with.
