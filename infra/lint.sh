@@ -36,9 +36,9 @@ refuse anyhub-local "^anyhub|$SDKS" "the local hubs depend on no other crate of 
 refuse anyhub-overhead "$SDKS|^anyhub(-(local|bench|conformance|groups|leases|eventhubs|kafka|kinesis))?$" "the overhead of a backend is measured through the traits"
 refuse anyhub-bench "$SDKS" "the harness sees hubs only through the traits" --depth 1
 [ -z "$(tree anyhub-core | grep -E '^(openssl-sys|rustls|reqwest|hyper)$' || true)" ] || fail "core grew heavy"
-if tree anyhub-bench | grep -qx ring && tree anyhub-bench | grep -qx aws-lc-rs; then
-    fail "two rustls providers are in one tree: ring and aws-lc-rs"
-fi
+for crate in anyhub anyhub-bench anyhub-local; do
+    refuse "$crate" '^ring$' "one provider of TLS is in the tree, aws-lc-rs: rustls panics between two"
+done
 
 # As a user's project would: no lock file of ours, one feature at a time. Versions are looked up
 # afresh, so this asks the network; done once for each state of the manifests.
