@@ -16,6 +16,9 @@ pub(super) struct Namespace {
     hubs: Mutex<BTreeSet<String>>,
 }
 
+/// As many as a namespace of the tier Standard may have.
+const UNITS: u32 = 40;
+
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 impl Namespace {
@@ -23,6 +26,7 @@ impl Namespace {
     pub(super) fn start(limits_on: bool) -> Result<(Arc<dyn Hub>, Arc<Self>), String> {
         let server = EventHubs::builder()
             .limits(limits_on)
+            .throughput_units(limits_on.then_some(UNITS))
             .retention(usize::MAX, DAY)
             .start();
         let this = Arc::new(Self {

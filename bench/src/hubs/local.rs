@@ -32,9 +32,10 @@ pub(super) enum Server {
 /// 2026-11).
 const OF_A_SHARD: &str = "1 MiB/s and 1,000 records/s a shard in, 2 MiB/s and 5 reads/s out";
 
-/// The quota of a throughput unit (Event Hubs quotas, 2026-09).
-const OF_A_UNIT: &str =
-    "1 MB/s and 1,000 events/s in, 2 MB/s and 4,096 events/s out: one throughput unit";
+/// The quota of as many throughput units as a namespace of the tier Standard may have, which is 40
+/// (Event Hubs quotas, 2026-09).
+const OF_A_NAMESPACE: &str =
+    "40 throughput units: 40 MB/s and 40,000 events/s in, 80 MB/s and 163,840 events/s out";
 
 /// The most that the stand-in takes in one PutRecords; AWS takes twice that.
 const KINESIS_BATCH: usize = 5 << 20;
@@ -65,8 +66,9 @@ impl Local {
     }
 
     /// Memory of this process that an event of so many bytes takes while its topic is there: the
-    /// stand-in keeps all. Measured as resident, on Linux: 710 bytes for 134 and an event a record,
-    /// 1,570 for 1,000.
+    /// stand-in keeps all. Kinesis', measured as resident, on Linux: 710 bytes for 134 and an event a
+    /// record, 1,570 for 1,000. Event Hubs' keeps what was sent: sections and the key's annotation around
+    /// the payload, which take less than is said here.
     pub(super) fn bytes_per_event(self, event: u64) -> u64 {
         match self {
             Self::Kafka => 0,
@@ -80,7 +82,7 @@ impl Local {
         match self {
             Self::Kafka => None,
             Self::Kinesis => Some(OF_A_SHARD),
-            Self::EventHubs => Some(OF_A_UNIT),
+            Self::EventHubs => Some(OF_A_NAMESPACE),
         }
     }
 

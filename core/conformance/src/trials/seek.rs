@@ -176,7 +176,7 @@ async fn before_the_first(ctx: Context) -> Outcome {
     let (Some(passed), Some(second)) = (of_moved.next(), of_moved.next()) else {
         return Err(Failure::new("60 keys leave a partition of two empty"));
     };
-    let due = all.iter().map(|delivery| name(delivery));
+    let due = all.iter().map(name);
     let mut due: Vec<_> = due.filter(|due| *due != name(passed)).collect();
     let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
     let to = Point::Positions(vec![(moved.clone(), second.position.clone())]);
