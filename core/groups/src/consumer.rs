@@ -2,9 +2,10 @@ use crate::{
     Group, Log,
     error::{closed, invalid, of_leases},
     keeper::{checkpoint, keep},
-    shared::{Presence, Shared},
+    shared::Shared,
     slot::Task,
     start,
+    state::Presence,
 };
 use anyhub_core::{
     Acks, Batch, Consumer, ConsumerOptions, Error, ErrorKind, OwnedPartition, Point, Result,

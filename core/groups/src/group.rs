@@ -6,9 +6,10 @@ use crate::{
     error::of_leases,
     lineage::{descendants, is_childless, is_kept},
     resume,
-    shared::{Presence, Shared},
+    shared::Shared,
     slot::Task,
     start,
+    state::Presence,
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_leases::{Grant, Groups, Lease, LeaseStore, Leases, Options, Scope};

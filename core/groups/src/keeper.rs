@@ -4,9 +4,10 @@
 use crate::{
     Log, Part as _, Place,
     error::of_leases,
-    shared::{Presence, Shared},
+    shared::Shared,
     slot::{Mode, Slot, Task},
     start,
+    state::Presence,
 };
 use anyhub_core::{ErrorKind, Result, driver::Lane};
 use anyhub_leases::{Grant, Leases};

@@ -25,6 +25,7 @@ mod shared;
 mod side_by_side;
 mod slot;
 mod start;
+mod state;
 mod stored;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -2,8 +2,9 @@
 
 use crate::{
     Log, Part as _,
-    shared::{Shared, State},
+    shared::Shared,
     slot::{Mode, Slot, SlotId},
+    state::State,
 };
 use anyhub_core::Change;
 use anyhub_leases::Grant;

@@ -3,7 +3,8 @@
 use crate::{
     Log, Part as _,
     error::{invalid, of_leases},
-    shared::{Presence, Shared},
+    shared::Shared,
+    state::Presence,
 };
 use anyhub_core::{Error, ErrorKind, Point, Result};
 use anyhub_leases::Grant;

@@ -5,14 +5,15 @@ use crate::{
     backlog::{Backlog, Item},
     error::closed,
     slot::{Mode, Slot, SlotId, Task},
+    state::{Presence, State},
 };
 use anyhub_core::{
-    AckToken, Batch, Change, ConsumerOptions, Delivery, Error, Partition, Result,
+    AckToken, Batch, Change, ConsumerOptions, Delivery, Error, Result,
     driver::{AckSink, Admission, Lanes, Reader, key_hash},
 };
 use anyhub_leases::{Grant, Leases};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     num::NonZeroU32,
     sync::{
@@ -21,10 +22,7 @@ use std::{
     },
     time::Instant,
 };
-use tokio::{
-    sync::{Mutex as AsyncMutex, Notify},
-    task::JoinHandle,
-};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 /// What is left of a [`GroupedConsumer`](crate::GroupedConsumer) for its hub, which closes it.
 pub struct Shared<L: Log> {
@@ -50,70 +48,13 @@ pub struct Shared<L: Log> {
     known: Mutex<HashMap<Arc<str>, L::Part>>,
 }
 
-#[derive(Debug)]
-pub(crate) struct State<L: Log> {
-    pub(crate) slots: Vec<Slot<L>>,
-    /// What the application was not told yet.
-    changes: Vec<Change>,
-    pub(crate) failure: Option<Error>,
-    /// How closing went, if that was not told yet.
-    pub(crate) outcome: Option<Error>,
-    pub(crate) presence: Presence,
-    /// Since when the application has not called `receive`; None while it does.
-    pub(crate) away_since: Option<Instant>,
-    /// Partitions that a private reader has read to their end, or begins behind.
-    pub(crate) done: HashSet<Arc<str>>,
-    /// Where it begins those that wait for their parents.
-    pub(crate) begun: HashMap<Arc<str>, L::Begin>,
-    /// When it was last looked for partitions that were added, and who does so now.
-    pub(crate) looked: Instant,
-    pub(crate) looking: Option<Task>,
-    /// Which slot is read first: none goes hungry.
-    turn: usize,
-    ids: u64,
-}
-
-/// Whether the consumer is a member of its group.
-#[derive(Debug)]
-pub(crate) enum Presence {
-    /// A private reader.
-    Alone,
-    Joining,
-    Member {
-        leases: Arc<Leases>,
-        #[allow(dead_code)] // aborts when it is dropped
-        attending: Task,
-    },
-    /// It did not call `receive` for too long, and leaves; it joins again when it does.
-    Away {
-        leaving: Option<JoinHandle<()>>,
-    },
-    Closed,
-}
-
 impl<L: Log> Shared<L> {
     pub(crate) fn new(log: L, options: ConsumerOptions, group: Option<Group>) -> Self {
         Self {
             log: Arc::new(log),
             lanes: Lanes::new(&options),
             options,
-            state: Mutex::new(State {
-                slots: Vec::new(),
-                changes: Vec::new(),
-                failure: None,
-                outcome: None,
-                presence: match &group {
-                    Some(_) => Presence::Joining,
-                    None => Presence::Alone,
-                },
-                away_since: Some(Instant::now()),
-                done: HashSet::new(),
-                begun: HashMap::new(),
-                looked: Instant::now(),
-                looking: None,
-                turn: 0,
-                ids: 0,
-            }),
+            state: Mutex::new(State::new(group.is_some())),
             group,
             commits: AsyncMutex::new(()),
             wake: Notify::new(),
@@ -470,32 +411,6 @@ fn hand_out<L: Log>(
             None => return,
         }
         slot.backlog.advance();
-    }
-}
-
-impl<L: Log> State<L> {
-    fn position(&self, part: &str) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.is(part))
-    }
-
-    pub(crate) fn take_if(
-        &mut self,
-        part: &str,
-        meant: impl FnOnce(&Slot<L>) -> bool,
-    ) -> Option<Slot<L>> {
-        let index = self.position(part)?;
-        meant(&self.slots[index]).then(|| self.slots.swap_remove(index))
-    }
-
-    /// Keeps a change for the next batch; of one kind in a row, one change with all partitions.
-    pub(crate) fn tell(&mut self, change: fn(Vec<Partition>) -> Change, partition: &Partition) {
-        let mut change = change(vec![partition.clone()]);
-        match (self.changes.last_mut(), &mut change) {
-            (Some(Change::Assigned(last)), Change::Assigned(new))
-            | (Some(Change::Revoked(last)), Change::Revoked(new))
-            | (Some(Change::Lost(last)), Change::Lost(new)) => last.append(new),
-            _ => self.changes.push(change),
-        }
     }
 }
 
