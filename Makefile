@@ -47,6 +47,7 @@ here: setup
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test memory --test portable --test sequenced -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --test broker --test stopped --test conformance -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test conformance --test variants -- $(ONLY)
+	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --test conformance -- $(ONLY)
 
 conformance: here ## the contract on every hub and server: make conformance ONLY=C3
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test localstack --test localstack_raw -- $(ONLY)

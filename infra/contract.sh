@@ -9,5 +9,6 @@ failed=0
 cargo test --locked -p anyhub-conformance --test memory --test portable --test sequenced >&2 || failed=1
 cargo test --locked -p anyhub-kafka --test conformance >&2 || failed=1
 cargo test --locked -p anyhub-kinesis --test conformance --test localstack >&2 || failed=1
+cargo test --locked -p anyhub-eventhubs --test conformance >&2 || failed=1
 cargo run --quiet --locked -p anyhub-conformance --bin contract-table -- "$out" || failed=1
 exit "$failed"

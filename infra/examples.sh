@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every example, on the memory hub and on a Kafka and a Kinesis of its own.
+# Runs every example, on the memory hub and on a Kafka, a Kinesis and an Event Hubs of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}/debug
@@ -32,16 +32,19 @@ stop() {
 trap 'stop; rm -rf "$work"' EXIT
 mkfifo "$work/url"
 
-on_server() { # the hub's name
+on_server() { # the hub's name, options of the server
     local url base options
-    "$target/anyhub-local" up "$1" >"$work/url" &
+    "$target/anyhub-local" up "$@" >"$work/url" &
     server=$!
     if ! read -r url <"$work/url" || [ -z "$url" ]; then
         printf 'SKIPPED: the examples on %s, which could not be started (see above)\n' "$1" >&2
         [ "${CI:-}" != true ] || exit 1
         return
     fi
-    base=${url%%\?*}/ options=${url#"${url%%\?*}"}
+    base=${url%%\?*} options=${url#"${url%%\?*}"}
+    # There the first event hub's URL is told.
+    [ "$1" != eventhubs ] || base=${base%/*}
+    base=$base/
     # consume needs something to read: the memory hub publishes for itself, here we do.
     "$target/publish" "${base}consume$options" >/dev/null
     "$target/publish" "${base}replay$options" >/dev/null
@@ -52,4 +55,6 @@ on_server() { # the hub's name
 on memory:/
 on_server kafka
 on_server kinesis
+# AMQP makes no event hubs and no consumer groups.
+on_server eventhubs --event-hub publish=3 --event-hub consume=3 --event-hub replay=3 --group demo
 printf 'examples: %s passed, 0 failed\n' "$passed"

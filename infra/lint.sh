@@ -26,18 +26,19 @@ refuse() { # crate, pattern, why, further arguments of cargo tree
 }
 refuse anyhub-core "^anyhub|$SDKS" "core knows no backend and no SDK"
 refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|overhead|eventhubs|kafka|kinesis)$" "the suite sees hubs only through the traits"
-refuse anyhub-leases "^anyhub-(local|bench|overhead|conformance|eventhubs|kafka|kinesis)$|$SDKS" "the leases know core alone"
-refuse anyhub-kafka "^anyhub-(local|bench|overhead|conformance|leases|eventhubs|kinesis)$" "a backend depends on core alone"
-refuse anyhub-kinesis "^anyhub-(local|bench|overhead|conformance|eventhubs|kafka)$" "a backend depends on core and the leases alone"
-refuse anyhub-eventhubs "^anyhub-(local|bench|overhead|conformance|kafka|kinesis)$" "a backend depends on core and the leases alone"
+refuse anyhub-leases "^anyhub-(local|bench|overhead|conformance|groups|eventhubs|kafka|kinesis)$|$SDKS" "the leases know core alone"
+refuse anyhub-groups "^anyhub-(local|bench|overhead|conformance|eventhubs|kafka|kinesis)$|$SDKS" "the groups know core and the leases alone"
+refuse anyhub-kafka "^anyhub-(local|bench|overhead|conformance|groups|leases|eventhubs|kinesis)$" "a backend depends on core alone"
+refuse anyhub-kinesis "^anyhub-(local|bench|overhead|conformance|eventhubs|kafka)$" "a backend depends on core, the leases and the groups alone"
+refuse anyhub-eventhubs "^anyhub-(local|bench|overhead|conformance|kafka|kinesis)$" "a backend depends on core, the leases and the groups alone"
 refuse anyhub "^anyhub-(local|bench|overhead|conformance)$" "what people depend on brings no servers and no harness"
 refuse anyhub-local "^anyhub|$SDKS" "the local hubs depend on no other crate of the workspace"
-refuse anyhub-overhead "$SDKS|^anyhub(-(local|bench|conformance|leases|eventhubs|kafka|kinesis))?$" "the overhead of a backend is measured through the traits"
+refuse anyhub-overhead "$SDKS|^anyhub(-(local|bench|conformance|groups|leases|eventhubs|kafka|kinesis))?$" "the overhead of a backend is measured through the traits"
 refuse anyhub-bench "$SDKS" "the harness sees hubs only through the traits" --depth 1
 [ -z "$(tree anyhub-core | grep -E '^(openssl-sys|rustls|reqwest|hyper)$' || true)" ] || fail "core grew heavy"
-if tree anyhub-bench | grep -qx ring && tree anyhub-bench | grep -qx aws-lc-rs; then
-    fail "two rustls providers are in one tree: ring and aws-lc-rs"
-fi
+for crate in anyhub anyhub-bench anyhub-local; do
+    refuse "$crate" '^ring$' "one provider of TLS is in the tree, aws-lc-rs: rustls panics between two"
+done
 
 # As a user's project would: no lock file of ours, one feature at a time. Versions are looked up
 # afresh, so this asks the network; done once for each state of the manifests.

@@ -180,7 +180,7 @@ fn a_dry_run_checks_and_leaves_nothing() {
     assert!(stdout(&output).contains("memory"), "{}", stdout(&output));
     assert!(!out.exists());
     let output = run(&["run", "--dry-run"]);
-    for hub in ["memory", "kafka", "kinesis"] {
+    for hub in ["memory", "kafka", "kinesis", "eventhubs"] {
         let line = format!("hub         {hub}: ");
         assert!(stdout(&output).contains(&line), "{}", stdout(&output));
     }
@@ -231,7 +231,7 @@ fn a_run_on_the_stand_in_says_so_and_did_the_same_work() {
             .iter()
             .map(|arg| {
                 if *arg == "memory" {
-                    "memory,kinesis"
+                    "memory,kinesis,eventhubs"
                 } else {
                     arg
                 }
@@ -240,22 +240,26 @@ fn a_run_on_the_stand_in_says_so_and_did_the_same_work() {
         let output = run(&args);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let (memory, kinesis) = (&report["hubs"][0], &report["hubs"][1]);
-        assert_eq!(
-            (&kinesis["provider"], &kinesis["ran_on"]),
-            (&"kinesis".into(), &"stand-in".into())
-        );
-        assert_eq!(kinesis["limits"]["on"], limits == "on");
-        let quota = kinesis["limits"]["quota"].as_str().unwrap();
-        assert!(quota.contains("1 MiB/s"), "{quota}");
-        assert_eq!(kinesis["delivery"]["verdict"], "pass");
-        assert_eq!(kinesis["delivery"]["delivered"], 5_300);
-        assert_eq!(
-            kinesis["sentiment"]["digest"],
-            memory["sentiment"]["digest"]
-        );
-        assert_eq!(kinesis["process"]["server_in_process"], true);
-        assert!(kinesis["usage"]["put_records"].as_u64().unwrap() > 0);
+        let memory = &report["hubs"][0];
+        let of_each = [
+            ("kinesis", "1 MiB/s", "put_records"),
+            ("eventhubs", "throughput unit", "ingress_events"),
+        ];
+        for (nth, (provider, of_quota, billed)) in of_each.into_iter().enumerate() {
+            let hub = &report["hubs"][nth + 1];
+            assert_eq!(
+                (&hub["provider"], &hub["ran_on"]),
+                (&provider.into(), &"stand-in".into())
+            );
+            assert_eq!(hub["limits"]["on"], limits == "on");
+            let quota = hub["limits"]["quota"].as_str().unwrap();
+            assert!(quota.contains(of_quota), "{quota}");
+            assert_eq!(hub["delivery"]["verdict"], "pass");
+            assert_eq!(hub["delivery"]["delivered"], 5_300);
+            assert_eq!(hub["sentiment"]["digest"], memory["sentiment"]["digest"]);
+            assert_eq!(hub["process"]["server_in_process"], true);
+            assert!(hub["usage"][billed].as_u64().unwrap() > 0);
+        }
     }
 }
 
@@ -399,7 +403,12 @@ fn the_doctor_says_what_each_hub_needs() {
     let output = run(&["doctor"]);
     let text = stdout(&output);
     assert!(matches!(output.status.code(), Some(0 | 3)), "{text}");
-    for line in ["memory  ready", "kafka   ", "kinesis ready"] {
+    for line in [
+        "memory  ready",
+        "kafka   ",
+        "kinesis ready",
+        "eventhubs ready",
+    ] {
         assert!(text.contains(line), "{text}");
     }
 }

@@ -4,12 +4,14 @@ use crate::{
     describe::{self, Ends, Management},
     error::{HUB, invalid, unanswered},
     locate,
+    log::Numbered,
     provision::Provisioner,
 };
 use anyhub_core::{
     Admin, Error, ErrorKind, GroupInfo, Partition, PartitionInfo, PartitionLag, Position, Resized,
     Result, Retention, TopicConfig, TopicInfo,
 };
+use anyhub_groups::{Leasing, Part as _, Resume, StoredGroups};
 use async_trait::async_trait;
 use std::{
     sync::Arc,
@@ -21,11 +23,12 @@ use tokio::time::{sleep, timeout};
 #[derive(Debug)]
 pub(crate) struct EventHubsAdmin {
     namespace: Namespace,
+    leases: Leasing,
 }
 
 impl EventHubsAdmin {
-    pub(crate) fn new(namespace: Namespace) -> Self {
-        Self { namespace }
+    pub(crate) fn new(namespace: Namespace, leases: Leasing) -> Self {
+        Self { namespace, leases }
     }
 }
 
@@ -71,6 +74,13 @@ impl EventHubsAdmin {
         told
     }
 
+    /// Config where no store was chosen.
+    async fn groups(&self, operation: &'static str) -> Result<StoredGroups> {
+        let store = self.leases.store(operation).await?;
+        let place = self.namespace.place()?;
+        Ok(StoredGroups::new(HUB, place, store, operation))
+    }
+
     fn provisioner(
         &self,
         operation: &'static str,
@@ -112,12 +122,22 @@ impl Admin for EventHubsAdmin {
         ready.unwrap_or_else(|_| Err(unanswered(CREATE, "the new event hub")))
     }
 
+    /// The checkpoints of its groups go with it: they mean nothing in another one of its name.
     async fn delete_topic(&self, topic: &str) -> Result<()> {
         const DELETE: &str = "delete_topic";
         self.look(DELETE, topic).await?;
         let how = "delete it in the Azure portal, or by az eventhubs eventhub delete";
         let provisioner = self.provisioner(DELETE, "an event hub can't be deleted", how)?;
-        provisioner.delete_hub(topic).await
+        // Before it goes: if this fails, nothing has happened yet.
+        let groups = match self.leases.is_set() {
+            true => Some(self.groups(DELETE).await?),
+            false => None,
+        };
+        provisioner.delete_hub(topic).await?;
+        match groups {
+            Some(groups) => groups.forget_topic(&topic.to_ascii_lowercase()).await,
+            None => Ok(()),
+        }
     }
 
     async fn describe_topic(&self, topic: &str) -> Result<TopicInfo> {
@@ -184,22 +204,56 @@ impl Admin for EventHubsAdmin {
     }
 
     async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {
-        self.look("list_groups", topic).await?;
-        Err(without_groups("list_groups"))
+        const LIST: &str = "list_groups";
+        self.look(LIST, topic).await?;
+        let groups = self.groups(LIST).await?;
+        groups.list(&topic.to_ascii_lowercase()).await
     }
 
-    async fn delete_group(&self, _group: &str) -> Result<()> {
-        self.namespace.check_open("delete_group")?;
-        Err(without_groups("delete_group"))
+    /// Its checkpoints; the consumer group of that name stays, which keeps nothing.
+    async fn delete_group(&self, group: &str) -> Result<()> {
+        const DELETE: &str = "delete_group";
+        self.namespace.check_open(DELETE)?;
+        let groups = self.groups(DELETE).await?;
+        groups.delete(&group.to_ascii_lowercase()).await
     }
 
-    async fn lag(&self, topic: &str, _group: &str) -> Result<Vec<PartitionLag>> {
-        self.look("lag", topic).await?;
-        Err(without_groups("lag"))
+    async fn lag(&self, topic: &str, group: &str) -> Result<Vec<PartitionLag>> {
+        const LAG: &str = "lag";
+        self.namespace.check_open(LAG)?;
+        let client = Client::new(&self.namespace, LAG, topic)?;
+        let lag = self.lag_by(&client, topic, group).await;
+        client.close().await;
+        lag
     }
 }
 
-fn without_groups(operation: &'static str) -> Error {
-    let message = "consumer groups are not there yet";
-    Error::new(ErrorKind::Unsupported, HUB, operation, message)
+impl EventHubsAdmin {
+    async fn lag_by(&self, client: &Client, topic: &str, group: &str) -> Result<Vec<PartitionLag>> {
+        const LAG: &str = "lag";
+        let there = partitions(client, LAG).await?;
+        let groups = self.groups(LAG).await?;
+        let (topic, group) = (topic.to_ascii_lowercase(), group.to_ascii_lowercase());
+        let group = groups.group(&topic, &group).await?;
+        let mut lag = Vec::with_capacity(there.len());
+        for (number, ends) in there {
+            let part = Numbered::from(number);
+            let from = group.resume(&part)?;
+            let at = match from {
+                Resume::Start => ends.first,
+                Resume::At(at) => at,
+                Resume::Time(time) => {
+                    let reader_group = &self.namespace.config().reader_group;
+                    let found = locate::at(client, LAG, reader_group, time).await?;
+                    let found = found.into_iter().find(|(found, _)| *found == number);
+                    found.map_or(ends.next, |(_, at)| at)
+                }
+            };
+            let left = ends.next - at.clamp(ends.first, ends.next);
+            let committed = from.place().map(Position::offset);
+            let told = PartitionLag::new(part.partition(), committed);
+            lag.push(told.events(u64::try_from(left).unwrap_or_default()));
+        }
+        Ok(lag)
+    }
 }

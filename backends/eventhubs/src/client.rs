@@ -4,7 +4,7 @@ use crate::{
     access::Access,
     config::EventHubsConfig,
     connection::{Connection, Target},
-    error::{closed, config, no_topic},
+    error::{HUB, closed, config, no_topic},
     io::Io,
 };
 use anyhub_core::Result;
@@ -57,6 +57,24 @@ impl Namespace {
         Ok(())
     }
 
+    fn access(&self) -> Result<Arc<Access>> {
+        if let Some(access) = self.0.access.get() {
+            return Ok(access.clone());
+        }
+        let found = Arc::new(Access::find(&self.0.config)?);
+        Ok(self.0.access.get_or_init(|| found).clone())
+    }
+
+    /// What tells this namespace from others that share a store of leases. Config as [`Access::find`].
+    pub(crate) fn place(&self) -> Result<String> {
+        let host = self.access()?.host.to_ascii_lowercase();
+        Ok(match &self.0.config.endpoint {
+            // Namespaces on this machine all have one name.
+            Some(endpoint) if self.0.config.is_local() => format!("{HUB}:{host}:{endpoint}"),
+            _ => format!("{HUB}:{host}"),
+        })
+    }
+
     /// The way to an event hub, whether or not it is there; nothing is asked yet. NotFound for what can
     /// be no event hub's name, Config as [`Access::find`].
     pub(crate) fn target(&self, operation: &'static str, topic: &str) -> Result<Target> {
@@ -64,13 +82,7 @@ impl Namespace {
         if topic.is_empty() || topic.len() > 256 || !topic.chars().all(fits) {
             return Err(no_topic(operation, topic));
         }
-        let access = match self.0.access.get() {
-            Some(access) => access.clone(),
-            None => {
-                let found = Arc::new(Access::find(&self.0.config)?);
-                self.0.access.get_or_init(|| found).clone()
-            }
-        };
+        let access = self.access()?;
         access.check(topic)?;
         let unread = |_| config(format!("'{}' is no namespace", access.host));
         let url = Url::parse(&format!("amqps://{}/{topic}", access.host)).map_err(unread)?;

@@ -1,8 +1,13 @@
-use crate::{error::config, provision::Provisioner};
+use crate::{
+    error::{HUB, config},
+    provision::Provisioner,
+};
 use anyhub_core::{HubUrl, Result, Secret, nearest};
+use anyhub_groups::{LeasesIn, check_lease_time, lease_time};
+use anyhub_leases::LeaseStore;
 use azure_core::credentials::TokenCredential;
 use serde::Deserialize;
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Where an Event Hubs namespace is, who asks, and how events are spread.
 ///
@@ -24,6 +29,8 @@ use std::{path::PathBuf, sync::Arc};
 /// | `credential` | `managed_identity`, `workload_identity`, `client_secret` (by `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`), `azure_cli` or `developer_tools` | as above |
 /// | `partitioning` | `hash`: the partition of a key is chosen here, as Microsoft's clients choose it; `service`: Event Hubs chooses, for hubs that others write to by key | `hash` |
 /// | `reader_group` | the consumer group as which consumers without a group read | `$Default` |
+/// | `leases` | where groups keep who reads what and how far: `memory` (of this hub alone), `sqlite:FILE` (of this machine; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
+/// | `lease_time` | how long a member that died keeps its partitions; members may differ | `10s` |
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -42,6 +49,19 @@ pub struct EventHubsConfig {
     pub partitioning: Partitioning,
     /// The consumer group as which consumers without a group read.
     pub reader_group: String,
+    /// Where groups are kept; None: a consumer with a group is refused.
+    pub leases: Option<LeasesIn>,
+    /// How long a member that died keeps its partitions. 10 s; at least 100 ms.
+    ///
+    /// Members may differ: each writes its own into the rows that it owns, and others wait as long as
+    /// the owner's row says. `Admin::list_groups` and `delete_group` watch for signs of life, since no
+    /// clock is shared: they take a third of it, or all of it while the row of a member is left that
+    /// died and that no other one has cleared away.
+    pub lease_time: Duration,
+    /// A store of your own in the place of [`leases`](Self::leases), such as
+    /// [`ObjectLeases`](crate::leases) on Azure Blob Storage, for members on many machines.
+    #[serde(skip)]
+    pub store: Option<Arc<dyn LeaseStore>>,
     /// A credential of your own for Microsoft Entra ID, in the place of [`credential`](Self::credential).
     #[serde(skip)]
     pub token_credential: Option<Arc<dyn TokenCredential>>,
@@ -82,12 +102,14 @@ pub enum Partitioning {
     Service,
 }
 
-const OPTIONS: [&str; 5] = [
+const OPTIONS: [&str; 7] = [
     "endpoint",
     "connection_string_file",
     "credential",
     "partitioning",
     "reader_group",
+    "leases",
+    "lease_time",
 ];
 
 /// The group that every event hub has.
@@ -103,6 +125,9 @@ impl Default for EventHubsConfig {
             credential: None,
             partitioning: Partitioning::Hash,
             reader_group: DEFAULT_GROUP.to_owned(),
+            leases: None,
+            lease_time: Duration::from_secs(10),
+            store: None,
             token_credential: None,
             provisioner: None,
         }
@@ -157,6 +182,24 @@ impl EventHubsConfig {
         self
     }
 
+    /// Sets [`leases`](Self::leases).
+    pub fn leases(mut self, place: LeasesIn) -> Self {
+        self.leases = Some(place);
+        self
+    }
+
+    /// Sets [`store`](Self::store).
+    pub fn store(mut self, store: Arc<dyn LeaseStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Sets [`lease_time`](Self::lease_time).
+    pub fn lease_time(mut self, time: Duration) -> Self {
+        self.lease_time = time;
+        self
+    }
+
     /// Sets [`token_credential`](Self::token_credential).
     pub fn token_credential(mut self, credential: Arc<dyn TokenCredential>) -> Self {
         self.token_credential = Some(credential);
@@ -198,6 +241,8 @@ impl EventHubsConfig {
                     this.partitioning = choice(name, value, &all)?;
                 }
                 "reader_group" => this.reader_group = value.to_owned(),
+                "leases" => this.leases = Some(LeasesIn::from_option(HUB, value)?),
+                "lease_time" => this.lease_time = lease_time(HUB, value)?,
                 _ => {}
             }
         }
@@ -230,7 +275,7 @@ impl EventHubsConfig {
             return Err(config("reader_group is empty")
                 .with_advice(format!("every event hub has {DEFAULT_GROUP}")));
         }
-        Ok(())
+        check_lease_time(HUB, self.lease_time)
     }
 
     /// Whether the endpoint is on this machine.
@@ -307,7 +352,8 @@ mod tests {
     fn a_url_says_all() {
         let config = parse(
             "eventhubs://n.servicebus.windows.net/t?endpoint=amqps://10.0.0.1:5671\
-             &credential=workload_identity&partitioning=service&reader_group=score",
+             &credential=workload_identity&partitioning=service&reader_group=score\
+             &leases=sqlite:/var/lib/l.db&lease_time=2m",
         )
         .unwrap();
         assert_eq!(
@@ -318,6 +364,11 @@ mod tests {
         assert_eq!(config.credential, Some(Identity::WorkloadIdentity));
         assert_eq!(config.partitioning, Partitioning::Service);
         assert_eq!(config.reader_group, "score");
+        assert_eq!(
+            config.leases,
+            Some(LeasesIn::Sqlite("/var/lib/l.db".into()))
+        );
+        assert_eq!(config.lease_time, Duration::from_secs(120));
         let config = parse("eventhubs:/t?connection_string_file=/run/secrets/hub").unwrap();
         assert_eq!(config.namespace, None);
         assert_eq!(
@@ -363,6 +414,8 @@ mod tests {
                 "it is hash or service",
             ),
             ("eventhubs://n/t?reader_group=", "is empty"),
+            ("eventhubs://n/t?leases=blob", "leases=memory"),
+            ("eventhubs://n/t?lease_time=1ms", "100ms or more"),
         ];
         for (url, expected) in cases {
             let error = parse(url).unwrap_err();

@@ -4,9 +4,9 @@
 use crate::{
     access::Access,
     error::{HUB, failed, lost, unanswered},
-    io::Ending,
 };
 use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_groups::Task;
 use azure_core::{http::Url, time::OffsetDateTime};
 use azure_core_amqp::{
     AmqpClaimsBasedSecurity, AmqpClaimsBasedSecurityApis as _, AmqpConnection,
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     dead: watch::Sender<bool>,
     doubt: Notify,
     /// End with the connection.
-    tasks: Mutex<Vec<Ending>>,
+    tasks: Mutex<Vec<Task>>,
     names: AtomicU64,
 }
 
@@ -103,7 +103,7 @@ impl Connection {
         let watching = tokio::spawn(watch_over(weak.clone())).abort_handle();
         let renewing = tokio::spawn(renew(weak, expires)).abort_handle();
         let mut tasks = this.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.extend([Ending(watching), Ending(renewing)]);
+        tasks.extend([Task::new(watching), Task::new(renewing)]);
         drop(tasks);
         Ok(this)
     }

@@ -1,121 +1,93 @@
 use crate::{
     client::{Client, Namespace},
-    error::{HUB, closed, invalid},
+    config::EventHubsConfig,
+    connection::Connection,
+    describe,
+    error::HUB,
+    log::EventHubsLog,
     native::NativeClient,
-    shared::Shared,
-    start,
+    receiver::{Opening, Origin, Receiver},
     usage::Counters,
 };
-use anyhub_core::{
-    Acks, Batch, Consumer, ConsumerOptions, Error, ErrorKind, OwnedPartition, Point, Result,
-    driver::check_consumer,
-};
-use async_trait::async_trait;
-use std::{any::Any, sync::Arc, time::Instant};
-use tokio::{task::coop, time::sleep};
+use anyhub_core::{ConsumerOptions, ErrorKind, Result, driver::check_consumer};
+use anyhub_groups::{Group, GroupedConsumer, Leasing};
+use anyhub_leases::Scope;
+use std::sync::Arc;
 
-/// A consumer whose partitions are read ahead of it, each by a task of its own.
-#[derive(Debug)]
-pub(crate) struct EventHubsConsumer {
-    shared: Arc<Shared>,
-    acks: Acks,
-    native: NativeClient,
+pub(crate) type EventHubsConsumer = GroupedConsumer<EventHubsLog>;
+
+pub(crate) async fn open(
+    namespace: &Namespace,
+    leasing: &Leasing,
+    topic: &str,
+    options: ConsumerOptions,
+    counters: Arc<Counters>,
+) -> Result<EventHubsConsumer> {
+    check_consumer(&options, HUB)?;
+    let client = Client::new(namespace, "consumer", topic)?;
+    let config = namespace.config();
+    let group = match &options.group {
+        Some(name) => {
+            let store = leasing.store("consumer").await?;
+            ensure(&client, config, topic, name).await?;
+            let scope = scope(&namespace.place()?, topic, name);
+            Some(Group::new(store, scope, config.lease_time))
+        }
+        None => None,
+    };
+    let log = EventHubsLog {
+        namespace: namespace.clone(),
+        native: NativeClient(client.clone()),
+        client,
+        group: options
+            .group
+            .as_ref()
+            .unwrap_or(&config.reader_group)
+            .as_str()
+            .into(),
+        counters,
+    };
+    GroupedConsumer::open(log, options, group).await
 }
 
-impl EventHubsConsumer {
-    /// What the hub needs to close it.
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
-    pub(crate) async fn open(
-        namespace: &Namespace,
-        topic: &str,
-        options: ConsumerOptions,
-        counters: Arc<Counters>,
-    ) -> Result<Self> {
-        check_consumer(&options, HUB)?;
-        let client = Client::new(namespace, "consumer", topic)?;
-        if options.group.is_some() {
-            let message = "consumer groups are not there yet";
-            return Err(Error::new(ErrorKind::Unsupported, HUB, "consumer", message)
-                .with_advice("leave the group out to read all partitions"));
-        }
-        let begun = start::begin(&client, &options.start).await?;
-        let native = NativeClient(client.clone());
-        let group = namespace.config().reader_group.clone();
-        let shared = Arc::new(Shared::new(client, group, options, counters));
-        shared.own(begun);
-        Ok(Self {
-            acks: Acks::new(shared.clone()),
-            native,
-            shared,
-        })
-    }
+/// Where the groups of Event Hubs are kept.
+pub(crate) fn leasing(config: &EventHubsConfig) -> Leasing {
+    let (own, leases) = (config.store.clone(), config.leases.clone());
+    Leasing::new(HUB, "EventHubsConfig::store", own, leases)
 }
 
-#[async_trait]
-impl Consumer for EventHubsConsumer {
-    async fn receive(&mut self, max: usize) -> Result<Batch> {
-        coop::consume_budget().await;
-        if max == 0 {
-            let error = invalid("receive", "max is 0");
-            return Err(error.with_advice("ask for one delivery or more"));
-        }
-        let shared = &self.shared;
-        loop {
-            shared.check_open("receive")?;
-            let batch = shared.poll(max)?;
-            if !batch.is_empty() {
-                return Ok(batch);
-            }
-            let due = shared.lanes.next_due();
-            let pause = due.map(|at| at.saturating_duration_since(Instant::now()));
-            tokio::select! {
-                () = shared.wake.notified() => {}
-                () = shared.lanes.changed() => {}
-                () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
-            }
-        }
-    }
-
-    fn acks(&self) -> Acks {
-        self.acks.clone()
-    }
-
-    async fn commit(&mut self) -> Result<()> {
-        self.shared.check_open("commit")
-    }
-
-    async fn seek(&mut self, to: Point) -> Result<()> {
-        self.shared.check_open("seek")?;
-        let shared = self.shared.clone();
-        // A task of its own: dropped half-way, it would move some and not others.
-        let seeking = tokio::spawn(async move {
-            for (partition, origin) in start::sought(&shared.client, &to).await? {
-                shared.moved(partition, origin);
-            }
-            shared.read_on();
-            Ok(())
-        });
-        seeking.await.map_err(|_| closed("seek", "hub"))?
-    }
-
-    fn assignment(&self) -> Vec<OwnedPartition> {
-        self.shared.lanes.assignment()
-    }
-
-    async fn close(&mut self) -> Result<()> {
-        self.shared.close().await
-    }
-
-    fn native(&self) -> &(dyn Any + Send + Sync) {
-        &self.native
-    }
+/// Event Hubs takes names in any case for the same.
+pub(crate) fn scope(place: &str, topic: &str, group: &str) -> Scope {
+    let (topic, group) = (topic.to_ascii_lowercase(), group.to_ascii_lowercase());
+    Scope::new(place, &topic, &group)
 }
 
-impl Drop for EventHubsConsumer {
-    fn drop(&mut self) {
-        self.shared.let_go();
+/// The consumer group of this name is there from now on; NotFound where nobody can make it.
+async fn ensure(client: &Client, config: &EventHubsConfig, topic: &str, group: &str) -> Result<()> {
+    if let Some(provisioner) = &config.provisioner {
+        return provisioner.ensure_group(topic, group).await;
     }
+    // AMQP tells of no groups: a reader without an epoch is let in, or refused for other readers of
+    // the group.
+    let group: Arc<str> = group.into();
+    let question = move |connection: Arc<Connection>| {
+        let group = group.clone();
+        async move {
+            let partitions = describe::partitions(&connection, "consumer").await?;
+            let opening = Opening {
+                group: &group,
+                partition: partitions.first().copied().unwrap_or_default(),
+                origin: Origin::Start,
+                epoch: None,
+                credit: 1,
+            };
+            match Receiver::open(connection, "consumer", opening).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Denied) => {
+                    Ok(())
+                }
+                opened => opened.map(drop),
+            }
+        }
+    };
+    client.ask("consumer", question).await
 }

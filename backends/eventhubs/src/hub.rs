@@ -1,11 +1,12 @@
 use crate::{
-    admin::EventHubsAdmin, client::Namespace, config::EventHubsConfig, consumer::EventHubsConsumer,
-    error::HUB, native::NativeHub, producer::EventHubsProducer, shared::Shared, usage::Counters,
+    admin::EventHubsAdmin, client::Namespace, config::EventHubsConfig, consumer, error::HUB,
+    log::EventHubsLog, native::NativeHub, producer::EventHubsProducer, usage::Counters,
 };
 use anyhub_core::{
     Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl,
     Producer, ProducerOptions, Result, Usage, driver::Opened,
 };
+use anyhub_groups::{Leasing, Shared};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use std::{
@@ -17,11 +18,12 @@ use std::{
 #[derive(Debug)]
 pub struct EventHubsHub {
     namespace: Namespace,
+    leasing: Leasing,
     admin: EventHubsAdmin,
     native: NativeHub,
     counters: Arc<Counters>,
     producers: Opened<EventHubsProducer>,
-    consumers: Opened<Shared>,
+    consumers: Opened<Shared<EventHubsLog>>,
 }
 
 impl EventHubsHub {
@@ -34,9 +36,11 @@ impl EventHubsHub {
     /// The hub with this configuration, without I/O. Config for a value that can't be.
     pub fn new(config: EventHubsConfig) -> Result<Self> {
         config.check()?;
+        let leasing = consumer::leasing(&config);
         let namespace = Namespace::new(config);
         Ok(Self {
-            admin: EventHubsAdmin::new(namespace.clone()),
+            admin: EventHubsAdmin::new(namespace.clone(), leasing.clone()),
+            leasing,
             native: NativeHub(namespace.clone()),
             namespace,
             counters: Arc::default(),
@@ -71,7 +75,8 @@ impl Hub for EventHubsHub {
     async fn consumer(&self, topic: &str, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
         self.namespace.check_open("consumer")?;
         let counters = self.counters.clone();
-        let consumer = EventHubsConsumer::open(&self.namespace, topic, options, counters).await?;
+        let (namespace, leasing) = (&self.namespace, &self.leasing);
+        let consumer = consumer::open(namespace, leasing, topic, options, counters).await?;
         self.consumers.add(consumer.shared());
         if let Err(closed) = self.namespace.check_open("consumer") {
             consumer.shared().close().await?;

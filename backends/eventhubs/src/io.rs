@@ -3,11 +3,12 @@
 
 use crate::error::HUB;
 use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_groups::Task;
 use std::{fmt, future::Future, sync::Arc, thread};
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
-    task::{AbortHandle, JoinHandle},
+    task::JoinHandle,
 };
 
 /// The thread ends with the last clone, and what still runs on it with the thread.
@@ -62,21 +63,11 @@ impl Io {
         future: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let task = self.spawn(future);
-        let _ending = Ending(task.abort_handle());
+        let _ending = Task::new(task.abort_handle());
         task.await.unwrap_or_else(|error| {
             let message = format!("the SDK has failed: {error}");
             Err(Error::new(ErrorKind::Unexpected, HUB, operation, message).with_source(error))
         })
-    }
-}
-
-/// A task that ends with its owner.
-#[derive(Debug)]
-pub(crate) struct Ending(pub(crate) AbortHandle);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -117,7 +108,7 @@ mod tests {
                 dropped.await.unwrap_err();
                 return;
             }
-            drop(Ending(running.abort_handle()));
+            drop(Task::new(running.abort_handle()));
             dropped.await.unwrap_err();
         }
     }

@@ -13,10 +13,19 @@
 //! | P2 | nothing in Event Hubs tells an event that was sent again from the first: an answer that is lost may write events twice |
 //! | P3 | a lane for each partition, with one batch in flight; what failed goes first. With `partitioning=service` a batch has one key, and lanes share the keys |
 //! | P4 | the partition; no answer of Event Hubs tells where in it |
-//! | C7 | End is the next sequence number when it is asked for |
+//! | C2, C10 | leases of `lease_time` in [`EventHubsConfig::leases`], renewed at a third of it; the epoch of a link is how often the partition's owner has changed, so that Event Hubs, too, lets no earlier owner read on |
+//! | C7 | End is the next sequence number when it is asked for; partitions that are added are found within a minute |
+//! | C8, C9 | checkpoints are kept with the leases: Event Hubs keeps none |
 //! | C12 | reads as the consumer group `reader_group`, of which Event Hubs lets five readers at a partition |
 //! | C13 | a producer keeps to the partitions that there were when it was opened; keys move where there are more |
 //! | C14 | told where the event that was due is no longer kept |
+//!
+//! ## Groups
+//!
+//! A group reads as the consumer group of its name, which a
+//! [`Provisioner`](EventHubsConfig::provisioner) makes if it is not there; without one it has to be there.
+//! A consumer group is for one group of ours, or for readers of other kinds: a reader with a higher epoch
+//! takes the partition away, and the group takes it back.
 //!
 //! ## Partitioning
 //!
@@ -34,7 +43,6 @@
 
 mod access;
 mod admin;
-mod backlog;
 mod client;
 mod config;
 mod connection;
@@ -48,6 +56,7 @@ mod hub;
 mod io;
 mod lanes;
 mod locate;
+mod log;
 mod message;
 mod native;
 mod producer;
@@ -56,10 +65,13 @@ mod reader;
 mod receiver;
 mod send;
 mod sender;
-mod shared;
 mod start;
 mod usage;
 
+pub use anyhub_groups::LeasesIn;
+/// Where groups are kept, for [`EventHubsConfig::store`]: `ObjectLeases` (feature `object-store`) on
+/// Azure Blob Storage, for the members on many machines.
+pub use anyhub_leases as leases;
 pub use config::{EventHubsConfig, Identity, Partitioning};
 pub use hub::EventHubsHub;
 pub use native::{NativeClient, NativeHub};

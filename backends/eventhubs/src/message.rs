@@ -6,7 +6,7 @@
 //! client reads it back.
 
 use crate::error::{HUB, failed};
-use anyhub_core::{Error, ErrorKind, Event, Header, Key, Result, driver::key_hash};
+use anyhub_core::{Error, ErrorKind, Event, Header, Key, Result};
 use azure_core_amqp::{
     AmqpMessage, AmqpSimpleValue, AmqpSymbol, AmqpValue,
     message::{AmqpAnnotationKey, AmqpAnnotations, AmqpApplicationProperties, AmqpMessageBody},
@@ -102,10 +102,9 @@ fn properties(event: &Event) -> Option<AmqpApplicationProperties> {
 }
 
 /// An event that was read, and where it stood.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) at: i64,
-    pub(crate) key: Option<u64>,
     pub(crate) event: Event,
     pub(crate) published: Option<SystemTime>,
 }
@@ -146,7 +145,6 @@ pub(crate) fn decode(message: AmqpMessage) -> Option<Read> {
     }
     Some(Read {
         at: at?,
-        key: event.key.as_ref().map(|key| key_hash(key.as_bytes())),
         event,
         published,
     })

@@ -1,19 +1,19 @@
 //! One partition, read ahead of `receive`; it goes on at the next event, whatever becomes of its link.
 
 use crate::{
-    backlog::Item,
     credit::Credit,
     describe::Management,
     error::{HUB, incomplete},
+    log::{EventHubsLog, Reads},
     message::{self, Read},
     receiver::{Opening, Origin, Receiver},
-    shared::{Shared, SlotId},
 };
 use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_groups::{Arrivals, Arrived, Room};
 use futures_util::FutureExt as _;
 use std::{
-    sync::{Arc, Weak},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::time::sleep;
 
@@ -23,69 +23,92 @@ const AGAIN_LATEST: Duration = Duration::from_secs(5);
 /// Events that are handed on at once.
 const TOGETHER: usize = 512;
 
-/// Reads a partition for as long as its slot is there.
-pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, partition: u32, origin: Origin) {
-    let mut reading = Reading {
-        slot,
-        partition,
-        origin,
-        credit: Credit::default(),
-    };
-    let mut pause = AGAIN;
-    loop {
-        let origin = reading.origin;
-        let ended = reading.follow(&shared).await;
-        let Some(strong) = shared.upgrade() else {
-            return;
-        };
-        match ended {
-            Ok(()) => return,
-            Err(error) if error.is_retryable() => {
-                if reading.origin != origin {
-                    pause = AGAIN;
-                }
-                tracing::debug!(hub = HUB, partition, %error, "a link is attached again");
-            }
-            Err(error) => {
-                strong.fail(slot, error);
-                return;
-            }
-        }
-        drop(strong);
-        let jitter = rand::random_range(0.75..1.25);
-        sleep(pause.mul_f64(jitter)).await;
-        pause = (pause * 2).min(AGAIN_LATEST);
-    }
-}
-
 /// How far the reading of a partition has come.
-struct Reading {
-    slot: SlotId,
+pub(crate) struct Reading {
+    log: Arc<EventHubsLog>,
     partition: u32,
     /// Where to go on.
     origin: Origin,
+    epoch: Option<Epoch>,
     credit: Credit,
+    arrivals: Arrivals<EventHubsLog>,
+}
+
+/// With what a member of a group takes its partition.
+#[derive(Debug, Clone, Copy)]
+struct Epoch {
+    number: i64,
+    /// It was raised above the take counter.
+    raised: bool,
+}
+
+/// Why a partition is read no further.
+enum Ended {
+    /// Nobody wants it any more.
+    Unwanted,
+    /// The service has given it to another reader.
+    Taken,
+    /// By this error, of a link or for good.
+    Failed(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Reading {
-    /// Reads through one link until it fails; Ok once nobody wants it any more.
-    async fn follow(&mut self, shared: &Weak<Shared>) -> Result<()> {
-        let Some(strong) = shared.upgrade() else {
-            return Ok(());
+    pub(crate) fn new(
+        log: Arc<EventHubsLog>,
+        partition: u32,
+        origin: Origin,
+        epoch: Option<i64>,
+        arrivals: Arrivals<EventHubsLog>,
+    ) -> Self {
+        let epoch = epoch.map(|number| Epoch {
+            number,
+            raised: false,
+        });
+        Self {
+            log,
+            partition,
+            origin,
+            epoch,
+            credit: Credit::default(),
+            arrivals,
+        }
+    }
+
+    /// Reads for as long as somebody wants it.
+    pub(crate) async fn run(mut self) {
+        let mut pause = AGAIN;
+        loop {
+            let origin = self.origin;
+            match self.follow().await {
+                Ended::Unwanted => return,
+                Ended::Taken => return self.arrivals.lose(),
+                Ended::Failed(error) if error.is_retryable() => {
+                    if self.origin != origin {
+                        pause = AGAIN;
+                    }
+                    let partition = self.partition;
+                    tracing::debug!(hub = HUB, partition, %error, "a link is attached again");
+                }
+                Ended::Failed(error) => return self.arrivals.fail(error),
+            }
+            let jitter = rand::random_range(0.75..1.25);
+            sleep(pause.mul_f64(jitter)).await;
+            pause = (pause * 2).min(AGAIN_LATEST);
+        }
+    }
+
+    /// Reads through one link until it fails.
+    async fn follow(&mut self) -> Ended {
+        let receiver = match self.open().await {
+            Ok(receiver) => receiver,
+            Err(ended) => return ended,
         };
-        let (events, bytes) = strong.share();
-        self.credit.reset(events, bytes);
-        let connection = strong.client.connection("receive").await?;
-        let opening = Opening {
-            group: &strong.group,
-            partition: self.partition,
-            origin: self.origin,
-            epoch: None,
-            credit: self.credit.now(),
-        };
-        let opened = Receiver::open(connection, "receive", opening).await;
-        let receiver = opened.map_err(|error| self.understood(error))?;
-        drop(strong);
         // Kept from one round to the next: what it has taken in would be lost with it.
         let mut next = Box::pin(receiver.next());
         loop {
@@ -111,17 +134,50 @@ impl Reading {
                     came = (&mut next).now_or_never();
                 }
             }
-            let Some(strong) = shared.upgrade() else {
-                return Ok(());
+            match self.hand_on(arrived).await {
+                Ok(true) => {}
+                Ok(false) => return Ended::Unwanted,
+                Err(error) => return error.into(),
+            }
+            match failed {
+                Some(error) if error.kind() == ErrorKind::Fenced && self.epoch.is_some() => {
+                    return Ended::Taken;
+                }
+                Some(error) => return error.into(),
+                None => {}
+            }
+            if self.arrivals.room().await.is_none() {
+                return Ended::Unwanted;
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<Receiver, Ended> {
+        let share = self.arrivals.share();
+        let Room { events, bytes } = share.ok_or(Ended::Unwanted)?;
+        self.credit.reset(events, bytes);
+        let connection = self.log.client.connection("receive").await?;
+        loop {
+            let opening = Opening {
+                group: &self.log.group,
+                partition: self.partition,
+                origin: self.origin,
+                epoch: self.epoch.map(|epoch| epoch.number),
+                credit: self.credit.now(),
             };
-            if !self.hand_on(&strong, arrived).await? {
-                return Ok(());
-            }
-            if let Some(error) = failed {
-                return Err(error);
-            }
-            if !strong.room(self.slot).await {
-                return Ok(());
+            let opened = Receiver::open(connection.clone(), "receive", opening).await;
+            match (opened, &mut self.epoch) {
+                // A reader with a higher epoch is there.
+                (Err(error), Some(epoch)) if error.kind() == ErrorKind::Fenced => {
+                    if !self.arrivals.is_granted() {
+                        return Err(Ended::Taken);
+                    }
+                    if epoch.raised {
+                        return Err(self.held_by_another(error).into());
+                    }
+                    *epoch = epoch.raised();
+                }
+                (opened, _) => return opened.map_err(|error| self.understood(error).into()),
             }
         }
     }
@@ -139,39 +195,48 @@ impl Reading {
     }
 
     /// Hands on what came; false if nobody wants it any more.
-    async fn hand_on(&mut self, shared: &Arc<Shared>, arrived: Vec<Read>) -> Result<bool> {
-        let mut items = Vec::with_capacity(arrived.len());
-        for read in arrived {
+    async fn hand_on(&mut self, came: Vec<Read>) -> Result<bool> {
+        let mut arrived = nothing();
+        for read in came {
             if let Origin::Sequence(due) = self.origin
                 && read.at > due
             {
-                match self.is_gone(shared, due).await {
-                    Ok(true) => items.push(Item::Gap {
-                        from: due,
-                        to: read.at,
-                    }),
+                match self.is_gone(due).await {
+                    Ok(true) => {
+                        let before = std::mem::replace(&mut arrived, nothing());
+                        self.arrivals.came(before, false);
+                        arrived.gap = Some((due, read.at));
+                    }
                     Ok(false) => {}
                     Err(error) => {
                         // The rest comes again.
-                        shared.came(self.slot, items);
+                        self.arrivals.came(arrived, false);
                         return Err(error);
                     }
                 }
             }
-            shared.counters.read(read.event.size());
+            self.log.counters.read(read.event.size());
             self.origin = Origin::Sequence(read.at + 1);
-            items.push(Item::Event(read));
+            arrived.page.push(read);
         }
-        Ok(shared.came(self.slot, items))
+        Ok(self.arrivals.came(arrived, false))
     }
 
     /// Whether the event that was due is no longer kept. Sequence numbers need not be without gaps.
-    async fn is_gone(&self, shared: &Arc<Shared>, due: i64) -> Result<bool> {
-        let connection = shared.client.connection("receive").await?;
+    async fn is_gone(&self, due: i64) -> Result<bool> {
+        let connection = self.log.client.connection("receive").await?;
         let management = Management::open(&connection, "receive").await?;
         let ends = management.ends(self.partition).await;
         management.close().await;
         Ok(ends?.first > due)
+    }
+
+    fn held_by_another(&self, error: Error) -> Error {
+        let number = self.partition;
+        let message = format!("another reader has partition {number}, with a higher epoch");
+        Error::new(ErrorKind::Fenced, HUB, "receive", message)
+            .with_source(error)
+            .with_advice("it is none of this group: give each its own consumer group, then seek")
     }
 
     fn understood(&self, error: Error) -> Error {
@@ -184,5 +249,25 @@ impl Reading {
             }
             _ => error,
         }
+    }
+}
+
+impl Epoch {
+    /// Above whatever take counters were before: each began at the second in which its row was made, and
+    /// rises less than once a second.
+    fn raised(self) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seconds = i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(i64::MAX);
+        Self {
+            number: self.number.saturating_add(1).max(seconds),
+            raised: true,
+        }
+    }
+}
+
+fn nothing() -> Arrived<Reads> {
+    Arrived {
+        gap: None,
+        page: Reads::default(),
     }
 }

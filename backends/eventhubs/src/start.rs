@@ -1,61 +1,65 @@
 //! Where a consumer begins, and where a seek takes it (C7, C8).
 
-use crate::{admin::partitions, client::Client, describe::Ends, error::HUB, receiver::Origin};
+use crate::{admin::partitions, client::Client, describe::Ends, error::HUB, log::Numbered};
 use anyhub_core::{Error, ErrorKind, Partition, Point, Position, Result};
 use std::time::{Duration, SystemTime};
+
+type Resume = anyhub_groups::Resume<i64>;
 
 /// How far this machine's clock may stand behind Event Hubs'.
 const SKEW: Duration = Duration::from_secs(5);
 
-/// Where reading of each partition begins at `point`; partitions that it does not name begin at their
-/// start.
-pub(crate) async fn begin(client: &Client, point: &Point) -> Result<Vec<(u32, Origin)>> {
-    let there = partitions(client, "consumer").await?;
-    let named = resolve("consumer", &there, point)?;
-    let origin = |number: u32| {
-        let found = named.iter().find(|(named, _)| *named == number);
-        found.map_or(Origin::Start, |(_, origin)| *origin)
+/// Where each of these partitions is begun at `point`; those that it does not name, at their start.
+pub(crate) async fn begin(
+    client: &Client,
+    operation: &'static str,
+    parts: &[Numbered],
+    point: &Point,
+) -> Result<Vec<(Numbered, Resume)>> {
+    let named = resolve(client, operation, parts, point).await?;
+    let resume = |part: &Numbered| {
+        let found = named.iter().find(|(named, _)| named == part);
+        found.map_or(Resume::Start, |(_, resume)| *resume)
     };
-    Ok(there
-        .iter()
-        .map(|(number, _)| (*number, origin(*number)))
-        .collect())
+    let all = parts.iter();
+    Ok(all.map(|part| (part.clone(), resume(part))).collect())
 }
 
-/// Where a seek to `point` takes each partition; where it names positions, those that it names.
-pub(crate) async fn sought(client: &Client, point: &Point) -> Result<Vec<(u32, Origin)>> {
-    let there = partitions(client, "seek").await?;
-    resolve("seek", &there, point)
+/// Where `point` is in each of these partitions; where it names positions, in those that it names.
+pub(crate) async fn resolve(
+    client: &Client,
+    operation: &'static str,
+    parts: &[Numbered],
+    point: &Point,
+) -> Result<Vec<(Numbered, Resume)>> {
+    let there = partitions(client, operation).await?;
+    let places = places(operation, &there, point)?.into_iter();
+    let places = places.map(|(number, resume)| (Numbered::from(number), resume));
+    Ok(places.filter(|(part, _)| parts.contains(part)).collect())
 }
 
-fn resolve(
+fn places(
     operation: &'static str,
     there: &[(u32, Ends)],
     point: &Point,
-) -> Result<Vec<(u32, Origin)>> {
-    let all = |origin: fn(&Ends) -> Origin| {
-        let all = there.iter().map(|(number, ends)| (*number, origin(ends)));
+) -> Result<Vec<(u32, Resume)>> {
+    let all = |resume: &dyn Fn(&Ends) -> Resume| {
+        let all = there.iter().map(|(number, ends)| (*number, resume(ends)));
         Ok(all.collect())
     };
     match point {
-        Point::Start => all(|_| Origin::Start),
-        Point::End => all(|ends| Origin::Sequence(ends.next)),
+        Point::Start => all(&|_| Resume::Start),
+        Point::End => all(&|ends| Resume::At(ends.next)),
         // A time that has not come yet is the end, as it is now.
-        Point::Time(time) if *time > SystemTime::now() + SKEW => {
-            all(|ends| Origin::Sequence(ends.next))
-        }
-        Point::Time(time) => {
-            let at = |(number, ends): &(u32, Ends)| {
-                // Nothing that is there came then or later.
-                let past = ends.last.is_none_or(|last| last < *time);
-                let origin = match past {
-                    true => Origin::Sequence(ends.next),
-                    false => Origin::Time(*time),
-                };
-                (*number, origin)
-            };
-            Ok(there.iter().map(at).collect())
-        }
+        Point::Time(time) if *time > SystemTime::now() + SKEW => all(&|ends| Resume::At(ends.next)),
+        Point::Time(time) => all(&|ends| {
+            // Nothing that is there came then or later.
+            let past = ends.last.is_none_or(|last| last < *time);
+            match past {
+                true => Resume::At(ends.next),
+                false => Resume::Time(*time),
+            }
+        }),
         Point::Positions(named) => {
             let kept = named.iter().map(|named| kept(operation, there, named));
             kept.collect()
@@ -73,7 +77,7 @@ fn kept(
     operation: &'static str,
     there: &[(u32, Ends)],
     (partition, position): &(Partition, Position),
-) -> Result<(u32, Origin)> {
+) -> Result<(u32, Resume)> {
     let named = partition.as_number();
     let found = there.iter().find(|(number, _)| Some(*number) == named);
     let (Some((number, ends)), Some(at)) = (found, position.as_offset()) else {
@@ -85,5 +89,5 @@ fn kept(
         let message = format!("partition {number} keeps {first} to {next}, and not {at}");
         return Err(Error::new(ErrorKind::OutOfRange, HUB, operation, message));
     }
-    Ok((*number, Origin::Sequence(at)))
+    Ok((*number, Resume::At(at)))
 }

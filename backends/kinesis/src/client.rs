@@ -106,7 +106,7 @@ impl Link {
 
 async fn make(config: &KinesisConfig) -> Clients {
     let http = Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .pool_idle_timeout(IDLE)
         .build_https();
     let timeouts = TimeoutConfig::builder()

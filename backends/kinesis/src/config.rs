@@ -1,11 +1,12 @@
 use crate::{
     client::{NAMES, is_name},
-    error::config,
+    error::{HUB, config},
 };
 use anyhub_core::{HubUrl, Result, nearest};
+use anyhub_groups::{LeasesIn, check_lease_time, lease_time};
 use anyhub_leases::LeaseStore;
 use serde::Deserialize;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// Where Kinesis is, and how to use it.
 ///
@@ -75,17 +76,6 @@ pub enum Aggregation {
     Off,
 }
 
-/// Where consumer groups are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum LeasesIn {
-    /// In the hub: its consumers share them, and they go with it.
-    Memory,
-    /// In a file, for the processes of one machine.
-    Sqlite(PathBuf),
-}
-
 const OPTIONS: [&str; 9] = [
     "endpoint",
     "aggregate",
@@ -115,9 +105,6 @@ impl Default for KinesisConfig {
         }
     }
 }
-
-/// As short as leases can be kept.
-const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
 /// PutRecords takes 10 MiB, and a stream records of up to 10 MiB (Amazon Kinesis Data Streams
 /// developer guide, "Quotas and limits", 2026-11).
@@ -228,8 +215,8 @@ impl KinesisConfig {
                 "read_share" if value == "off" => this.read_share = None,
                 "read_share" => this.read_share = Some(share(name, value)?),
                 "fanout" => this.fanout = Some(value.to_owned()),
-                "leases" => this.leases = Some(leases(value)?),
-                "lease_time" => this.lease_time = time(name, value)?,
+                "leases" => this.leases = Some(LeasesIn::from_option(HUB, value)?),
+                "lease_time" => this.lease_time = lease_time(HUB, value)?,
                 _ => {}
             }
         }
@@ -275,12 +262,7 @@ impl KinesisConfig {
             let message = format!("fanout can't be '{name}', which is no consumer's name");
             return Err(config(message).with_advice(format!("{NAMES}, as fanout=app")));
         }
-        if self.lease_time < SHORTEST_LEASE {
-            let millis = self.lease_time.as_millis();
-            return Err(config(format!("lease_time can't be {millis} ms"))
-                .with_advice("100ms or more, as lease_time=10s: renewals take time, too"));
-        }
-        Ok(())
+        check_lease_time(HUB, self.lease_time)
     }
 
     /// Whether the endpoint is on this machine.
@@ -339,41 +321,6 @@ fn share(name: &str, value: &str) -> Result<f64> {
             .with_advice(format!("above 0 and at most 1, as {name}=0.5, or off"))
     };
     value.parse().map_err(refused)
-}
-
-fn leases(value: &str) -> Result<LeasesIn> {
-    match value.split_once(':') {
-        None if value == "memory" => Ok(LeasesIn::Memory),
-        Some(("sqlite", file)) if file == "~" || file.starts_with("~/") => Err(config(format!(
-            "leases can't be '{value}': ~ means nothing here"
-        ))
-        .with_advice("write the whole path, as sqlite:/home/me/leases.db")),
-        Some(("sqlite", file)) if !file.is_empty() && cfg!(feature = "sqlite") => {
-            Ok(LeasesIn::Sqlite(file.into()))
-        }
-        Some(("sqlite", file)) if !file.is_empty() => {
-            Err(config("leases in SQLite were left out of this program")
-                .with_advice("add the feature 'sqlite' of the crate anyhub-kinesis"))
-        }
-        _ => Err(config(format!("leases can't be '{value}'"))
-            .with_advice("leases=memory, or leases=sqlite:FILE for the processes of one machine")),
-    }
-}
-
-/// As `500ms`, `10s` or `2m`.
-fn time(name: &str, value: &str) -> Result<Duration> {
-    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &value[digits.len()..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        _ => 0,
-    };
-    match digits.parse::<u64>() {
-        Ok(count) if unit > 0 => Ok(Duration::from_millis(count.saturating_mul(unit))),
-        _ => Err(config(format!("{name} can't be '{value}'"))
-            .with_advice(format!("a time is as {name}=500ms, 10s or 2m"))),
-    }
 }
 
 #[cfg(test)]

@@ -123,10 +123,6 @@ impl Decoder {
 }
 
 impl Page {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.reads.is_empty()
-    }
-
     /// How many events it has.
     pub(crate) fn len(&self) -> usize {
         self.reads.len()

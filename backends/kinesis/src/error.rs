@@ -34,19 +34,6 @@ pub(crate) fn incomplete(operation: &'static str, what: &str) -> Error {
     Error::new(ErrorKind::Unexpected, HUB, operation, message)
 }
 
-/// An error of the lease store, as this hub's.
-pub(crate) fn of_leases(operation: &'static str, error: &Error) -> Error {
-    let message = format!("the leases: {}", error.message());
-    let mut told = Error::new(error.kind(), HUB, operation, message).with_source(error.clone());
-    if error.is_indeterminate() {
-        told = told.with_indeterminate();
-    }
-    match error.advice() {
-        Some(advice) => told.with_advice(advice),
-        None => told,
-    }
-}
-
 /// What Kinesis, or the way there, answered to `operation` on `topic`.
 pub(crate) fn failed<E, R>(operation: &'static str, topic: &str, error: SdkError<E, R>) -> Error
 where

@@ -1,20 +1,18 @@
 //! One shard read by SubscribeToShard: a stream of its own, pushed as records come.
 
 use crate::{
+    decode::Page,
     error::{HUB, failed},
     fetch::Origin,
+    log::KinesisLog,
     reader::{Arrived, Reading},
-    shared::Shared,
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use aws_sdk_kinesis::{
     primitives::DateTime,
     types::{ShardIteratorType, StartingPosition, SubscribeToShardEventStream},
 };
-use std::{
-    sync::{Arc, Weak},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// A second subscription to a shard within this is refused, a later one takes over (Amazon Kinesis
@@ -30,17 +28,10 @@ const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 35 });
 /// are kept for a day at least. Then the next one begins at the last event that was read, which tells.
 const LONG_AGO: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 3_600 });
 
-/// Reads for as long as the slot is there; an error ends one subscription, not the reading.
-pub(crate) async fn follow(
-    shared: &Weak<Shared>,
-    reading: &mut Reading,
-    consumer: &Arc<str>,
-) -> Result<()> {
+/// Reads for as long as somebody wants it; an error ends one subscription, not the reading.
+pub(crate) async fn follow(log: &KinesisLog, reading: &mut Reading, consumer: &str) -> Result<()> {
     loop {
-        let Some(strong) = shared.upgrade() else {
-            return Ok(());
-        };
-        if strong.room(reading.slot).await.is_none() {
+        if reading.arrivals.room().await.is_none() {
             return Ok(());
         }
         let began = Instant::now();
@@ -49,13 +40,12 @@ pub(crate) async fn follow(
         if !lately && reading.continuation.is_some() && reading.begin.origin != Origin::Latest {
             reading.begin_anew();
         }
-        let asked = subscribe(&strong, reading, consumer).await;
+        let asked = subscribe(log, reading, consumer).await;
         if asked.is_ok() {
             reading.subscribed = SystemTime::now();
         }
-        drop(strong);
         let ended = match asked {
-            Ok(mut events) => receive(shared, reading, &mut events).await,
+            Ok(mut events) => receive(log, reading, &mut events).await,
             Err(error) => Err(error),
         };
         match ended {
@@ -67,10 +57,7 @@ pub(crate) async fn follow(
                 sleep_until(began + AGAIN).await;
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let Some(strong) = shared.upgrade() else {
-                    return Ok(());
-                };
-                return reading.gone(&strong, error).await.map(drop);
+                return reading.gone(log, error).await.map(drop);
             }
             Err(error) => return Err(error),
         }
@@ -82,8 +69,8 @@ type Events = aws_sdk_kinesis::primitives::event_stream::EventReceiver<
     aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError,
 >;
 
-async fn subscribe(shared: &Shared, reading: &Reading, consumer: &Arc<str>) -> Result<Events> {
-    let client = shared.link.once("receive").await?;
+async fn subscribe(log: &KinesisLog, reading: &Reading, consumer: &str) -> Result<Events> {
+    let client = log.link.once("receive").await?;
     let position = match (&reading.continuation, reading.begin.origin) {
         (Some(number), _) => StartingPosition::builder()
             .r#type(ShardIteratorType::AfterSequenceNumber)
@@ -104,36 +91,32 @@ async fn subscribe(shared: &Shared, reading: &Reading, consumer: &Arc<str>) -> R
         .map_err(|error| Error::new(ErrorKind::Unexpected, HUB, "receive", error.to_string()))?;
     let answer = client
         .subscribe_to_shard()
-        .consumer_arn(consumer.as_ref())
+        .consumer_arn(consumer)
         .shard_id(reading.shard.id.as_ref())
         .starting_position(position)
         .send()
         .await;
-    let answer = answer.map_err(|error| failed("receive", shared.stream.topic(), error))?;
+    let answer = answer.map_err(|error| failed("receive", log.stream.topic(), error))?;
     Ok(answer.event_stream)
 }
 
 /// Takes in what one subscription brings; true: it is over, and the next one is due.
-async fn receive(
-    shared: &Weak<Shared>,
-    reading: &mut Reading,
-    events: &mut Events,
-) -> Result<bool> {
+async fn receive(log: &KinesisLog, reading: &mut Reading, events: &mut Events) -> Result<bool> {
     let mut children = false;
     loop {
         let Ok(event) = timeout(SILENCE, events.recv()).await else {
             tracing::debug!(shard = %reading.shard.id, "a subscription has fallen silent");
             return Ok(true);
         };
-        let Some(strong) = shared.upgrade() else {
-            return Ok(false);
-        };
-        let event = event.map_err(|error| failed("receive", strong.stream.topic(), error))?;
+        let event = event.map_err(|error| failed("receive", log.stream.topic(), error))?;
         let event = match event {
             None if children => {
-                let mut arrived = Arrived::default();
-                reading.missing_at_end(&strong, &mut arrived).await?;
-                strong.came(reading.slot, arrived, true);
+                let mut arrived = Arrived {
+                    gap: None,
+                    page: Page::default(),
+                };
+                reading.missing_at_end(log, &mut arrived).await?;
+                reading.arrivals.came(arrived, true);
                 return Ok(false);
             }
             None => return Ok(true),
@@ -147,19 +130,19 @@ async fn receive(
         let bytes = event.records.iter().map(|record| {
             record.data.as_ref().len() + record.partition_key.as_ref().map_or(0, String::len)
         });
-        strong.counters.fanned_out(bytes.sum());
+        log.counters.fanned_out(bytes.sum());
         if !event.continuation_sequence_number.is_empty() {
             reading.continuation = Some(event.continuation_sequence_number);
         }
         let mut arrived = reading.arrived(event.records)?;
         if ended {
-            reading.missing_at_end(&strong, &mut arrived).await?;
+            reading.missing_at_end(log, &mut arrived).await?;
         }
-        if !strong.came(reading.slot, arrived, ended) || ended {
+        if !reading.arrivals.came(arrived, ended) || ended {
             return Ok(false);
         }
         // What waits beyond this waits in the connection, and then at Kinesis.
-        if strong.room(reading.slot).await.is_none() {
+        if reading.arrivals.room().await.is_none() {
             return Ok(false);
         }
     }

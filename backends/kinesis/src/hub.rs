@@ -2,11 +2,10 @@ use crate::{
     admin::KinesisAdmin,
     client::Link,
     config::KinesisConfig,
-    consumer::KinesisConsumer,
+    consumer,
     error::{HUB, closed},
-    leasing::Leasing,
+    log::KinesisLog,
     producer::KinesisProducer,
-    shared::Shared,
     streams::Streams,
     usage::Counters,
 };
@@ -14,6 +13,7 @@ use anyhub_core::{
     Admin, Assignment, Capabilities, Consumer, ConsumerOptions, HeaderSupport, Hub, HubUrl,
     Producer, ProducerOptions, Result, Usage, driver::Opened,
 };
+use anyhub_groups::{Leasing, Shared};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use std::{any::Any, sync::Arc};
@@ -28,7 +28,7 @@ pub struct KinesisHub {
     native: NativeHub,
     counters: Arc<Counters>,
     producers: Opened<KinesisProducer>,
-    consumers: Opened<Shared>,
+    consumers: Opened<Shared<KinesisLog>>,
 }
 
 /// The SDK's client, as [`Hub::native`] hands it out.
@@ -52,7 +52,7 @@ impl KinesisHub {
     /// The hub with this configuration, without I/O. Config for a value that can't be.
     pub fn new(config: KinesisConfig) -> Result<Self> {
         config.check()?;
-        let leasing = Leasing::new(&config);
+        let leasing = consumer::leasing(&config);
         let link = Link::new(config);
         Ok(Self {
             admin: KinesisAdmin::new(link.clone(), leasing.clone()),
@@ -104,7 +104,7 @@ impl Hub for KinesisHub {
     async fn consumer(&self, topic: &str, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
         self.check_open("consumer")?;
         let (link, counters) = (self.link.clone(), self.counters.clone());
-        let consumer = KinesisConsumer::open(link, &self.leasing, topic, options, counters).await?;
+        let consumer = consumer::open(link, &self.leasing, topic, options, counters).await?;
         self.consumers.add(consumer.shared());
         if let Err(closed) = self.check_open("consumer") {
             consumer.shared().close().await?;

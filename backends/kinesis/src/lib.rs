@@ -24,9 +24,6 @@
 mod admin;
 #[doc(hidden)]
 pub mod aggregate;
-mod attend;
-mod backlog;
-mod checkpoint;
 mod client;
 mod config;
 mod consumer;
@@ -35,21 +32,16 @@ mod envelope;
 mod error;
 mod fanout;
 mod fetch;
-mod group;
 mod hub;
-mod keeper;
 mod lanes;
-mod leasing;
 mod locate;
+mod log;
 mod message;
 mod pace;
-mod parting;
 mod producer;
 mod reader;
 mod send;
 mod shards;
-mod shared;
-mod slot;
 mod start;
 mod status;
 mod streams;
@@ -59,10 +51,11 @@ mod tests;
 mod upkeep;
 mod usage;
 
+pub use anyhub_groups::LeasesIn;
 /// Where consumer groups are kept, for [`KinesisConfig::store`]: `ObjectLeases` (feature
 /// `object-store`) on S3, for the members on many machines.
 pub use anyhub_leases as leases;
-pub use config::{Aggregation, KinesisConfig, LeasesIn};
+pub use config::{Aggregation, KinesisConfig};
 pub use consumer::NativeConsumer;
 pub use hub::{KinesisHub, NativeHub};
 pub use producer::NativeClient;

@@ -1,18 +1,21 @@
 //! One shard read by GetRecords, ahead of `receive`.
 
 use crate::{
-    checkpoint::Resume,
     decode::{Decoder, Page},
     fanout,
     fetch::{self, Origin},
+    log::KinesisLog,
     pace::Pace,
     shards::{self, Shard},
-    shared::{Room, Shared, SlotId},
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
+use anyhub_groups::{Arrivals, Log as _, Resume, Room};
 use aws_sdk_kinesis::types::Record;
-use std::{sync::Weak, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 use tokio::time::Instant;
+
+/// What a reader brings.
+pub(crate) type Arrived = anyhub_groups::Arrived<Page>;
 
 /// Where the reading of a shard begins.
 #[derive(Debug, Clone)]
@@ -22,36 +25,24 @@ pub(crate) struct Begin {
     pub(crate) from: Option<Sequence>,
     /// An iterator that is there already.
     pub(crate) iterator: Option<String>,
-    /// Why there is no place to begin at, until a seek gives one.
-    pub(crate) refused: Option<Error>,
 }
 
 impl Begin {
     /// To go on with a shard at `resume`.
-    pub(crate) fn at(resume: &Resume, shard: &Shard) -> Self {
-        let (origin, from) = match *resume {
+    pub(crate) fn at(resume: Resume<Sequence>, shard: &Shard) -> Self {
+        let (origin, from) = match resume {
             Resume::Start => (Origin::Horizon, None),
             Resume::Time(time) => (Origin::Time(time), None),
             // Where a shard begins there is no record.
-            Resume::At(at) | Resume::After(at) if at == shard.start => (Origin::Horizon, None),
+            Resume::At(at) if at == shard.start || at == shard.start.after() => {
+                (Origin::Horizon, None)
+            }
             Resume::At(at) => (Origin::Record(at), Some(at)),
-            Resume::After(at) => (Origin::Record(at), Some(at.after())),
         };
         Self {
             origin,
             from,
             iterator: None,
-            refused: None,
-        }
-    }
-
-    /// Nowhere, for this reason.
-    pub(crate) fn refused(error: Error) -> Self {
-        Self {
-            origin: Origin::Horizon,
-            from: None,
-            iterator: None,
-            refused: Some(error),
         }
     }
 
@@ -62,60 +53,47 @@ impl Begin {
             origin: Origin::Time(SystemTime::now()),
             from: None,
             iterator: Some(iterator),
-            refused: None,
         }
     }
 }
 
-/// Reads a shard for as long as its slot is there.
-pub(crate) async fn read(shared: Weak<Shared>, slot: SlotId, shard: Shard, begin: Begin) {
-    let Some(first) = shared.upgrade() else {
-        return;
-    };
-    if let Some(error) = begin.refused {
-        first.fail(slot, error);
-        return;
-    }
+/// Reads a shard for as long as somebody wants it.
+pub(crate) async fn read(
+    log: Arc<KinesisLog>,
+    shard: Shard,
+    begin: Begin,
+    arrivals: Arrivals<KinesisLog>,
+) {
     let mut reading = Reading {
         decoder: Decoder {
             range: shard.range,
-            envelope: first.link.config().envelope,
+            envelope: log.link.config().envelope,
         },
-        pace: Pace::new(first.link.config().read_share),
+        pace: Pace::new(log.link.config().read_share),
         begin,
         continuation: None,
         subscribed: SystemTime::now(),
         fresh: true,
         record_bytes: LARGEST,
         shard,
-        slot,
+        arrivals,
     };
-    let fanout = first.fanout.clone();
-    drop(first);
-    let done = match fanout {
-        Some(consumer) => fanout::follow(&shared, &mut reading, &consumer).await,
-        None => poll(&shared, &mut reading).await,
+    let done = match &log.fanout {
+        Some(consumer) => fanout::follow(&log, &mut reading, consumer).await,
+        None => poll(&log, &mut reading).await,
     };
-    if let (Err(error), Some(shared)) = (done, shared.upgrade()) {
-        shared.fail(slot, error);
+    if let Err(error) = done {
+        reading.arrivals.fail(error);
     }
 }
 
-async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
+async fn poll(log: &KinesisLog, reading: &mut Reading) -> Result<()> {
     loop {
-        let Some(strong) = shared.upgrade() else {
+        let Some(room) = reading.arrivals.room().await else {
             return Ok(());
         };
-        let Some(room) = strong.room(reading.slot).await else {
-            return Ok(());
-        };
-        // Without the consumer: it may be dropped while nothing comes.
-        drop(strong);
         reading.pace.wait().await;
-        let Some(strong) = shared.upgrade() else {
-            return Ok(());
-        };
-        match reading.next(&strong, room).await {
+        match reading.next(log, room).await {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) if error.is_retryable() => {
@@ -127,17 +105,9 @@ async fn poll(shared: &Weak<Shared>, reading: &mut Reading) -> Result<()> {
     }
 }
 
-/// What a reader brings.
-#[derive(Debug, Default)]
-pub(crate) struct Arrived {
-    /// Retention was faster: what stood between these places is gone.
-    pub(crate) gap: Option<(Sequence, Sequence)>,
-    pub(crate) page: Page,
-}
-
 /// How far the reading of a shard has come.
 pub(crate) struct Reading {
-    pub(crate) slot: SlotId,
+    pub(crate) arrivals: Arrivals<KinesisLog>,
     pub(crate) shard: Shard,
     decoder: Decoder,
     pace: Pace,
@@ -159,17 +129,17 @@ const MOST: usize = 10_000;
 
 impl Reading {
     /// Reads the next page; false at the end of the shard, or when nobody wants it any more.
-    async fn next(&mut self, shared: &Shared, room: Room) -> Result<bool> {
-        let client = shared.link.once("receive").await?;
+    async fn next(&mut self, log: &KinesisLog, room: Room) -> Result<bool> {
+        let client = log.link.once("receive").await?;
         let began = Instant::now();
         let iterator = match self.begin.iterator.take() {
             Some(iterator) => iterator,
             None => {
-                let (stream, origin) = (&shared.stream, self.begin.origin);
+                let (stream, origin) = (&log.stream, self.begin.origin);
                 let asked = fetch::iterator(client, "receive", stream, &self.shard.id, origin);
                 match asked.await {
                     Err(error) if error.kind() == ErrorKind::NotFound => {
-                        return self.gone(shared, error).await;
+                        return self.gone(log, error).await;
                     }
                     Err(error) if error.kind() == ErrorKind::Invalid => {
                         return Err(error.with_advice(
@@ -182,7 +152,7 @@ impl Reading {
         };
         let fit = room.bytes.div_ceil(self.record_bytes).min(room.events);
         let limit = fit.clamp(1, MOST) as i32;
-        let page = fetch::page(client, "receive", &shared.stream, &iterator, limit).await;
+        let page = fetch::page(client, "receive", &log.stream, &iterator, limit).await;
         let page = match page {
             Ok(None) => {
                 // Asked for again, at the last record: it may be gone by now.
@@ -191,42 +161,42 @@ impl Reading {
             }
             Ok(Some(page)) => page,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return self.gone(shared, error).await;
+                return self.gone(log, error).await;
             }
             Err(error) => {
                 self.begin.iterator = Some(iterator);
                 return Err(error);
             }
         };
-        shared.counters.got(page.bytes);
+        log.counters.got(page.bytes);
         if let Some(average) = page.bytes.checked_div(page.records.len()) {
             self.record_bytes = average.max(1);
         }
         let more = !page.behind.is_zero();
         self.pace.read(began, page.bytes, more);
-        self.take(shared, page).await
+        self.take(log, page).await
     }
 
     /// Hands a page on.
-    async fn take(&mut self, shared: &Shared, page: fetch::Page) -> Result<bool> {
+    async fn take(&mut self, log: &KinesisLog, page: fetch::Page) -> Result<bool> {
         let mut arrived = self.arrived(page.records)?;
         let ended = page.next.is_none();
         if ended {
-            self.missing_at_end(shared, &mut arrived).await?;
+            self.missing_at_end(log, &mut arrived).await?;
         }
         self.begin.iterator = page.next;
-        Ok(shared.came(self.slot, arrived, ended) && !ended)
+        Ok(self.arrivals.came(arrived, ended) && !ended)
     }
 
     /// The shard is read to its end, and nothing has come from where it was begun, not even the event
     /// before: what there was is gone.
     pub(crate) async fn missing_at_end(
         &self,
-        shared: &Shared,
+        log: &KinesisLog,
         arrived: &mut Arrived,
     ) -> Result<()> {
         if let (true, Some(from)) = (self.fresh, self.begin.from) {
-            let listed = shared.list("receive").await?;
+            let listed = log.list("receive").await?;
             arrived.gap = Some((from, shards::behind(&listed, &self.shard.id, from)));
         }
         Ok(())
@@ -266,8 +236,8 @@ impl Reading {
     }
 
     /// The shard was not found: trimmed away, or its whole stream is.
-    pub(crate) async fn gone(&mut self, shared: &Shared, error: Error) -> Result<bool> {
-        let listed = shared.list("receive").await?;
+    pub(crate) async fn gone(&mut self, log: &KinesisLog, error: Error) -> Result<bool> {
+        let listed = log.list("receive").await?;
         if listed.iter().any(|shard| shard.id == self.shard.id) {
             return Err(error);
         }
@@ -277,7 +247,7 @@ impl Reading {
             gap: Some((from, shards::behind(&listed, &self.shard.id, from))),
             page: Page::default(),
         };
-        shared.came(self.slot, arrived, true);
+        self.arrivals.came(arrived, true);
         Ok(false)
     }
 }

@@ -3,11 +3,11 @@
 
 use crate::{
     client::Link,
-    config::{KinesisConfig, LeasesIn},
-    consumer::KinesisConsumer,
-    leasing::Leasing,
+    config::KinesisConfig,
+    consumer::{self, KinesisConsumer},
 };
 use anyhub_core::{Batch, Change, Consumer, ConsumerOptions, Delivery, Point};
+use anyhub_groups::{LeasesIn, Leasing};
 use anyhub_local::kinesis::{Faults, Kinesis, KinesisBuilder, Rate};
 use aws_sdk_kinesis::{
     primitives::Blob,
@@ -57,7 +57,7 @@ impl Bench {
             .read_share(None)
             .lease_time(Duration::from_millis(500));
         let config = change(config);
-        let leasing = Leasing::new(&config);
+        let leasing = consumer::leasing(&config);
         let link = Link::new(config);
         let this = Self {
             kinesis,
@@ -98,7 +98,7 @@ impl Bench {
 
     async fn consumer(&self, options: ConsumerOptions) -> KinesisConsumer {
         let (link, counters) = (self.link.clone(), Arc::default());
-        let opening = KinesisConsumer::open(link, &self.leasing, STREAM, options, counters);
+        let opening = consumer::open(link, &self.leasing, STREAM, options, counters);
         timeout(PATIENCE, opening).await.unwrap().unwrap()
     }
 }

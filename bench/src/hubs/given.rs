@@ -30,15 +30,20 @@ impl FromStr for HubArg {
         let url: HubUrl = text
             .parse()
             .map_err(|error: anyhub::Error| error.to_string())?;
-        // Its consumers are a group, which Kinesis has none of by itself.
-        if url.scheme() == "kinesis" && url.options().all(|(name, _)| name != "leases") {
+        // Its consumers are a group, of which these two keep nothing by themselves.
+        let keeps_none = matches!(url.scheme(), "kinesis" | "eventhubs");
+        if keeps_none && url.options().all(|(name, _)| name != "leases") {
             let sign = if url.options().next().is_none() {
                 '?'
             } else {
                 '&'
             };
             return Err(format!(
-                "a kinesis URL says where the consumer group is kept: add {sign}leases=memory to it"
+                "{} URL says where the consumer group is kept: add {sign}leases=memory to it",
+                match url.scheme() {
+                    "kinesis" => "a kinesis",
+                    _ => "an eventhubs",
+                }
             ));
         }
         let name = name.unwrap_or(url.scheme()).to_owned();
@@ -73,7 +78,7 @@ impl HubArg {
         for (nth, (name, value)) in self.url.options().enumerate() {
             let shown = match self.url.scheme() {
                 // Credentials are no option there.
-                "kinesis" => !value.contains('@'),
+                "kinesis" | "eventhubs" => !value.contains('@'),
                 _ => is_harmless(name, value),
             };
             let shown = if shown { value } else { "***" };
@@ -105,9 +110,23 @@ impl HubArg {
                 Some(endpoint) if !is_aws(endpoint) => RanOn::Emulator,
                 _ => RanOn::Cloud,
             },
+            // Nor anybody but Azure Event Hubs; a private endpoint is on no machine of its user.
+            "eventhubs" => match self.endpoint() {
+                Some(endpoint) if is_here(endpoint) => RanOn::Emulator,
+                _ => RanOn::Cloud,
+            },
             _ => RanOn::Broker,
         }
     }
+}
+
+/// Whether an endpoint is on this machine.
+fn is_here(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://");
+    let authority = rest.map_or(endpoint, |(_, rest)| rest);
+    ["localhost", "127.", "[::1]"]
+        .iter()
+        .any(|here| authority.starts_with(here))
 }
 
 /// Numbers and yes or no, under names that sound like neither user nor key.
@@ -170,6 +189,7 @@ mod tests {
         for (url, add) in [
             ("kinesis://us-east-1/t", "?leases=memory"),
             ("kinesis://us-east-1?aggregate=off", "&leases=memory"),
+            ("eventhubs://n.servicebus.windows.net/t", "an eventhubs URL"),
         ] {
             let told = url.parse::<HubArg>().unwrap_err();
             assert!(told.contains(add) && !told.contains('\n'), "{told}");
@@ -183,6 +203,14 @@ mod tests {
             ("memory:/t", RanOn::Memory),
             ("kafka://a:9092", RanOn::Broker),
             ("kinesis://us-east-1/t?leases=memory", RanOn::Cloud),
+            (
+                "eventhubs://n.servicebus.windows.net/t?leases=memory",
+                RanOn::Cloud,
+            ),
+            (
+                "eventhubs://localhost/t?leases=memory&endpoint=amqp://127.0.0.1:5672",
+                RanOn::Emulator,
+            ),
             (
                 "kinesis://us-east-1/t?leases=memory&endpoint=http://127.0.0.1:4566",
                 RanOn::Emulator,

@@ -8,6 +8,7 @@ use anyhub::kafka::{KafkaConfig, KafkaHub};
 use anyhub::kinesis::{KinesisConfig, KinesisHub, LeasesIn};
 use anyhub_local::{Kafka, Kinesis};
 
+use super::eventhubs::Namespace;
 use crate::progress::Progress;
 use crate::report::RanOn;
 
@@ -16,6 +17,7 @@ use crate::report::RanOn;
 pub(super) enum Local {
     Kafka,
     Kinesis,
+    EventHubs,
 }
 
 /// A server that runs. It ends when this is dropped.
@@ -23,11 +25,17 @@ pub(super) enum Local {
 pub(super) enum Server {
     Kafka(Box<Kafka>),
     Kinesis(Kinesis),
+    EventHubs(Arc<Namespace>),
 }
 
 /// The quota of a provisioned shard (Amazon Kinesis Data Streams developer guide, "Quotas and limits",
 /// 2026-11).
 const OF_A_SHARD: &str = "1 MiB/s and 1,000 records/s a shard in, 2 MiB/s and 5 reads/s out";
+
+/// The quota of as many throughput units as a namespace of the tier Standard may have, which is 40
+/// (Event Hubs quotas, 2026-09).
+const OF_A_NAMESPACE: &str =
+    "40 throughput units: 40 MB/s and 40,000 events/s in, 80 MB/s and 163,840 events/s out";
 
 /// The most that the stand-in takes in one PutRecords; AWS takes twice that.
 const KINESIS_BATCH: usize = 5 << 20;
@@ -37,6 +45,7 @@ impl Local {
         match self {
             Self::Kafka => "kafka",
             Self::Kinesis => "kinesis",
+            Self::EventHubs => "eventhubs",
         }
     }
 
@@ -45,23 +54,26 @@ impl Local {
         match self {
             Self::Kafka => "Apache Kafka, one broker, started on this machine",
             Self::Kinesis => "a stand-in for Amazon Kinesis, in this process",
+            Self::EventHubs => "a stand-in for Azure Event Hubs, in this process",
         }
     }
 
     pub(super) fn ran_on(self) -> RanOn {
         match self {
             Self::Kafka => RanOn::Broker,
-            Self::Kinesis => RanOn::StandIn,
+            Self::Kinesis | Self::EventHubs => RanOn::StandIn,
         }
     }
 
     /// Memory of this process that an event of so many bytes takes while its topic is there: the
-    /// stand-in keeps all. Measured as resident, on Linux: 710 bytes for 134 and an event a record,
-    /// 1,570 for 1,000.
+    /// stand-in keeps all. Kinesis', measured as resident, on Linux: 710 bytes for 134 and an event a
+    /// record, 1,570 for 1,000. Event Hubs' keeps what was sent: sections and the key's annotation around
+    /// the payload, which take less than is said here.
     pub(super) fn bytes_per_event(self, event: u64) -> u64 {
         match self {
             Self::Kafka => 0,
             Self::Kinesis => 600 + event + event / 3,
+            Self::EventHubs => 150 + event,
         }
     }
 
@@ -70,6 +82,7 @@ impl Local {
         match self {
             Self::Kafka => None,
             Self::Kinesis => Some(OF_A_SHARD),
+            Self::EventHubs => Some(OF_A_NAMESPACE),
         }
     }
 
@@ -95,6 +108,10 @@ impl Local {
                 let hub = hub.map_err(|error| error.to_string())?;
                 Ok((Arc::new(hub), Server::Kinesis(kinesis)))
             }
+            Self::EventHubs => {
+                let (hub, namespace) = Namespace::start(limits_on)?;
+                Ok((hub, Server::EventHubs(namespace)))
+            }
         }
     }
 }
@@ -119,6 +136,7 @@ impl Server {
         match self {
             Self::Kafka(kafka) => kafka.url(),
             Self::Kinesis(kinesis) => kinesis.url(),
+            Self::EventHubs(namespace) => namespace.url(),
         }
     }
 
@@ -129,12 +147,16 @@ impl Server {
             Self::Kinesis(kinesis) => {
                 format!("ferrokinesis {}, server in this process", kinesis.version())
             }
+            Self::EventHubs(_) => {
+                let version = env!("CARGO_PKG_VERSION");
+                format!("anyhub-local {version}, server in this process")
+            }
         }
     }
 
     /// Whether what this process spends is the server's too.
     pub(super) fn is_in_process(&self) -> bool {
-        matches!(self, Self::Kinesis(_))
+        matches!(self, Self::Kinesis(_) | Self::EventHubs(_))
     }
 
     /// Of the processor time of this process, the server's so far; None where the system does not
@@ -143,6 +165,7 @@ impl Server {
         match self {
             Self::Kafka(_) => Some(Duration::ZERO),
             Self::Kinesis(kinesis) => kinesis.cpu(),
+            Self::EventHubs(namespace) => namespace.cpu(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The hubs of a run: built-in ones, started on this machine, and ones that exist, reached by a URL.
 
+mod eventhubs;
 mod given;
 mod local;
 mod probe;
@@ -19,10 +20,10 @@ use crate::verify::BYTES_PER_FINGERPRINT;
 pub use self::given::HubArg;
 
 /// The built-in hubs, in the order in which they run.
-pub const BUILT_IN: [&str; 3] = ["memory", "kafka", "kinesis"];
+pub const BUILT_IN: [&str; 4] = ["memory", "kafka", "kinesis", "eventhubs"];
 
 /// Hubs that a later version has.
-const LATER: [&str; 2] = ["eventhubs", "pubsub"];
+const LATER: [&str; 1] = ["pubsub"];
 
 /// Room is made by what the consumers have committed, so that a run of any length fits.
 const MEMORY_URL: &str = "memory:/?retention=consumed&capacity_bytes=33554432";
@@ -126,6 +127,7 @@ fn place(name: &str) -> Result<Place, BadInput> {
         "memory" => Ok(Place::Memory),
         "kafka" => Ok(Place::Local(Local::Kafka)),
         "kinesis" => Ok(Place::Local(Local::Kinesis)),
+        "eventhubs" => Ok(Place::Local(Local::EventHubs)),
         _ if LATER.contains(&name) => Err(BadInput::new(format!(
             "the hub '{name}' is not in this version, which has {}",
             BUILT_IN.join(", ")
@@ -303,7 +305,7 @@ mod tests {
 
     #[test]
     fn memory_comes_first() {
-        assert_eq!(names(None, &[]).unwrap(), ["memory", "kafka", "kinesis"]);
+        assert_eq!(names(None, &[]).unwrap(), BUILT_IN);
         assert_eq!(
             names(Some(&["kafka", "memory"]), &[]).unwrap(),
             ["memory", "kafka"]

@@ -82,6 +82,9 @@ struct Up {
     /// eventhubs: a hub and how many partitions it has; may be given several times [default: tweets=4]
     #[arg(long, value_name = "NAME=PARTITIONS")]
     event_hub: Vec<String>,
+    /// eventhubs: a consumer group of every hub, beside $Default; may be given several times
+    #[arg(long, value_name = "NAME")]
+    group: Vec<String>,
     /// kinesis: another server instead of our own: localstack
     #[arg(long, value_name = "SERVER")]
     with: Option<String>,

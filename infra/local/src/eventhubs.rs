@@ -40,6 +40,7 @@ mod subscriber;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use builder::EventHubsBuilder;
 pub use counts::{Counts, Strikes};
@@ -48,7 +49,7 @@ pub use faults::{Fault, Faults, On};
 pub use crate::Rate;
 
 use crate::Error;
-use crate::in_process::Server;
+use crate::in_process::{Server, cpu_of};
 use hub::Namespace;
 
 /// What it calls itself.
@@ -61,7 +62,7 @@ const CONTAINER: &str = "anyhub-local";
 /// use anyhub_local::eventhubs::{EventHubs, Faults, Rate};
 ///
 /// let eventhubs = EventHubs::builder().hub("tweets", 4).start()?;
-/// println!("{}", eventhubs.url("tweets")); // eventhubs://localhost/tweets?endpoint=amqp://127.0.0.1:20001
+/// println!("{}", eventhubs.url("tweets")); // eventhubs://localhost/tweets?endpoint=...
 /// eventhubs.set_faults(Faults::none().lost_answers(Rate::next(3)))?;
 /// assert_eq!(eventhubs.counts().events_in, 0);
 /// # Ok::<(), anyhub_local::Error>(())
@@ -107,9 +108,11 @@ impl EventHubs {
         )
     }
 
-    /// A hub's URL: `eventhubs://localhost/HUB?endpoint=amqp://127.0.0.1:PORT`.
+    /// A hub's URL: `eventhubs://localhost/HUB?endpoint=amqp://127.0.0.1:PORT&leases=memory`. Groups need a place, and a
+    /// process's memory will do for a try.
     pub fn url(&self, hub: &str) -> String {
-        format!("eventhubs://localhost/{hub}?endpoint={}", self.endpoint())
+        let endpoint = self.endpoint();
+        format!("eventhubs://localhost/{hub}?endpoint={endpoint}&leases=memory")
     }
 
     /// The certificate that clients have to trust, as PEM; None in the clear.
@@ -178,6 +181,12 @@ impl EventHubs {
     /// What all partitions together keep now, in bytes: what retention by size bounds.
     pub fn stored_bytes(&self) -> usize {
         self.namespace.stored()
+    }
+
+    /// The processor time that the server has spent so far, of this process's; None where the system does not tell, as outside
+    /// of Linux. Threads that have ended are not counted any more.
+    pub fn cpu(&self) -> Option<Duration> {
+        cpu_of(&server::thread_name(self.address))
     }
 
     /// Stops the server, cuts its connections and waits until it is gone, at most a second. A second call does nothing.

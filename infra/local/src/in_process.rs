@@ -1,6 +1,7 @@
 //! What every hub is made of that runs in this process.
 
 mod counters;
+mod cpu;
 mod dice;
 mod listen;
 mod rate;
@@ -9,6 +10,7 @@ mod server;
 pub(crate) use counters::Counters;
 #[cfg(feature = "eventhubs")]
 pub(crate) use counters::Open;
+pub(crate) use cpu::cpu_of;
 pub(crate) use dice::Dice;
 pub(crate) use listen::{failed, listen};
 pub use rate::Rate;

@@ -19,7 +19,6 @@
 mod answer;
 mod builder;
 mod counts;
-mod cpu;
 mod faults;
 mod layer;
 mod limits;
@@ -39,7 +38,7 @@ pub use counts::Counts;
 pub use faults::Faults;
 
 pub use crate::Rate;
-use crate::in_process::Server;
+use crate::in_process::{Server, cpu_of};
 use crate::{Error, kinesis_url};
 use layer::Layer;
 
@@ -124,7 +123,7 @@ impl Kinesis {
     /// The processor time that the server has spent so far, of this process's; None where the system does not tell, as outside
     /// of Linux. Threads that have ended are not counted any more.
     pub fn cpu(&self) -> Option<Duration> {
-        cpu::of_threads(&server::thread_name(self.address))
+        cpu_of(&server::thread_name(self.address))
     }
 
     /// Stops the server, cuts its connections and waits until it is gone, at most a second. A second call does nothing.

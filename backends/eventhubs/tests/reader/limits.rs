@@ -1,8 +1,6 @@
-use crate::world::{World, number, take, within};
+use crate::world::{Other, World, number, take, within};
 use anyhub_core::{Change, ConsumerOptions, ErrorKind, Event, Hub, Point, ProducerExt};
 use anyhub_local::eventhubs::EventHubs;
-use azure_messaging_eventhubs::{ConsumerClient, OpenReceiverOptions};
-use futures_util::StreamExt;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,30 +33,7 @@ async fn a_reader_with_an_epoch_is_not_fought() {
     world.publish(0..1).await;
     let mut reader = world.reader(Point::Start).await;
     take(&mut *reader, 1).await;
-    let (endpoint, text) = (world.server.endpoint(), world.server.connection_string("t"));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let owner = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(async {
-            let client = ConsumerClient::builder().with_custom_endpoint(endpoint);
-            let client = client
-                .open_with_connection_string(&text, None)
-                .await
-                .unwrap();
-            let options = OpenReceiverOptions {
-                owner_level: Some(3),
-                ..OpenReceiverOptions::default()
-            };
-            let owner = client.open_receiver_on_partition("0".into(), Some(options));
-            let owner = owner.await.unwrap();
-            let mut events = owner.stream_events();
-            tokio::select! {
-                _ = events.next() => {}
-                _ = stopped => {}
-            }
-        });
-    });
+    let _other = Other::new(&world, "$Default", 3).await;
     let error = within(async {
         loop {
             if let Err(error) = reader.receive(1).await {
@@ -73,8 +48,6 @@ async fn a_reader_with_an_epoch_is_not_fought() {
         1,
         "it does not come back by itself"
     );
-    drop(stop);
-    owner.join().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

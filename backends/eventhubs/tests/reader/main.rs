@@ -1,7 +1,8 @@
-//! Consumers without a group on the stand-in; the SDK's own client writes some of what they read.
+//! Consumers on the stand-in; the SDK's own client writes some of what they read.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod faults;
+mod groups;
 mod limits;
 mod starts;
 mod typed;

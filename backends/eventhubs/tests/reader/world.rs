@@ -6,8 +6,12 @@ use anyhub_core::{
 };
 use anyhub_eventhubs::{EventHubsConfig, EventHubsHub};
 use anyhub_local::eventhubs::EventHubs;
-use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use azure_messaging_eventhubs::{
+    ConsumerClient, OpenReceiverOptions, StartLocation, StartPosition,
+};
+use futures_util::StreamExt;
+use std::{sync::Arc, thread, time::Duration};
+use tokio::{sync::oneshot, time::timeout};
 
 /// More than anything here takes, but for what never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,10 +29,7 @@ impl World {
 
     pub(crate) async fn on(server: EventHubs) -> Self {
         println!("seed {}", server.seed());
-        let config = EventHubsConfig::new()
-            .namespace("localhost")
-            .endpoint(server.endpoint());
-        let hub = EventHubsHub::new(config).unwrap();
+        let hub = EventHubsHub::new(config(&server)).unwrap();
         let producer = within(hub.producer("t", ProducerOptions::new()))
             .await
             .unwrap();
@@ -50,6 +51,71 @@ impl World {
     pub(crate) async fn reader(&self, start: Point) -> Box<dyn Consumer> {
         let options = ConsumerOptions::new().start(start);
         within(self.hub.consumer("t", options)).await.unwrap()
+    }
+}
+
+pub(crate) fn config(server: &EventHubs) -> EventHubsConfig {
+    EventHubsConfig::new()
+        .namespace("localhost")
+        .endpoint(server.endpoint())
+}
+
+/// A reader of Microsoft's that has partition 0, with an epoch, until it is dropped.
+pub(crate) struct Other {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Other {
+    /// Returns once it has read an event.
+    pub(crate) async fn new(world: &World, group: &str, epoch: i64) -> Self {
+        let (stop, mut stopped) = oneshot::channel::<()>();
+        let (tell, reads) = oneshot::channel();
+        let (endpoint, text) = (world.server.endpoint(), world.server.connection_string("t"));
+        let group = group.to_owned();
+        let reading = async move {
+            let client = ConsumerClient::builder().with_custom_endpoint(endpoint);
+            let client = client
+                .with_consumer_group(group)
+                .open_with_connection_string(&text, None);
+            let client = client.await.unwrap();
+            let options = OpenReceiverOptions {
+                owner_level: Some(epoch),
+                start_position: Some(StartPosition {
+                    location: StartLocation::Earliest,
+                    ..StartPosition::default()
+                }),
+                ..OpenReceiverOptions::default()
+            };
+            let receiver = client.open_receiver_on_partition("0".into(), Some(options));
+            let receiver = receiver.await.unwrap();
+            let mut events = receiver.stream_events();
+            events.next().await.unwrap().unwrap();
+            let _ = tell.send(());
+            while let Ok(Some(Ok(_))) = tokio::select! {
+                event = events.next() => Ok(event),
+                stopped = &mut stopped => Err(stopped),
+            } {}
+        };
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            { runtime }.enable_all().build().unwrap().block_on(reading);
+        });
+        within(reads).await.unwrap();
+        Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || thread::panicking());
+        }
     }
 }
 

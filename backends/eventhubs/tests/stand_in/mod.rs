@@ -2,7 +2,7 @@
 
 use anyhub_conformance::{Harness, Settings, Stalling};
 use anyhub_core::{Error, ErrorKind, Hub, Result, Retention, TopicConfig};
-use anyhub_eventhubs::{EventHubsConfig, EventHubsHub, Provisioner};
+use anyhub_eventhubs::{EventHubsConfig, EventHubsHub, LeasesIn, Provisioner};
 use anyhub_local::eventhubs::{EventHubs, Faults, Rate};
 use async_trait::async_trait;
 use std::{
@@ -17,6 +17,8 @@ pub(crate) struct StandIn {
     change: fn(EventHubsConfig) -> EventHubsConfig,
     running: Mutex<Option<Arc<Local>>>,
 }
+
+const LEASE: Duration = Duration::from_secs(1);
 
 /// The stand-in, and who makes its hubs.
 struct Local {
@@ -117,7 +119,9 @@ impl StandIn {
         let config = EventHubsConfig::new()
             .namespace("localhost")
             .endpoint(local.server.endpoint())
-            .provisioner(local.clone());
+            .provisioner(local.clone())
+            .leases(LeasesIn::Memory)
+            .lease_time(LEASE);
         let hub = EventHubsHub::new((self.change)(config)).map_err(|error| error.to_string())?;
         Ok(Arc::new(hub))
     }
@@ -147,7 +151,7 @@ impl Harness for StandIn {
             .patience(Duration::from_secs(30))
             .trial_timeout(Duration::from_secs(180))
             .tick(Duration::from_millis(20))
-            .silence(Duration::from_secs(1))
+            .silence(LEASE)
     }
 
     fn forgetful(&self, _: TopicConfig) -> Option<TopicConfig> {

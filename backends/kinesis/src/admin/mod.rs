@@ -1,12 +1,11 @@
 //! Streams, and the groups that read them.
 
-mod groups;
 mod topic;
 
 use crate::{
     client::{Link, Stream},
+    consumer::place,
     error::{HUB, failed, invalid},
-    leasing::{Leasing, no_place},
     locate::{self, side_by_side},
     shards::{self, Shard},
     status::{self, Summary, Wait},
@@ -15,9 +14,9 @@ use anyhub_core::{
     Admin, Error, ErrorKind, GroupInfo, Partition, PartitionInfo, PartitionLag, Position, Resized,
     Result, Retention, TopicConfig, TopicInfo,
 };
+use anyhub_groups::{Leasing, StoredGroups};
 use async_trait::async_trait;
 use aws_sdk_kinesis::types::{ScalingType, StreamStatus};
-use groups::Store;
 use std::time::{Duration, SystemTime};
 use topic::{NewStream, hours};
 
@@ -39,6 +38,13 @@ pub(crate) struct KinesisAdmin {
 impl KinesisAdmin {
     pub(crate) fn new(link: Link, leases: Leasing) -> Self {
         Self { link, leases }
+    }
+
+    /// Config where no store was chosen.
+    async fn groups(&self, operation: &'static str) -> Result<StoredGroups> {
+        let store = self.leases.store(operation).await?;
+        let place = place(&self.link, operation).await?;
+        Ok(StoredGroups::new(HUB, place, store, operation))
     }
 
     /// The shards that take records, once the stream can be read.
@@ -139,7 +145,10 @@ impl Admin for KinesisAdmin {
         let (link, stream) = (&self.link, &Stream::new(OPERATION, topic)?);
         let summary = status::describe(link, OPERATION, stream).await?;
         // Before the stream goes: if this fails, nothing has happened yet.
-        let store = Store::open(&self.leases, &self.link, OPERATION).await?;
+        let groups = match self.leases.is_set() {
+            true => Some(self.groups(OPERATION).await?),
+            false => None,
+        };
         if summary.status != StreamStatus::Deleting {
             let request = link.once(OPERATION).await?.delete_stream();
             let request = request
@@ -149,8 +158,8 @@ impl Admin for KinesisAdmin {
             status::begin(link, OPERATION, stream, || request.clone().send()).await?;
         }
         status::gone(link, OPERATION, stream).await?;
-        match store {
-            Some(store) => store.forget_stream(&summary.arn).await,
+        match groups {
+            Some(groups) => groups.forget_topic(&summary.arn).await,
             None => Ok(()),
         }
     }
@@ -255,18 +264,12 @@ impl Admin for KinesisAdmin {
         const OPERATION: &str = "list_groups";
         let summary =
             status::describe(&self.link, OPERATION, &Stream::new(OPERATION, topic)?).await?;
-        match Store::open(&self.leases, &self.link, OPERATION).await? {
-            Some(store) => store.list(&summary.arn).await,
-            None => Err(no_place(OPERATION)),
-        }
+        self.groups(OPERATION).await?.list(&summary.arn).await
     }
 
     async fn delete_group(&self, group: &str) -> Result<()> {
         const OPERATION: &str = "delete_group";
-        match Store::open(&self.leases, &self.link, OPERATION).await? {
-            Some(store) => store.delete(group).await,
-            None => Err(no_place(OPERATION)),
-        }
+        self.groups(OPERATION).await?.delete(group).await
     }
 
     /// `behind` is by this machine's clock or by Kinesis', whichever says more. Shards that were
@@ -275,9 +278,16 @@ impl Admin for KinesisAdmin {
         const OPERATION: &str = "lag";
         let (link, stream) = (&self.link, &Stream::new(OPERATION, topic)?);
         let summary = status::usable(link, OPERATION, stream).await?;
-        match Store::open(&self.leases, link, OPERATION).await? {
-            Some(store) => store.lag(link, stream, &summary.arn, group).await,
-            None => Err(no_place(OPERATION)),
-        }
+        let groups = self.groups(OPERATION).await?;
+        let group = groups.group(&summary.arn, group).await?;
+        let mut shards = shards::list(link, OPERATION, stream).await?;
+        shards.retain(|shard| shard.open || group.has_to_finish(shard));
+        let lag = async |shard: &Shard| {
+            let from = group.resume(shard)?;
+            let behind = locate::behind(link, OPERATION, stream, shard, from).await?;
+            let committed = from.place().map(Position::from);
+            Ok(PartitionLag::new(shard.partition(), committed).behind(behind))
+        };
+        side_by_side(shards.iter().map(lag)).await
     }
 }

@@ -1,12 +1,12 @@
 use super::scan::Reader;
 use crate::{
-    checkpoint::Resume,
     client::{Link, Stream},
     error::HUB,
     fetch::Origin,
     shards::Shard,
 };
-use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
+use anyhub_groups::Resume;
 use std::time::{Duration, SystemTime};
 
 /// How old the oldest event is that is left to who resumes at `from`; zero: none is left.
@@ -19,14 +19,14 @@ pub(crate) async fn behind(
     operation: &'static str,
     stream: &Stream,
     shard: &Shard,
-    from: Resume,
+    from: Resume<Sequence>,
 ) -> Result<Duration> {
     let origin = match from {
         Resume::Start => Origin::Horizon,
         Resume::Time(time) => Origin::Time(time),
         // Before the first record, and the number of none.
         Resume::At(place) if place == shard.start => Origin::Horizon,
-        Resume::At(event) | Resume::After(event) => Origin::Record(event),
+        Resume::At(place) => Origin::Record(place),
     };
     let mut scan = Reader::new(link, operation, stream, shard).scan(origin);
     loop {

@@ -10,6 +10,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use anyhub_groups::side_by_side;
 pub(crate) use behind::behind;
 pub(crate) use end::end;
 
@@ -20,23 +21,8 @@ use crate::{
     shards::Shard,
 };
 use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
-use futures_util::{StreamExt, TryStreamExt, stream};
 use scan::Reader;
-use std::{future::Future, time::SystemTime};
-
-/// Questions that are asked at a time.
-const SIDE_BY_SIDE: usize = 16;
-
-/// Asks several things at a time; the answers are in their order.
-pub(crate) async fn side_by_side<T, F>(asked: impl IntoIterator<Item = F>) -> Result<Vec<T>>
-where
-    F: Future<Output = Result<T>>,
-{
-    // A list first: a lazy one would tie the futures to the closure that makes them.
-    let asked: Vec<F> = asked.into_iter().collect();
-    let asked = stream::iter(asked).buffered(SIDE_BY_SIDE);
-    asked.try_collect().await
-}
+use std::time::SystemTime;
 
 /// The oldest event that is kept; None: nothing is kept now.
 pub(crate) async fn first(

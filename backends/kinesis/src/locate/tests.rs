@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{
     aggregate::{Aggregator, hash_key},
-    checkpoint::Resume,
     config::KinesisConfig,
     shards,
 };
+use anyhub_groups::Resume;
 use anyhub_local::kinesis::{Faults, Kinesis, KinesisBuilder, Rate};
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
 use std::time::Duration;
@@ -409,8 +409,8 @@ async fn what_retention_removed_is_no_more() {
     }
     world.kept(shard, new).await.unwrap();
     let from = |place| behind(&world.link, "test", &world.stream, shard, place);
-    assert!(!from(Resume::After(old)).await.unwrap().is_zero());
-    assert!(from(Resume::After(new)).await.unwrap().is_zero());
+    assert!(!from(Resume::At(old.after())).await.unwrap().is_zero());
+    assert!(from(Resume::At(new.after())).await.unwrap().is_zero());
 }
 
 #[tokio::test(flavor = "multi_thread")]

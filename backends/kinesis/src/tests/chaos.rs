@@ -158,7 +158,7 @@ impl Run {
         loop {
             let (link, counters) = (self.bench.link.clone(), Arc::default());
             let opening =
-                KinesisConsumer::open(link, &self.bench.leasing, STREAM, options.clone(), counters);
+                consumer::open(link, &self.bench.leasing, STREAM, options.clone(), counters);
             match timeout(Duration::from_secs(60), opening)
                 .await
                 .expect("opens")

@@ -1,18 +1,17 @@
 //! A member that asks another one for a shard.
 
 use super::*;
-use std::sync::atomic::Ordering;
 use tokio::{task::JoinHandle, time::sleep};
 
 /// Opens a second member, and returns once it has asked the first for a shard.
 async fn ask(bench: &Bench, first: &KinesisConsumer) -> JoinHandle<KinesisConsumer> {
     let (link, leasing) = (bench.link.clone(), bench.leasing.clone());
     let opening = tokio::spawn(async move {
-        let open = KinesisConsumer::open(link, &leasing, STREAM, member(), Arc::default());
+        let open = consumer::open(link, &leasing, STREAM, member(), Arc::default());
         open.await.unwrap()
     });
     let asking = async {
-        while !first.shared().asked.load(Ordering::Relaxed) {
+        while !first.shared().is_asked() {
             sleep(Duration::from_millis(1)).await;
         }
     };

@@ -110,7 +110,7 @@ async fn a_seek_mends_a_damaged_checkpoint_as_the_error_says() {
         }
     }
     let (link, counters) = (bench.link.clone(), Arc::default());
-    let opening = KinesisConsumer::open(link, &bench.leasing, STREAM, member(), counters);
+    let opening = consumer::open(link, &bench.leasing, STREAM, member(), counters);
     let mut consumer = timeout(PATIENCE, opening).await.unwrap().unwrap();
     let error = loop {
         match timeout(PATIENCE, consumer.receive(10)).await.unwrap() {
@@ -243,7 +243,7 @@ async fn no_more_is_read_ahead_than_there_is_room_for() {
     let counters: Arc<Counters> = Arc::default();
     let options = ConsumerOptions::new().prefetch_bytes(400_000);
     let (link, counted) = (bench.link.clone(), counters.clone());
-    let opening = KinesisConsumer::open(link, &bench.leasing, STREAM, options, counted);
+    let opening = consumer::open(link, &bench.leasing, STREAM, options, counted);
     let mut consumer = opening.await.unwrap();
     let read = |unit: &str| counters.usage().get(unit);
     let reading = async {
@@ -302,7 +302,7 @@ async fn a_subscription_that_falls_silent_is_taken_up_again() {
     let mut config = bench.link.config().clone();
     config.endpoint = Some(format!("http://127.0.0.1:{}", proxy.port));
     let link = Link::new(config);
-    let opening = KinesisConsumer::open(
+    let opening = consumer::open(
         link,
         &bench.leasing,
         STREAM,

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Context, Failure, Outcome,
     failure::{ensure, ensure_eq},
-    reading::{Party, name, named, names, publish, publish_in_turn, take},
+    reading::{Party, name, named, names, publish, read_back, take},
 };
 use anyhub_core::{Assignment, ErrorKind, Partition, Point};
 use std::collections::HashSet;
@@ -169,25 +169,17 @@ async fn before_the_first(ctx: Context) -> Outcome {
     let topic = ctx.topic(2).await?;
     let producer = ctx.producer(&topic).await?;
     let events = (0..60).map(|nth| named(&format!("k{nth}"), nth.to_string()));
-    let receipts = publish_in_turn(&ctx, &*producer, events).await?;
-    let places: Vec<_> = receipts
-        .into_iter()
-        .map(|receipt| (receipt.partition, receipt.position))
-        .collect();
-    let moved = places[0].0.clone();
-    let mut of_moved = (0..60).filter(|nth| places[*nth].0 == moved);
-    let (Some(_), Some(second)) = (of_moved.next(), of_moved.next()) else {
+    publish(&ctx, &*producer, events.collect()).await?;
+    let all = read_back(&ctx, &topic).await?;
+    let moved = &all[0].partition;
+    let mut of_moved = all.iter().filter(|it| it.partition == *moved);
+    let (Some(passed), Some(second)) = (of_moved.next(), of_moved.next()) else {
         return Err(Failure::new("60 keys leave a partition of two empty"));
     };
-    let mut due: Vec<_> = (0..60)
-        .filter(|nth| *nth >= second || places[*nth].0 != moved)
-        .map(|nth| nth.to_string())
-        .collect();
+    let due = all.iter().map(name);
+    let mut due: Vec<_> = due.filter(|due| *due != name(passed)).collect();
     let mut consumer = ctx.consumer(&topic, ctx.member(&ctx.name())).await?;
-    let (Some(partition), Some(position)) = places[second].clone() else {
-        return Err(Failure::new("a receipt tells no place"));
-    };
-    let to = Point::Positions(vec![(partition, position)]);
+    let to = Point::Positions(vec![(moved.clone(), second.position.clone())]);
     ctx.within("seek", consumer.seek(to)).await??;
     let came = take(&ctx, &mut *consumer, due.len(), "all events from there on").await?;
     let mut came = names(&came);

@@ -89,8 +89,11 @@ fn refuse(given: &[(&str, bool)], hub: &str) -> Result<(), Failure> {
 }
 
 /// What only Event Hubs has.
-fn of_eventhubs(options: &Up) -> [(&'static str, bool); 1] {
-    [("event-hub", !options.event_hub.is_empty())]
+fn of_eventhubs(options: &Up) -> [(&'static str, bool); 2] {
+    [
+        ("event-hub", !options.event_hub.is_empty()),
+        ("group", !options.group.is_empty()),
+    ]
 }
 
 /// What only Kafka's brokers have.

@@ -25,7 +25,7 @@ pub(super) fn start(
     namespace: Arc<Namespace>,
     tls: Option<TlsAcceptor>,
 ) -> io::Result<Server> {
-    let name = format!("eventhubs-{}", listener.local_addr()?.port());
+    let name = thread_name(listener.local_addr()?);
     let trimmed = Arc::clone(&namespace);
     let upkeep = async move {
         loop {
@@ -36,6 +36,11 @@ pub(super) fn start(
     Server::start(listener, &name, WORKERS, upkeep, move |stream| {
         serve(stream, Arc::clone(&namespace), tls.clone())
     })
+}
+
+/// The threads are known by it, so it is one server's alone, and the 15 bytes that Linux keeps.
+pub(super) fn thread_name(address: SocketAddr) -> String {
+    format!("eventhubs-{}", address.port())
 }
 
 /// Listens on a port of 127.0.0.1, 0 for any.

@@ -35,6 +35,11 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
         builder = builder.port(port);
     }
     let eventhubs = builder.start()?;
+    for (hub, _) in &hubs {
+        for group in &options.group {
+            eventhubs.create_group(hub, group)?;
+        }
+    }
     let urls: Vec<_> = hubs.iter().map(|(name, _)| eventhubs.url(name)).collect();
     let described = |(name, partitions): &(&str, u32)| {
         json!({

@@ -1,7 +1,5 @@
-//! What a lease says of where its shard is to be resumed.
-
-use crate::error::HUB;
-use anyhub_core::{Error, ErrorKind, Result, driver::Sequence};
+use crate::Place;
+use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_leases::natural_order;
 use std::{
     cmp::Ordering,
@@ -9,30 +7,34 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Where to resume. As text: nothing, `time:MILLIS`, `NUMBER.INDEX` or `NUMBER.INDEX+`.
+/// Where a partition is to be resumed, as its lease says it. As text: nothing, `time:MILLIS`, or the
+/// text of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resume {
-    /// At the shard's start.
+pub enum Resume<A> {
+    /// At the partition's start.
     Start,
     /// At the first event that arrived then or later; whole milliseconds since 1970.
     Time(SystemTime),
-    /// At this event.
-    At(Sequence),
-    /// Right behind this event.
-    After(Sequence),
+    /// At the event that stands here, or the next one.
+    At(A),
 }
 
 const TIME: &str = "time:";
 
-impl Resume {
-    /// What the row of `shard` says. Unexpected where that is none of ours.
-    pub(crate) fn read(operation: &'static str, shard: &str, text: Option<&str>) -> Result<Self> {
+impl<A: Place> Resume<A> {
+    /// What the row of `part` says. Unexpected where that is none of ours.
+    pub fn read(
+        hub: &'static str,
+        operation: &'static str,
+        part: &str,
+        text: Option<&str>,
+    ) -> Result<Self> {
         let Some(text) = text else {
             return Ok(Self::Start);
         };
         Self::parse(text).ok_or_else(|| {
-            let message = format!("the lease of {shard} has '{text}', which is no checkpoint");
-            Error::new(ErrorKind::Unexpected, HUB, operation, message).with_advice(
+            let message = format!("the lease of {part} has '{text}', which is no checkpoint");
+            Error::new(ErrorKind::Unexpected, hub, operation, message).with_advice(
                 "it was damaged, or a newer version wrote it: seek, or delete the group",
             )
         })
@@ -45,12 +47,12 @@ impl Resume {
                 UNIX_EPOCH.checked_add(since).map(Self::Time)
             }
             Some(_) => None,
-            None => text.parse::<Sequence>().ok().map(Self::from),
+            None => A::parse(text).map(Self::At),
         }
     }
 
     /// For a lease.
-    pub(crate) fn text(self) -> Option<Arc<str>> {
+    pub fn text(self) -> Option<Arc<str>> {
         match self {
             Self::Start => None,
             Self::Time(time) => {
@@ -59,40 +61,27 @@ impl Resume {
                 let millis = since.as_nanos().div_ceil(1_000_000);
                 Some(format!("{TIME}{millis}").into())
             }
-            Self::At(_) | Self::After(_) => self.place().map(|place| place.to_string().into()),
+            Self::At(place) => Some(place.to_string().into()),
         }
     }
 
     /// The place in the log, if it is one.
-    pub(crate) fn place(self) -> Option<Sequence> {
+    pub fn place(self) -> Option<A> {
         match self {
             Self::Start | Self::Time(_) => None,
-            Self::At(event) => Some(event),
-            Self::After(event) => Some(event.after()),
+            Self::At(place) => Some(place),
         }
     }
 }
 
-impl From<Sequence> for Resume {
-    fn from(place: Sequence) -> Self {
-        if place.is_after() {
-            Self::After(place.with_index(place.index()))
-        } else {
-            Self::At(place)
-        }
-    }
-}
-
-/// Which of two checkpoints of one shard comes first: every time before every place in the log.
+/// Which of two checkpoints of one partition comes first: every time before every place in the log.
 /// What is neither comes last, so that nothing replaces it unseen.
-pub(crate) fn order(a: &str, b: &str) -> Ordering {
-    fn key(text: &str) -> (u8, Option<SystemTime>, Option<Sequence>) {
-        match Resume::parse(text) {
-            Some(Resume::Time(time)) => (0, Some(time), None),
-            Some(resume) => (1, None, resume.place()),
-            None => (2, None, None),
-        }
-    }
+pub(crate) fn order<A: Place>(a: &str, b: &str) -> Ordering {
+    let key = |text| match Resume::<A>::parse(text) {
+        Some(Resume::Time(time)) => (0, Some(time), None),
+        Some(resume) => (1, None, resume.place()),
+        None => (2, None, None),
+    };
     let (x, y) = (key(a), key(b));
     x.cmp(&y).then_with(|| match x.0 {
         2 => natural_order(a, b),
@@ -104,7 +93,14 @@ pub(crate) fn order(a: &str, b: &str) -> Ordering {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use anyhub_core::driver::Sequence;
     use proptest::prelude::*;
+
+    type Resume = super::Resume<Sequence>;
+
+    fn order(a: &str, b: &str) -> Ordering {
+        super::order::<Sequence>(a, b)
+    }
 
     fn any_resume() -> impl Strategy<Value = Resume> {
         let event = ("[1-9][0-9]{0,55}", any::<u32>())
@@ -113,7 +109,7 @@ mod tests {
             Just(Resume::Start),
             (0u64..1 << 48).prop_map(|ms| Resume::Time(UNIX_EPOCH + Duration::from_millis(ms))),
             event.clone().prop_map(Resume::At),
-            event.prop_map(Resume::After),
+            event.prop_map(|event| Resume::At(event.after())),
         ]
     }
 
@@ -126,7 +122,7 @@ mod tests {
         #[test]
         fn a_checkpoint_comes_back(resume in any_resume()) {
             let text = resume.text();
-            let read = Resume::read("lag", "shard", text.as_deref()).unwrap();
+            let read = Resume::read("hub", "lag", "shard", text.as_deref()).unwrap();
             prop_assert_eq!(read, resume);
         }
 
@@ -167,11 +163,22 @@ mod tests {
             "7",
             "time:99999999999999999999",
         ] {
-            let error = Resume::read("lag", "shardId-000000000007", Some(text)).unwrap_err();
+            let error = Resume::read("hub", "lag", "shardId-000000000007", Some(text)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unexpected, "{text}");
             assert!(error.message().contains("shardId-000000000007"), "{error}");
         }
         let early = Resume::Time(UNIX_EPOCH + Duration::from_micros(1_001));
         assert_eq!(early.text().as_deref(), Some("time:2"));
+    }
+
+    #[test]
+    fn numbers_are_places_too() {
+        let read = |text| super::Resume::<i64>::read("hub", "lag", "3", Some(text));
+        assert_eq!(read("42").unwrap(), super::Resume::At(42));
+        for text in ["", "-1", "+1", "4.0", "99999999999999999999"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert!(super::order::<i64>("9", "10").is_lt());
+        assert!(super::order::<i64>("time:10", "9").is_lt());
     }
 }

@@ -1,12 +1,15 @@
-//! What is done for a consumer whether or not it is polled: commits, shards that are finished or
+//! What is done for a consumer whether or not it is polled: commits, partitions that are finished or
 //! asked for, and a member that does nothing any more.
 
 use crate::{
-    error::{HUB, of_leases},
-    shared::{Presence, Shared},
-    slot::{Mode, Slot},
+    Log, Part as _, Place,
+    error::of_leases,
+    shared::Shared,
+    slot::{Mode, Slot, Task},
+    start,
+    state::Presence,
 };
-use anyhub_core::{ErrorKind, Result, driver::Lane, driver::Sequence};
+use anyhub_core::{ErrorKind, Result, driver::Lane};
 use anyhub_leases::{Grant, Leases};
 use futures_util::future::join_all;
 use std::{
@@ -16,7 +19,7 @@ use std::{
 use tokio::time::timeout;
 
 /// Runs until the consumer is gone.
-pub(crate) async fn keep(shared: Weak<Shared>) {
+pub(crate) async fn keep<L: Log>(shared: Weak<Shared<L>>) {
     loop {
         let Some(strong) = shared.upgrade() else {
             return;
@@ -39,12 +42,13 @@ pub(crate) async fn keep(shared: Weak<Shared>) {
         }
         strong.give_up_what_is_asked_for().await;
         strong.finish_what_is_read().await;
-        strong.lanes.warn_of_stuck(HUB, Instant::now());
+        strong.look_for_added();
+        strong.lanes.warn_of_stuck(L::HUB, Instant::now());
     }
 }
 
 /// Waits for `limit`, or until the keeper is wanted; without keeping the consumer alive.
-async fn sleep_or_due(shared: &Weak<Shared>, limit: Duration) {
+async fn sleep_or_due<L: Log>(shared: &Weak<Shared<L>>, limit: Duration) {
     let Some(strong) = shared.upgrade() else {
         return;
     };
@@ -52,14 +56,14 @@ async fn sleep_or_due(shared: &Weak<Shared>, limit: Duration) {
     let _ = timeout(limit, due).await;
 }
 
-/// How long the answers to what was delivered of a shard are awaited when another member asks for it;
+/// How long the answers to what was delivered of a partition are awaited when another member asks for it;
 /// as on other hubs.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// How soon a shard's end that could not be noted is tried again.
+/// How soon a partition's end that could not be noted is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-impl Shared {
+impl<L: Log> Shared<L> {
     /// When the keeper is next wanted, whatever happens meanwhile.
     fn until_next(&self) -> Duration {
         let interval = self.options.commit_interval.max(Duration::from_millis(1));
@@ -74,9 +78,11 @@ impl Shared {
             .iter()
             .any(|slot| slot.mode == Mode::Reading && slot.backlog.is_exhausted());
         let again = again.then_some(AGAIN);
+        let look = L::GROWS.map(|every| every.saturating_sub(state.looked.elapsed()));
         asked
             .chain([interval, silent])
             .chain(again)
+            .chain(look)
             .min()
             .unwrap_or(interval)
     }
@@ -89,7 +95,7 @@ impl Shared {
         Some(self.options.max_processing.saturating_sub(since.elapsed()))
     }
 
-    /// Leaves the group until `receive` is called again: the shards go to others at once, and what
+    /// Leaves the group until `receive` is called again: the partitions go to others at once, and what
     /// was delivered comes again there (C2).
     fn withdraw(&self) {
         let state = &mut *self.state();
@@ -101,14 +107,14 @@ impl Shared {
         let presence = std::mem::replace(&mut state.presence, away);
         self.lose_all(state);
         tracing::warn!(
-            hub = HUB,
+            hub = L::HUB,
             limit = ?self.options.max_processing,
-            "receive was not called for max_processing: the shards go to others"
+            "receive was not called for max_processing: its partitions go to others"
         );
         if let Presence::Member { leases, .. } = presence {
             let leaving = tokio::spawn(async move {
                 if let Err(error) = leases.leave().await {
-                    tracing::warn!(hub = HUB, %error, "the shards go once their leases run out");
+                    tracing::warn!(hub = L::HUB, %error, "its partitions go once their leases run out");
                 }
             });
             state.presence = Presence::Away {
@@ -117,7 +123,7 @@ impl Shared {
         }
     }
 
-    /// Makes durable what is finished. Fenced, if a shard was lost with it.
+    /// Makes durable what is finished. Fenced, if a partition was lost with it.
     pub(crate) async fn commit(&self) -> Result<()> {
         let _turn = self.commits.lock().await;
         self.commit_now().await
@@ -130,7 +136,7 @@ impl Shared {
         };
         let finished: Vec<_> = {
             let state = self.state();
-            let grant = |lane: &Lane<Sequence>| {
+            let grant = |lane: &Lane<L::At>| {
                 let slot = state.slots.iter().find(|slot| slot.lane == lane.id)?;
                 slot.grant.clone()
             };
@@ -154,14 +160,14 @@ impl Shared {
                     if error.kind() == ErrorKind::Fenced {
                         self.lose_grant(&grant);
                     }
-                    result = Err(of_leases("commit", &error));
+                    result = Err(of_leases(L::HUB, "commit", &error));
                 }
             }
         }
         result
     }
 
-    /// Shards that another member asked for, once what was delivered of them is answered, or was
+    /// Partitions that another member asked for, once what was delivered of them is answered, or was
     /// waited for long enough.
     async fn give_up_what_is_asked_for(&self) {
         let Some(leases) = self.leases() else {
@@ -183,11 +189,11 @@ impl Shared {
             leaving
                 .map(|(slot, open)| {
                     slot.mode = Mode::Leaving;
-                    (slot.shard.id.clone(), open)
+                    (slot.part.id().clone(), open)
                 })
                 .collect()
         };
-        let asks = |slot: &Slot| matches!(slot.mode, Mode::Asked(_));
+        let asks = |slot: &Slot<L>| matches!(slot.mode, Mode::Asked(_));
         if self.state().slots.iter().any(asks) {
             self.asked.store(true, Ordering::Relaxed);
         }
@@ -198,19 +204,35 @@ impl Shared {
         if let Err(error) = self.commit_now().await {
             tracing::debug!(%error, "what was acknowledged goes with its lease, or comes again");
         }
-        for (shard, open) in asked {
+        for (part, open) in asked {
             // First the tokens go, then the lease: with the last that was acknowledged. The grant is
             // what it is now: a seek may have come between.
-            let Some((grant, finished)) = self.revoke(&shard, open) else {
+            let Some((grant, finished)) = self.revoke(&part, open) else {
                 continue;
             };
             if let Err(error) = leases.release(&grant, finished.map(text)).await {
-                tracing::debug!(%shard, %error, "a shard was not released; its lease runs out");
+                tracing::debug!(%part, %error, "a partition was not released; its lease runs out");
             }
         }
     }
 
-    /// Shards that are read, delivered and acknowledged to their end.
+    /// Partitions that were added, now and then; beside all else, as the answer may take long.
+    fn look_for_added(self: &Arc<Self>) {
+        let state = &mut *self.state();
+        if L::GROWS.is_none_or(|every| state.looked.elapsed() < every) {
+            return;
+        }
+        state.looked = Instant::now();
+        let shared = self.clone();
+        let looking = tokio::spawn(async move {
+            if let Err(error) = start::of_added(&shared).await {
+                tracing::debug!(hub = L::HUB, %error, "it is looked for more partitions later");
+            }
+        });
+        state.looking = Some(Task::new(looking.abort_handle()));
+    }
+
+    /// Partitions that are read, delivered and acknowledged to their end.
     async fn finish_what_is_read(self: &Arc<Self>) {
         let read: Vec<_> = {
             let state = &mut *self.state();
@@ -226,15 +248,15 @@ impl Shared {
             });
             read.map(|(slot, asked)| {
                 slot.mode = Mode::Finishing(asked);
-                (slot.shard.id.clone(), slot.grant.clone())
+                (slot.part.id().clone(), slot.grant.clone())
             })
             .collect()
         };
-        for (shard, grant) in read {
-            if let Err(error) = self.finish(&shard, grant.as_ref()).await {
-                tracing::debug!(%shard, %error, "a shard's end is tried again");
+        for (part, grant) in read {
+            if let Err(error) = self.finish(&part, grant.as_ref()).await {
+                tracing::debug!(%part, %error, "a partition's end is tried again");
                 let state = &mut *self.state();
-                if let Some(slot) = state.slots.iter_mut().find(|slot| slot.shard.id == shard) {
+                if let Some(slot) = state.slots.iter_mut().find(|slot| slot.is(&part)) {
                     slot.mode = slot.mode.unfinished();
                     if matches!(slot.mode, Mode::Asked(_)) {
                         self.asked.store(true, Ordering::Relaxed);
@@ -246,10 +268,14 @@ impl Shared {
 }
 
 /// Everything up to this event is done.
-pub(crate) async fn checkpoint(leases: &Leases, grant: &Grant, finished: Sequence) -> Result<()> {
+pub(crate) async fn checkpoint<A: Place>(
+    leases: &Leases,
+    grant: &Grant,
+    finished: A,
+) -> Result<()> {
     leases.checkpoint(grant, text(finished)).await
 }
 
-fn text(finished: Sequence) -> Arc<str> {
+fn text<A: Place>(finished: A) -> Arc<str> {
     finished.after().to_string().into()
 }

@@ -1,30 +1,37 @@
-use crate::{backlog::Backlog, reader::Begin, shards::Shard};
-use anyhub_core::{Partition, driver::LaneId};
+use crate::{Log, Part as _, backlog::Backlog};
+use anyhub_core::{Error, Partition, driver::LaneId};
 use anyhub_leases::Grant;
 use std::time::Instant;
 use tokio::task::AbortHandle;
 
-/// Names one reading of one shard: what a reader of before brings is not wanted any more.
+/// Names one reading of one partition: what a reader of before brings is not wanted any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotId(pub(crate) u64);
 
-/// A shard that this consumer owns.
+/// A partition that this consumer owns.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct Slot<L: Log> {
     pub(crate) id: SlotId,
-    pub(crate) shard: Shard,
+    pub(crate) part: L::Part,
     pub(crate) partition: Partition,
     pub(crate) lane: LaneId,
     /// None: a private reader's.
     pub(crate) grant: Option<Grant>,
-    /// Where its reading began.
-    pub(crate) begin: Begin,
-    pub(crate) backlog: Backlog,
+    /// Where its reading began; an Err: why there is no place to begin at, until a seek gives one.
+    pub(crate) begin: Result<L::Begin, Error>,
+    pub(crate) backlog: Backlog<L::Page>,
     pub(crate) mode: Mode,
-    pub(crate) reader: Task,
+    /// None where there is nothing to read.
+    pub(crate) reader: Option<Task>,
 }
 
-/// What is done with a shard.
+impl<L: Log> Slot<L> {
+    pub(crate) fn is(&self, part: &str) -> bool {
+        **self.part.id() == *part
+    }
+}
+
+/// What is done with a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Its events are delivered.
@@ -59,7 +66,14 @@ impl Mode {
 
 /// A task that ends with its owner.
 #[derive(Debug)]
-pub(crate) struct Task(pub(crate) AbortHandle);
+pub struct Task(pub(crate) AbortHandle);
+
+impl Task {
+    /// Owns the task of this handle.
+    pub fn new(task: AbortHandle) -> Self {
+        Self(task)
+    }
+}
 
 impl Drop for Task {
     fn drop(&mut self) {

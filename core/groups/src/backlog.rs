@@ -1,15 +1,14 @@
-//! What of one shard was read and is not finished: events that wait for `receive`, and those that
+//! What of one partition was read and is not finished: events that wait for `receive`, and those that
 //! were delivered and may have to come again.
 
-use crate::{decode::Page, reader::Arrived};
-use anyhub_core::driver::Sequence;
+use crate::{Arrived, Page};
 use std::collections::VecDeque;
 
-/// The events of a shard in their order, around what is handed out next. They come and go by the
+/// The events of a partition in their order, around what is handed out next. They come and go by the
 /// page: nothing is moved for each event.
-#[derive(Debug, Default)]
-pub(crate) struct Backlog {
-    parts: VecDeque<Part>,
+#[derive(Debug)]
+pub(crate) struct Backlog<P: Page> {
+    parts: VecDeque<Part<P>>,
     /// What is handed out next: which part, and which of its items.
     part: usize,
     item: usize,
@@ -19,27 +18,30 @@ pub(crate) struct Backlog {
     kept: usize,
     waiting_bytes: usize,
     /// What was read last, here or not.
-    last: Option<Sequence>,
-    /// Nothing more will come: the shard was split or merged, and is read to its end.
+    last: Option<P::At>,
+    /// Nothing more will come: the partition was split or merged, and is read to its end.
     ended: bool,
 }
 
 #[derive(Debug)]
-enum Part {
-    Page(Page),
-    Gap { from: Sequence, to: Sequence },
+enum Part<P: Page> {
+    Page(P),
+    Gap { from: P::At, to: P::At },
 }
 
 /// What stands in the log at one place.
 #[derive(Debug)]
-pub(crate) enum Item<'a> {
+pub(crate) enum Item<'a, P: Page> {
     /// An event of a page, by its index.
-    Event(&'a Page, usize),
+    Event(&'a P, usize),
     /// Retention was faster: what stood between is gone (C14).
-    Gap { from: Sequence, to: Sequence },
+    Gap { from: P::At, to: P::At },
 }
 
-impl Part {
+impl<P: Page> Part<P>
+where
+    P::At: Copy + Ord,
+{
     fn len(&self) -> usize {
         match self {
             Self::Page(page) => page.len(),
@@ -47,7 +49,7 @@ impl Part {
         }
     }
 
-    fn last(&self) -> Option<Sequence> {
+    fn last(&self) -> Option<P::At> {
         match self {
             Self::Page(page) => page.last(),
             Self::Gap { to, .. } => Some(*to),
@@ -69,9 +71,27 @@ impl Part {
     }
 }
 
-impl Backlog {
+impl<P: Page> Default for Backlog<P> {
+    fn default() -> Self {
+        Self {
+            parts: VecDeque::new(),
+            part: 0,
+            item: 0,
+            waiting: 0,
+            kept: 0,
+            waiting_bytes: 0,
+            last: None,
+            ended: false,
+        }
+    }
+}
+
+impl<P: Page> Backlog<P>
+where
+    P::At: Copy + Ord,
+{
     /// Adds what was read next.
-    pub(crate) fn take(&mut self, arrived: Arrived) {
+    pub(crate) fn take(&mut self, arrived: Arrived<P>) {
         self.last = arrived.page.last().or(self.last);
         let gap = arrived.gap.map(|(from, to)| Part::Gap { from, to });
         let page = (!arrived.page.is_empty()).then_some(Part::Page(arrived.page));
@@ -82,13 +102,13 @@ impl Backlog {
         }
     }
 
-    /// The shard is read to its end.
+    /// The partition is read to its end.
     pub(crate) fn end(&mut self) {
         self.ended = true;
     }
 
     /// The next item, without handing it out.
-    pub(crate) fn peek(&self) -> Option<Item<'_>> {
+    pub(crate) fn peek(&self) -> Option<Item<'_, P>> {
         Some(match self.parts.get(self.part)? {
             Part::Page(page) => Item::Event(page, self.item),
             Part::Gap { from, to } => Item::Gap {
@@ -116,7 +136,7 @@ impl Backlog {
     /// Lets go of pages that can't come again: all that was handed out before `oldest`, or, where
     /// nothing is unfinished, all that was. And of the oldest of the rest, as long as more than `most`
     /// bytes are kept: to come again, these have to be read again.
-    pub(crate) fn trim(&mut self, oldest: Option<Sequence>, most: usize) {
+    pub(crate) fn trim(&mut self, oldest: Option<P::At>, most: usize) {
         while self.part > 0
             && let Some(part) = self.parts.front()
             && (self.kept > most || oldest.is_none_or(|oldest| part.last() < Some(oldest)))
@@ -128,7 +148,7 @@ impl Backlog {
     }
 
     /// Goes back to `position`; false if that is no longer here, and has to be read again.
-    pub(crate) fn rewind(&mut self, position: Sequence) -> bool {
+    pub(crate) fn rewind(&mut self, position: P::At) -> bool {
         let found = self.parts.iter().position(|part| match part {
             Part::Page(page) => page.last() >= Some(position),
             Part::Gap { .. } => false,
@@ -157,7 +177,7 @@ impl Backlog {
         true
     }
 
-    /// Whether all that the shard had was handed out.
+    /// Whether all that the partition had was handed out.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.ended && self.waiting == 0
     }
@@ -173,7 +193,7 @@ impl Backlog {
     }
 
     /// What was read last.
-    pub(crate) fn last(&self) -> Option<Sequence> {
+    pub(crate) fn last(&self) -> Option<P::At> {
         self.last
     }
 
@@ -187,29 +207,53 @@ impl Backlog {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{aggregate::HashRange, decode::Decoder};
-    use aws_sdk_kinesis::{primitives::Blob, types::Record};
+    use anyhub_core::Event;
     use proptest::prelude::*;
+    use std::time::SystemTime;
 
-    fn at(number: u64) -> Sequence {
-        Sequence::at(&number.to_string(), 0).unwrap()
+    type Backlog = super::Backlog<Numbers>;
+
+    /// Events by their places, each of some bytes.
+    #[derive(Debug)]
+    struct Numbers(Vec<i64>);
+
+    impl Page for Numbers {
+        type At = i64;
+
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        fn size(&self) -> usize {
+            (0..self.len()).map(|index| self.size_of(index)).sum()
+        }
+
+        fn size_of(&self, index: usize) -> usize {
+            self.0[index] as usize % 7 + 10
+        }
+
+        fn at(&self, index: usize) -> Option<i64> {
+            self.0.get(index).copied()
+        }
+
+        fn index_of(&self, at: i64) -> usize {
+            self.0.partition_point(|there| *there < at)
+        }
+
+        fn event(&self, _: usize) -> Option<(Event, Option<SystemTime>)> {
+            None
+        }
     }
 
-    fn page(numbers: std::ops::Range<u64>) -> Page {
-        let record = |number: u64| {
-            let record = Record::builder().sequence_number(number.to_string());
-            let data = vec![b'x'; number as usize % 7];
-            record.partition_key("k").data(Blob::new(data)).build()
-        };
-        let decoder = Decoder {
-            range: HashRange::FULL,
-            envelope: false,
-        };
-        let records = numbers.map(|number| record(number).unwrap()).collect();
-        decoder.read(records, None).unwrap()
+    fn at(number: u64) -> i64 {
+        number as i64
     }
 
-    fn next(backlog: &Backlog) -> Option<Sequence> {
+    fn page(numbers: std::ops::Range<u64>) -> Numbers {
+        Numbers(numbers.map(at).collect())
+    }
+
+    fn next(backlog: &Backlog) -> Option<i64> {
         backlog.peek().map(|item| match item {
             Item::Event(page, index) => page.at(index).unwrap(),
             Item::Gap { to, .. } => to,

@@ -1,24 +1,19 @@
 //! What a consumer shares with the tasks that read for it, keep its leases and commit.
 
-pub(crate) use crate::slot::SlotId;
-use crate::slot::{Mode, Slot, Task};
 use crate::{
+    Arrivals, Arrived, Group, Log, Page, Part, Place as _, Resume, Room,
     backlog::{Backlog, Item},
-    checkpoint::Resume,
-    client::{Link, Stream},
-    error::{HUB, closed},
-    group::Group,
-    reader::{self, Arrived, Begin},
-    shards::{self, Shard},
-    usage::Counters,
+    error::closed,
+    slot::{Mode, Slot, SlotId, Task},
+    state::{Presence, State},
 };
 use anyhub_core::{
-    AckToken, Batch, Change, ConsumerOptions, Delivery, Error, Partition, Position, Result,
-    driver::{AckSink, Admission, Lanes, Sequence, key_hash},
+    AckToken, Batch, Change, ConsumerOptions, Delivery, Error, Result,
+    driver::{AckSink, Admission, Lanes, Reader, key_hash},
 };
 use anyhub_leases::{Grant, Leases};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     num::NonZeroU32,
     sync::{
@@ -27,21 +22,15 @@ use std::{
     },
     time::Instant,
 };
-use tokio::{
-    sync::{Mutex as AsyncMutex, Notify},
-    task::JoinHandle,
-};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 
-pub(crate) struct Shared {
-    pub(crate) link: Link,
-    pub(crate) stream: Stream,
+/// What is left of a [`GroupedConsumer`](crate::GroupedConsumer) for its hub, which closes it.
+pub struct Shared<L: Log> {
+    pub(crate) log: Arc<L>,
     pub(crate) options: ConsumerOptions,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) lanes: Arc<Lanes<Sequence>>,
+    pub(crate) lanes: Lanes<L::At>,
     /// None: a private reader.
     pub(crate) group: Option<Group>,
-    /// The ARN of the registered consumer to read as; None: by GetRecords.
-    pub(crate) fanout: Option<Arc<str>>,
     /// Held while checkpoints are written and while a seek moves them.
     pub(crate) commits: AsyncMutex<()>,
     /// Wakes `receive`.
@@ -52,85 +41,21 @@ pub(crate) struct Shared {
     pub(crate) room: Notify,
     /// Wakes who waits until the group is joined again.
     pub(crate) joined: Notify,
-    /// Some shard may wait for its last answer.
+    /// Some partition may wait for its last answer.
     pub(crate) asked: AtomicBool,
-    state: Mutex<State>,
-    /// Shards that were listed before: what is read of them here never changes.
-    known: Mutex<HashMap<Arc<str>, Shard>>,
+    state: Mutex<State<L>>,
+    /// Partitions that were listed before: what is read of them here never changes.
+    known: Mutex<HashMap<Arc<str>, L::Part>>,
 }
 
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) slots: Vec<Slot>,
-    /// What the application was not told yet.
-    changes: Vec<Change>,
-    pub(crate) failure: Option<Error>,
-    /// How closing went, if that was not told yet.
-    pub(crate) outcome: Option<Error>,
-    pub(crate) presence: Presence,
-    /// Since when the application has not called `receive`; None while it does.
-    pub(crate) away_since: Option<Instant>,
-    /// Shards that a private reader has read to their end, or begins behind.
-    pub(crate) done: HashSet<Arc<str>>,
-    /// Where it begins shards that wait for their parents.
-    pub(crate) begun: HashMap<Arc<str>, Resume>,
-    /// Which slot is read first: none goes hungry.
-    turn: usize,
-    ids: u64,
-}
-
-/// Whether the consumer is a member of its group.
-#[derive(Debug)]
-pub(crate) enum Presence {
-    /// A private reader.
-    Alone,
-    Joining,
-    Member {
-        leases: Arc<Leases>,
-        /// What it gives rows to, which are written meanwhile.
-        begun: Vec<Arc<str>>,
-        #[allow(dead_code)] // aborts when it is dropped
-        attending: Task,
-    },
-    /// It did not call `receive` for too long, and leaves; it joins again when it does.
-    Away {
-        leaving: Option<JoinHandle<()>>,
-    },
-    Closed,
-}
-
-impl Shared {
-    pub(crate) fn new(
-        link: Link,
-        stream: Stream,
-        options: ConsumerOptions,
-        counters: Arc<Counters>,
-        group: Option<Group>,
-        fanout: Option<Arc<str>>,
-    ) -> Self {
+impl<L: Log> Shared<L> {
+    pub(crate) fn new(log: L, options: ConsumerOptions, group: Option<Group>) -> Self {
         Self {
-            link,
-            stream,
-            lanes: Arc::new(Lanes::new(&options)),
+            log: Arc::new(log),
+            lanes: Lanes::new(&options),
             options,
-            counters,
-            state: Mutex::new(State {
-                slots: Vec::new(),
-                changes: Vec::new(),
-                failure: None,
-                outcome: None,
-                presence: match &group {
-                    Some(_) => Presence::Joining,
-                    None => Presence::Alone,
-                },
-                away_since: Some(Instant::now()),
-                done: HashSet::new(),
-                begun: HashMap::new(),
-                turn: 0,
-                ids: 0,
-            }),
+            state: Mutex::new(State::new(group.is_some())),
             group,
-            fanout,
             commits: AsyncMutex::new(()),
             wake: Notify::new(),
             due: Notify::new(),
@@ -141,32 +66,32 @@ impl Shared {
         }
     }
 
-    /// The shards that are kept now.
-    pub(crate) async fn list(&self, operation: &'static str) -> Result<Vec<Shard>> {
-        let listed = shards::list(&self.link, operation, &self.stream).await?;
-        let known = listed.iter().map(|shard| (shard.id.clone(), shard.clone()));
+    /// The partitions that are kept now.
+    pub(crate) async fn list(&self, operation: &'static str) -> Result<Vec<L::Part>> {
+        let listed = self.log.list(operation).await?;
+        let known = listed.iter().map(|part| (part.id().clone(), part.clone()));
         let known = known.collect();
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(listed)
     }
 
-    /// A shard that was listed before.
-    pub(crate) fn known(&self, id: &str) -> Option<Shard> {
+    /// One that was listed before.
+    pub(crate) fn known(&self, id: &str) -> Option<L::Part> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(id).cloned()
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State<L>> {
         // What it guards is whole between statements.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn check_open(&self, operation: &'static str) -> Result<()> {
-        if self.link.is_closed() {
-            return Err(closed(operation, "hub"));
+        if self.log.is_closed() {
+            return Err(closed(L::HUB, operation, "hub"));
         }
         if matches!(self.state().presence, Presence::Closed) {
-            return Err(closed(operation, "consumer"));
+            return Err(closed(L::HUB, operation, "consumer"));
         }
         Ok(())
     }
@@ -179,20 +104,30 @@ impl Shared {
         }
     }
 
-    /// Takes a shard up, and reads it from `begin` on.
-    pub(crate) fn own(self: &Arc<Self>, shard: &Shard, grant: Option<Grant>, begin: Begin) {
-        let partition = shard.partition();
+    /// Whether another member waits for one of its partitions.
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Takes a partition up, and reads it from `begin` on.
+    pub(crate) fn own(
+        self: &Arc<Self>,
+        part: &L::Part,
+        grant: Option<Grant>,
+        begin: Result<L::Begin>,
+    ) {
+        let partition = part.partition();
         let state = &mut *self.state();
         if matches!(state.presence, Presence::Closed | Presence::Away { .. }) {
             return;
         }
-        state.slots.retain(|slot| slot.shard.id != shard.id);
+        state.slots.retain(|slot| slot.part.id() != part.id());
         let lane = self.lanes.assign(&partition);
-        let (id, reader) = self.start(state, shard, begin.clone());
+        let (id, reader) = self.start(state, part, begin.clone(), grant.as_ref());
         state.tell(Change::Assigned, &partition);
         state.slots.push(Slot {
             id,
-            shard: shard.clone(),
+            part: part.clone(),
             partition,
             lane,
             grant,
@@ -204,17 +139,17 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Reads an owned shard anew, from `begin` on, after a seek: tokens of before are stale. Whoever
+    /// Reads an owned partition anew, from `begin` on, after a seek: tokens of before are stale. Whoever
     /// asked for it gets it all the same.
-    pub(crate) fn moved(self: &Arc<Self>, shard: &Shard, grant: Option<Grant>, begin: Begin) {
+    pub(crate) fn moved(self: &Arc<Self>, part: &L::Part, grant: Option<Grant>, begin: L::Begin) {
         let state = &mut *self.state();
-        let Some(index) = state.position(&shard.id) else {
+        let Some(index) = state.position(part.id()) else {
             return;
         };
+        state.slots[index].grant = grant;
         self.read_from(state, index, begin);
         let slot = &mut state.slots[index];
         slot.lane = self.lanes.assign(&slot.partition);
-        slot.grant = grant;
         slot.mode = slot.mode.unfinished();
         if matches!(slot.mode, Mode::Asked(_)) {
             self.asked.store(true, Ordering::Relaxed);
@@ -222,23 +157,20 @@ impl Shared {
         }
     }
 
-    /// Reads a shard again from a place that is no longer here.
-    fn read_again(self: &Arc<Self>, state: &mut State, index: usize, from: Sequence) {
-        let begin = Begin::at(&Resume::At(from), &state.slots[index].shard);
+    /// Reads a partition again from a place that is no longer here.
+    fn read_again(self: &Arc<Self>, state: &mut State<L>, index: usize, from: L::At) {
+        let begin = L::begin_at(&state.slots[index].part, Resume::At(from));
         self.read_from(state, index, begin);
     }
 
-    fn read_from(self: &Arc<Self>, state: &mut State, index: usize, begin: Begin) {
-        let shard = state.slots[index].shard.clone();
-        let (id, reader) = self.start(state, &shard, begin.clone());
+    fn read_from(self: &Arc<Self>, state: &mut State<L>, index: usize, begin: L::Begin) {
+        self.restart(state, index, Ok(begin.clone()));
         let slot = &mut state.slots[index];
-        slot.id = id;
-        slot.reader = reader;
-        slot.begin = begin;
+        slot.begin = Ok(begin);
         slot.backlog = Backlog::default();
     }
 
-    /// Reads all shards on, from where each is, after a failure. What waits of them stays.
+    /// Reads all partitions on, from where each is, after a failure. What waits of them stays.
     pub(crate) fn read_on(self: &Arc<Self>) {
         let state = &mut *self.state();
         for index in 0..state.slots.len() {
@@ -246,23 +178,55 @@ impl Shared {
             if slot.backlog.has_ended() {
                 continue;
             }
-            let shard = slot.shard.clone();
             let begin = match slot.backlog.last() {
-                Some(last) => Begin::at(&Resume::After(last), &shard),
+                Some(last) => Ok(L::begin_at(&slot.part, Resume::At(last.after()))),
                 None => slot.begin.clone(),
             };
-            let (id, reader) = self.start(state, &shard, begin);
-            let slot = &mut state.slots[index];
-            slot.id = id;
-            slot.reader = reader;
+            self.restart(state, index, begin);
         }
     }
 
-    fn start(self: &Arc<Self>, state: &mut State, shard: &Shard, begin: Begin) -> (SlotId, Task) {
+    /// Another reader takes the place of a partition's.
+    fn restart(self: &Arc<Self>, state: &mut State<L>, index: usize, begin: Result<L::Begin>) {
+        let (part, grant) = (
+            state.slots[index].part.clone(),
+            state.slots[index].grant.clone(),
+        );
+        let (id, reader) = self.start(state, &part, begin, grant.as_ref());
+        let slot = &mut state.slots[index];
+        slot.id = id;
+        slot.reader = reader;
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        state: &mut State<L>,
+        part: &L::Part,
+        begin: Result<L::Begin>,
+        grant: Option<&Grant>,
+    ) -> (SlotId, Option<Task>) {
         state.ids += 1;
         let id = SlotId(state.ids);
-        let reading = reader::read(Arc::downgrade(self), id, shard.clone(), begin);
-        (id, Task(tokio::spawn(reading).abort_handle()))
+        let reader = match begin {
+            Ok(begin) => {
+                let arrivals = Arrivals::new(Arc::downgrade(self), id);
+                Some(self.log.start(part.clone(), begin, grant, arrivals))
+            }
+            Err(error) => {
+                state.failure.get_or_insert(error);
+                self.wake.notify_one();
+                None
+            }
+        };
+        (id, reader)
+    }
+
+    /// What each partition may have waiting, where there are so many.
+    pub(crate) fn share(&self, slots: usize) -> Room {
+        Room {
+            events: (self.options.prefetch_events / slots.max(1)).max(1),
+            bytes: (self.options.prefetch_bytes / slots.max(1)).max(1),
+        }
     }
 
     /// Waits until there is room for more events of a slot, and says for how much; None: it is gone.
@@ -271,10 +235,8 @@ impl Shared {
             let room = self.room.notified();
             {
                 let state = self.state();
-                let slots = state.slots.len();
+                let Room { events, bytes } = self.share(state.slots.len());
                 let slot = state.slots.iter().find(|slot| slot.id == id)?;
-                let events = (self.options.prefetch_events / slots).max(1);
-                let bytes = (self.options.prefetch_bytes / slots).max(1);
                 let (waiting, waiting_bytes) =
                     (slot.backlog.waiting(), slot.backlog.waiting_bytes());
                 // Not before half of it is free: reads of a few events each would cost as much.
@@ -290,7 +252,7 @@ impl Shared {
     }
 
     /// Takes in what a reader brings; false if it is not wanted any more.
-    pub(crate) fn came(&self, id: SlotId, arrived: Arrived, ended: bool) -> bool {
+    pub(crate) fn came(&self, id: SlotId, arrived: Arrived<L::Page>, ended: bool) -> bool {
         let state = &mut *self.state();
         let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == id) else {
             return false;
@@ -305,6 +267,13 @@ impl Shared {
             self.wake.notify_one();
         }
         true
+    }
+
+    /// What a slot says, if it is there.
+    pub(crate) fn with<T>(&self, id: SlotId, say: impl FnOnce(&Slot<L>) -> T) -> Option<T> {
+        let state = self.state();
+        let slot = state.slots.iter().find(|slot| slot.id == id)?;
+        Some(say(slot))
     }
 
     /// A reader can't go on.
@@ -369,30 +338,23 @@ impl Shared {
         Ok(polled)
     }
 
-    /// Shards that wait for the last answer are looked at.
+    /// Partitions that wait for the last answer are looked at.
     fn answered(&self) {
         if self.asked.load(Ordering::Relaxed) {
             self.due.notify_one();
         }
     }
 
-    /// Another member asks for a shard.
-    pub(crate) fn ask(&self, shard: &str) {
+    /// Another member asks for a partition.
+    pub(crate) fn ask(&self, part: &str) {
         let state = &mut *self.state();
         let mut slots = state.slots.iter_mut();
-        if let Some(slot) = slots.find(|slot| &*slot.shard.id == shard) {
+        if let Some(slot) = slots.find(|slot| slot.is(part)) {
             slot.mode = slot.mode.asked();
             self.asked.store(true, Ordering::Relaxed);
         }
         self.due.notify_one();
     }
-}
-
-/// For how much more of a shard there is room.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Room {
-    pub(crate) events: usize,
-    pub(crate) bytes: usize,
 }
 
 /// What polling brought.
@@ -403,9 +365,9 @@ pub(crate) struct Polled {
     pub(crate) held_back: bool,
 }
 
-fn hand_out(
-    slot: &mut Slot,
-    reader: &mut anyhub_core::driver::Reader<'_, Sequence>,
+fn hand_out<L: Log>(
+    slot: &mut Slot<L>,
+    reader: &mut Reader<'_, L::At>,
     batch: &mut Batch,
     max: usize,
 ) {
@@ -425,8 +387,8 @@ fn hand_out(
                 reader.removed_before(slot.lane, &to);
                 batch.changes.push(Change::Overtaken {
                     partition: slot.partition.clone(),
-                    from: Position::from(from),
-                    to: Position::from(to),
+                    from: from.into(),
+                    to: to.into(),
                 });
                 slot.backlog.advance();
                 continue;
@@ -452,33 +414,7 @@ fn hand_out(
     }
 }
 
-impl State {
-    fn position(&self, shard: &str) -> Option<usize> {
-        self.slots.iter().position(|slot| &*slot.shard.id == shard)
-    }
-
-    pub(crate) fn take_if(
-        &mut self,
-        shard: &str,
-        meant: impl FnOnce(&Slot) -> bool,
-    ) -> Option<Slot> {
-        let index = self.position(shard)?;
-        meant(&self.slots[index]).then(|| self.slots.swap_remove(index))
-    }
-
-    /// Keeps a change for the next batch; of one kind in a row, one change with all partitions.
-    pub(crate) fn tell(&mut self, change: fn(Vec<Partition>) -> Change, partition: &Partition) {
-        let mut change = change(vec![partition.clone()]);
-        match (self.changes.last_mut(), &mut change) {
-            (Some(Change::Assigned(last)), Change::Assigned(new))
-            | (Some(Change::Revoked(last)), Change::Revoked(new))
-            | (Some(Change::Lost(last)), Change::Lost(new)) => last.append(new),
-            _ => self.changes.push(change),
-        }
-    }
-}
-
-impl AckSink for Shared {
+impl<L: Log> AckSink for Shared<L> {
     fn ack(&self, tokens: &[AckToken]) -> usize {
         let valid = self.lanes.ack(tokens);
         self.answered();
@@ -492,8 +428,8 @@ impl AckSink for Shared {
     }
 }
 
-impl fmt::Debug for Shared {
+impl<L: Log> fmt::Debug for Shared<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Shared({HUB}, {})", self.stream.topic())
+        write!(f, "Shared({}, {})", L::HUB, self.log.topic())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The processor time so far of this process's threads called `name`; None where the system does not
 /// tell (Linux does: Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat).
-pub(super) fn of_threads(name: &str) -> Option<Duration> {
+pub(crate) fn cpu_of(name: &str) -> Option<Duration> {
     fs::read("/proc/self/schedstat").ok()?;
     let mut spent = Duration::ZERO;
     for thread in fs::read_dir("/proc/self/task").ok()? {

@@ -1,0 +1,149 @@
+//! Groups beside what the trials of the contract bring about: other readers of the same consumer group,
+//! and consumer groups that are not there.
+
+use crate::world::{Other, World, config, number, once_in_order, take, within};
+use anyhub_core::{
+    Change, Consumer, ConsumerOptions, Delivery, Error, ErrorKind, Hub, Partition, Point, Result,
+};
+use anyhub_eventhubs::{EventHubsHub, LeasesIn};
+use anyhub_leases::{Lease, LeaseStore, MemoryLeases, Row, Scope};
+use std::{sync::Arc, time::Duration};
+
+const LEASE: Duration = Duration::from_millis(500);
+
+fn hub(world: &World, store: &Arc<MemoryLeases>) -> EventHubsHub {
+    let config = config(&world.server).store(store.clone()).lease_time(LEASE);
+    EventHubsHub::new(config).unwrap()
+}
+
+async fn member(hub: &EventHubsHub) -> Result<Box<dyn Consumer>> {
+    let options = ConsumerOptions::new().group("g");
+    let options = options.commit_interval(Duration::from_millis(20));
+    within(hub.consumer("t", options)).await
+}
+
+/// Partition 0 was never owned, and its take counter is as low as can be.
+async fn begun_long_ago(world: &World) -> Arc<MemoryLeases> {
+    let store = Arc::new(MemoryLeases::new());
+    let place = format!("eventhubs:localhost:{}", world.server.endpoint());
+    let row = Row::from(Lease::new("0", 1));
+    let written = store.write(&Scope::new(&place, "t", "g"), &row, None).await;
+    written.unwrap();
+    store
+}
+
+async fn refused(consumer: &mut dyn Consumer) -> Error {
+    within(async {
+        loop {
+            if let Err(error) = consumer.receive(10).await {
+                return error;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_reader_takes_is_dropped_and_taken_back() {
+    let world = World::new(1).await;
+    world.server.create_group("t", "g").unwrap();
+    world.publish(0..20).await;
+    let store = begun_long_ago(&world).await;
+    let hub = hub(&world, &store);
+    let mut member = member(&hub).await.unwrap();
+    let (first, _) = take(&mut *member, 1).await;
+    assert_eq!(number(&first[0]), 0);
+    // Above the take counter, and below what it is raised to.
+    let other = Other::new(&world, "g", 100).await;
+    let (came, changes) = take(&mut *member, 20).await;
+    let partition = || vec![Partition::number(0)];
+    assert_eq!(
+        changes,
+        [Change::Lost(partition()), Change::Assigned(partition())]
+    );
+    once_in_order(&came, 0..20);
+    assert_eq!(member.acks().ack(&[first[0].token]), 0, "it is stale");
+    assert_eq!(world.server.counts().stolen_links, 2);
+    drop(other);
+    within(member.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_with_the_highest_epoch_is_told() {
+    let world = World::new(1).await;
+    world.server.create_group("t", "g").unwrap();
+    world.publish(0..20).await;
+    let other = Other::new(&world, "g", i64::MAX).await;
+    let hub = hub(&world, &Arc::new(MemoryLeases::new()));
+    let mut member = member(&hub).await.unwrap();
+    let error = refused(&mut *member).await;
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    assert!(error.to_string().contains("consumer group"), "{error}");
+    drop(other);
+    within(member.seek(Point::Start)).await.unwrap();
+    let (came, _) = take(&mut *member, 20).await;
+    once_in_order(&came, 0..20);
+    within(member.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_crashes_is_replaced_from_its_checkpoint_on() {
+    let world = World::new(4).await;
+    world.server.create_group("t", "g").unwrap();
+    let store = Arc::new(MemoryLeases::new());
+    let hubs = [hub(&world, &store), hub(&world, &store)];
+    let mut first = member(&hubs[0]).await.unwrap();
+    let mut second = member(&hubs[1]).await.unwrap();
+    let shared = async {
+        while first.assignment().len() != 2 || second.assignment().len() != 2 {
+            let tick = Duration::from_millis(20);
+            let _ = tokio::time::timeout(tick, first.receive(1)).await;
+            let _ = tokio::time::timeout(tick, second.receive(1)).await;
+        }
+    };
+    within(shared).await;
+    world.publish(0..400).await;
+    let mut came = Vec::new();
+    // Both read all of theirs; what the first had after its last commit comes again.
+    let mut committed = 0;
+    while committed < 20 {
+        let (some, _) = take(&mut *first, 1).await;
+        first.acks().ack(&tokens(&some));
+        committed += some.len();
+        came.extend(some);
+    }
+    within(first.commit()).await.unwrap();
+    drop(first);
+    let (rest, _) = take(&mut *second, 400 - committed).await;
+    came.extend(rest);
+    once_in_order(&came, 0..400);
+    within(second.close()).await.unwrap();
+}
+
+fn tokens(deliveries: &[Delivery]) -> Vec<anyhub_core::AckToken> {
+    deliveries.iter().map(|delivery| delivery.token).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_group_lacks_is_named() {
+    let world = World::new(1).await;
+    let without = member(&world.hub).await.unwrap_err();
+    assert_eq!(without.kind(), ErrorKind::Config, "{without}");
+    let advice = without.advice().unwrap_or_default();
+    for choice in ["leases=memory", "EventHubsConfig::store"] {
+        assert!(advice.contains(choice), "{without}");
+    }
+    let config = config(&world.server).leases(LeasesIn::Memory);
+    let hub = EventHubsHub::new(config).unwrap();
+    let missing = member(&hub).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
+    assert!(missing.message().contains("ConsumerGroups/g"), "{missing}");
+    // In any case of its letters it is the same one.
+    world.server.create_group("t", "G").unwrap();
+    world.publish(0..1).await;
+    let mut member = member(&hub).await.unwrap();
+    take(&mut *member, 1).await;
+    let groups = within(hub.admin().list_groups("t")).await.unwrap();
+    assert_eq!((groups.len(), groups[0].members), (1, 1));
+    within(member.close()).await.unwrap();
+}

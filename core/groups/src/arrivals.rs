@@ -1,0 +1,91 @@
+use crate::{Log, Page, shared::Shared, slot::SlotId};
+use anyhub_core::Error;
+use std::{fmt, sync::Weak};
+
+/// Where what a reader of one partition brings goes to. It keeps no consumer alive.
+pub struct Arrivals<L: Log> {
+    shared: Weak<Shared<L>>,
+    id: SlotId,
+}
+
+/// What a reader brings.
+#[derive(Debug)]
+pub struct Arrived<P: Page> {
+    /// Retention was faster: what stood between these places, before the page, is gone.
+    pub gap: Option<(P::At, P::At)>,
+    /// What was read.
+    pub page: P,
+}
+
+/// For how much more of a partition there is room.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// In events.
+    pub events: usize,
+    /// In bytes.
+    pub bytes: usize,
+}
+
+impl<L: Log> Arrivals<L> {
+    pub(crate) fn new(shared: Weak<Shared<L>>, id: SlotId) -> Self {
+        Self { shared, id }
+    }
+
+    /// Waits until there is room for more, and says for how much; None: nobody wants it any more.
+    ///
+    /// Cancel-safe.
+    pub async fn room(&self) -> Option<Room> {
+        self.shared.upgrade()?.room(self.id).await
+    }
+
+    /// What may wait of this partition, all in all; None: nobody wants it any more.
+    pub fn share(&self) -> Option<Room> {
+        let shared = self.shared.upgrade()?;
+        let slots = shared.state().slots.len();
+        Some(shared.share(slots))
+    }
+
+    /// Hands on what came; with `ended`, the last of the partition. False: nobody wants it any more.
+    pub fn came(&self, arrived: Arrived<L::Page>, ended: bool) -> bool {
+        let shared = self.shared.upgrade();
+        shared.is_some_and(|shared| shared.came(self.id, arrived, ended))
+    }
+
+    /// The partition can't be read on, until a seek.
+    pub fn fail(&self, error: Error) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.fail(self.id, error);
+        }
+    }
+
+    /// Whether its grant is in force: what the hub gives to others may be taken back. False without a
+    /// group.
+    pub fn is_granted(&self) -> bool {
+        let shared = self.shared.upgrade();
+        shared.is_some_and(|shared| {
+            let grant = shared.with(self.id, |slot| slot.grant.clone()).flatten();
+            let leases = shared.leases();
+            leases.is_some_and(|leases| grant.is_some_and(|grant| leases.may_deliver(&grant)))
+        })
+    }
+
+    /// The hub has given the partition to another reader: what waits of it is dropped, its tokens are
+    /// stale, and should its lease be in force all the same, it goes back to the group.
+    pub fn lose(&self) {
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        let owned = shared.with(self.id, |slot| (slot.partition.clone(), slot.grant.clone()));
+        let Some((partition, grant)) = owned else {
+            return;
+        };
+        tracing::warn!(hub = L::HUB, %partition, "another reader has taken the partition");
+        shared.give_back(self.id, grant);
+    }
+}
+
+impl<L: Log> fmt::Debug for Arrivals<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Arrivals({:?})", self.id)
+    }
+}
