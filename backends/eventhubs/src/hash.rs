@@ -4,6 +4,12 @@
 //! folded into 16 bits; the remainder is cut off towards zero and loses its sign. So the Rust, .NET,
 //! Java and JavaScript clients have it; Python's floors, and differs for some keys (2026-11).
 
+/// The partition of a key among so many, from 0, with [`Partitioning::Hash`](crate::Partitioning); 0
+/// where there are none.
+pub fn partition_of(key: &str, partitions: u32) -> u32 {
+    partition(key.as_bytes(), partitions as usize) as u32
+}
+
 /// The partition of a key among `count`, from 0.
 pub(crate) fn partition(key: &[u8], count: usize) -> usize {
     let count = i32::try_from(count).unwrap_or(i32::MAX).max(1);

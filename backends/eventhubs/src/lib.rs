@@ -73,6 +73,7 @@ pub use anyhub_groups::LeasesIn;
 /// Azure Blob Storage, for the members on many machines.
 pub use anyhub_leases as leases;
 pub use config::{EventHubsConfig, Identity, Partitioning};
+pub use hash::partition_of;
 pub use hub::EventHubsHub;
 pub use native::{NativeClient, NativeHub};
 pub use provision::Provisioner;

@@ -3,8 +3,9 @@
 use crate::Result;
 use std::{
     fmt::Display,
-    io::{BufRead, BufReader, Read, stdin},
-    process::{Child, Command, ExitCode, Stdio},
+    io::{BufRead, BufReader, Write, stdin, stdout},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 /// The argument that makes this program the server.
@@ -15,7 +16,18 @@ const SERVE: &str = "--serve";
 pub struct Server {
     child: Child,
     endpoint: String,
+    /// None: it is to end.
+    pipes: Mutex<Option<Pipes>>,
 }
+
+#[derive(Debug)]
+struct Pipes {
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+/// What it answers to a request that went well.
+const DONE: &str = "done";
 
 impl Server {
     /// Starts this program as a server, and waits until it tells its endpoint.
@@ -25,13 +37,29 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let out = child.stdout.take().ok_or("the server has no stdout")?;
+        let to = child.stdin.take().ok_or("the server has no stdin")?;
+        let from = child.stdout.take().ok_or("the server has no stdout")?;
+        let mut from = BufReader::new(from);
         let mut endpoint = String::new();
-        BufReader::new(out).read_line(&mut endpoint)?;
+        from.read_line(&mut endpoint)?;
         Ok(Self {
             child,
             endpoint: endpoint.trim().to_owned(),
+            pipes: Mutex::new(Some(Pipes { to, from })),
         })
+    }
+
+    /// Asks the server for something that its protocol has no words for, and waits until it is done.
+    pub fn ask(&self, request: &str) -> Result<()> {
+        let pipes = &mut *self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+        let pipes = pipes.as_mut().ok_or("the server has ended")?;
+        writeln!(pipes.to, "{request}")?;
+        let mut answer = String::new();
+        pipes.from.read_line(&mut answer)?;
+        match answer.trim() {
+            DONE => Ok(()),
+            answer => Err(format!("the server: {request}: {answer}").into()),
+        }
     }
 
     /// What the server told.
@@ -48,24 +76,45 @@ impl Server {
     pub fn serve<T, E: Display>(
         start: impl FnOnce() -> std::result::Result<(T, String), E>,
     ) -> ExitCode {
-        match start() {
-            Ok((_server, endpoint)) => {
-                println!("{endpoint}");
-                stdin().read_to_end(&mut Vec::new()).ok();
-                ExitCode::SUCCESS
-            }
+        Self::serve_and_answer(start, |_, _| Err("nothing can be asked for"))
+    }
+
+    /// The same, and does with it what is [asked](Self::ask) for.
+    pub fn serve_and_answer<T, E: Display, F: Display>(
+        start: impl FnOnce() -> std::result::Result<(T, String), E>,
+        mut answer: impl FnMut(&T, &str) -> std::result::Result<(), F>,
+    ) -> ExitCode {
+        let (server, endpoint) = match start() {
+            Ok(started) => started,
             Err(error) => {
                 eprintln!("overhead: {error}");
-                ExitCode::FAILURE
+                return ExitCode::FAILURE;
+            }
+        };
+        println!("{endpoint}");
+        // An Err: nobody is there any more.
+        for request in stdin().lines().map_while(|line| line.ok()) {
+            let told = match answer(&server, &request) {
+                Ok(()) => DONE.to_owned(),
+                Err(error) => error.to_string(),
+            };
+            if writeln!(stdout(), "{told}").is_err() {
+                break;
             }
         }
+        ExitCode::SUCCESS
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // It ends when its stdin does.
-        drop(self.child.stdin.take());
+        drop(
+            self.pipes
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         if let Err(error) = self.child.wait() {
             eprintln!("overhead: the server: {error}");
         }
