@@ -9,7 +9,7 @@ SEED ?=
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint unit mutants here conformance interop contract simulate overhead overhead-kinesis failover micro loom miri package examples new-hub setup
+.PHONY: help bench test lint unit mutants here conformance interop contract simulate overhead overhead-eventhubs overhead-kinesis failover micro loom miri package examples new-hub setup
 
 help: ## this list
 	@echo "anyhub: one Producer/Consumer trait over four event hubs, and a benchmark that compares them"
@@ -64,6 +64,9 @@ simulate: setup ## leases under faults in virtual time: make simulate SEEDS=1000
 overhead: setup ## the trait against raw rdkafka on one broker, in turns (about 25 minutes)
 	@infra/prepare.sh release
 	$(CARGO) bench $(LOCKED) -p anyhub-kafka --bench overhead
+
+overhead-eventhubs: setup ## the trait against the raw Azure SDK on a local Event Hubs (about 20 minutes)
+	$(CARGO) bench $(LOCKED) -p anyhub-eventhubs --bench overhead
 
 overhead-kinesis: setup ## the trait against the raw AWS SDK on a local Kinesis, and the price of order (about 20 minutes)
 	$(CARGO) bench $(LOCKED) -p anyhub-kinesis --bench overhead

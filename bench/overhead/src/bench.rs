@@ -54,8 +54,7 @@ impl Bench {
 
     /// Makes a topic of [`PARTITIONS`] partitions, and tells its name.
     pub fn topic(&self) -> Result<String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-        let name = format!("overhead-{now}");
+        let name = fresh_name()?;
         let config = TopicConfig::new(&name)
             .partitions(PARTITIONS)
             .retention(self.retention);
@@ -75,4 +74,10 @@ impl Bench {
     pub fn close(self) -> Result<()> {
         Ok(self.runtime.block_on(self.hub.close())?)
     }
+}
+
+/// A name that nobody else has.
+pub(crate) fn fresh_name() -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    Ok(format!("overhead-{now}"))
 }

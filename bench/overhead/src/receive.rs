@@ -1,10 +1,6 @@
-use crate::{BATCH, Bench, Result, Run, Stopwatch};
+use crate::{BATCH, Bench, Result, Run, Stopwatch, bench::fresh_name};
 use anyhub_core::{ConsumerOptions, Event, Pending, ProducerOptions};
-use std::{
-    collections::VecDeque,
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, hint::black_box, time::Duration};
 
 /// So long the next event may take.
 pub const STALL: Duration = Duration::from_secs(30);
@@ -76,7 +72,7 @@ impl Filled {
 
     async fn pass(&self, bench: &Bench, clock: Clock) -> Result<Run> {
         let mut watch = Stopwatch::start();
-        let options = ConsumerOptions::new().group(format!("ours-{:?}", Instant::now()));
+        let options = ConsumerOptions::new().group(fresh_name()?);
         let mut consumer = bench.hub.consumer(&self.topic, options).await?;
         let acks = consumer.acks();
         let (mut came, mut first) = (0, 0);
