@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 const USAGE: u8 = 2;
 
 /// The hubs that can be started.
-const HUBS: [&str; 3] = ["kafka", "kinesis", "eventhubs"];
+const HUBS: [&str; 4] = ["kafka", "kinesis", "eventhubs", "pubsub"];
 
 /// The servers that stand in for one of ours: `--with`.
 const SERVERS: [&str; 1] = ["localstack"];
@@ -36,7 +36,7 @@ enum Subcommands {
     Up(Up),
     /// Fetch what a hub needs and check what was fetched before, without starting it
     Prepare {
-        /// The hub: kafka, kinesis or eventhubs
+        /// The hub: kafka, kinesis, eventhubs or pubsub
         hub: String,
         /// Fetch another server for it: localstack, for kinesis
         #[arg(long, value_name = "SERVER")]
@@ -52,11 +52,12 @@ enum Subcommands {
     anyhub-local up kafka --set message.max.bytes=2000000\n  \
     anyhub-local up kinesis --limits\n  \
     anyhub-local up kinesis --with localstack\n  \
-    anyhub-local up eventhubs --event-hub tweets=8\n\n\
+    anyhub-local up eventhubs --event-hub tweets=8\n  \
+    anyhub-local up pubsub\n\n\
     The URL is printed on stdout as soon as the server answers. Ctrl-C or SIGTERM stops the hub;\n\
     it also goes if this command is killed.")]
 struct Up {
-    /// The hub: kafka, kinesis or eventhubs
+    /// The hub: kafka, kinesis, eventhubs or pubsub
     hub: String,
     /// The port on 127.0.0.1; of several brokers the first one's, the others take the next ones [default: free ones]
     #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
@@ -76,7 +77,8 @@ struct Up {
     /// kafka: set a property of the brokers; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// kinesis: a shard takes and gives no more than in AWS; eventhubs: as much as one throughput unit
+    /// kinesis: a shard takes and gives no more than in AWS; eventhubs: as much as one throughput unit; pubsub: a key
+    /// takes and a stream gives no more than in Google Cloud
     #[arg(long)]
     limits: bool,
     /// eventhubs: a hub and how many partitions it has; may be given several times [default: tweets=4]
@@ -195,6 +197,7 @@ fn prepare(hub: &str, localstack: bool) -> Result<ExitCode, Failure> {
             "Kafka is ready to start"
         }
         "eventhubs" => "Event Hubs needs nothing, it is in this program",
+        "pubsub" => "Pub/Sub needs nothing, it is in this program",
         _ if localstack => {
             LocalStack::prepare(|phase| step(start, &phase.to_string()))?;
             "LocalStack is ready to start"
@@ -215,6 +218,9 @@ fn doctor() -> ExitCode {
     }
     if cfg!(feature = "kinesis") {
         answer("ok       Kinesis: in this program");
+    }
+    if cfg!(feature = "pubsub") {
+        answer("ok       Pub/Sub: in this program");
     }
     // Nobody has to have a second opinion.
     for need in localstack::requirements() {

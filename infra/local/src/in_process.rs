@@ -8,7 +8,7 @@ mod rate;
 mod server;
 
 pub(crate) use counters::Counters;
-#[cfg(feature = "eventhubs")]
+#[cfg(any(feature = "eventhubs", feature = "pubsub"))]
 pub(crate) use counters::Open;
 pub(crate) use cpu::cpu_of;
 pub(crate) use dice::Dice;

@@ -18,7 +18,7 @@ mod error;
 pub mod eventhubs;
 mod fetch;
 mod folder;
-#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
+#[cfg(any(feature = "eventhubs", feature = "kinesis", feature = "pubsub"))]
 mod in_process;
 mod java;
 pub mod kafka;
@@ -31,6 +31,8 @@ mod maven;
 mod ports;
 mod process;
 mod program;
+#[cfg(feature = "pubsub")]
+pub mod pubsub;
 mod python;
 mod requirement;
 
@@ -38,10 +40,12 @@ pub use cache::cache_dir;
 pub use error::Error;
 #[cfg(feature = "eventhubs")]
 pub use eventhubs::EventHubs;
-#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
+#[cfg(any(feature = "eventhubs", feature = "kinesis", feature = "pubsub"))]
 pub use in_process::Rate;
 pub use kafka::Kafka;
 #[cfg(feature = "kinesis")]
 pub use kinesis::Kinesis;
 pub use localstack::LocalStack;
+#[cfg(feature = "pubsub")]
+pub use pubsub::PubSub;
 pub use requirement::{Requirement, State};

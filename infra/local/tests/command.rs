@@ -239,7 +239,7 @@ fn mistakes_about_kinesis_are_told_in_a_line() {
 }
 
 /// Nobody else gets its port, and Ctrl-C frees it.
-#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
+#[cfg(any(feature = "eventhubs", feature = "kinesis", feature = "pubsub"))]
 fn until_it_is_told_to_stop(hub: &str, child: &mut Child, address: &str) {
     let port = address.rsplit(':').next().unwrap();
     let taken = command()
@@ -332,6 +332,45 @@ fn event_hubs_answers_where_it_says_until_it_is_told_to_stop() {
     assert_eq!(answer, hello);
 
     until_it_is_told_to_stop("eventhubs", &mut child, address);
+}
+
+#[cfg(feature = "pubsub")]
+#[test]
+fn mistakes_about_pubsub_are_told_in_a_line() {
+    for (arguments, hint) in [
+        (&["up", "pubsb"][..], "did you mean pubsub?"),
+        (&["up", "pubsub", "--brokers", "1"], "not for pubsub"),
+        (&["up", "pubsub", "--group", "g"], "not for pubsub"),
+        (&["up", "pubsub", "--logs", "x"], "writes none"),
+        (&["up", "pubsub", "--with", "localstack"], "has one server"),
+        (&["up", "pubsub", "--port", "0"], "65535"),
+    ] {
+        refused(arguments, hint);
+    }
+}
+
+#[cfg(feature = "pubsub")]
+#[test]
+fn pubsub_answers_where_it_says_until_it_is_told_to_stop() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    let (mut child, said) = described(&["pubsub", "--limits"]);
+    assert_eq!(said["limits"], true);
+    let endpoint = said["endpoint"].as_str().unwrap();
+    assert_eq!(said["url"], format!("pubsub://local?endpoint={endpoint}"));
+    let address = endpoint.strip_prefix("http://").unwrap();
+    assert_eq!(said["emulator_host"], address);
+    let mut stream = TcpStream::connect(address).unwrap();
+    let ask = "GET /v1/projects/local/topics/tweets HTTP/1.0\r\n\r\n";
+    stream.write_all(ask.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.contains("404 Not Found") && answer.contains("\"NOT_FOUND\""),
+        "{answer}"
+    );
+
+    until_it_is_told_to_stop("pubsub", &mut child, address);
 }
 
 #[test]

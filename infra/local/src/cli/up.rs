@@ -6,6 +6,8 @@ mod kafka;
 #[cfg(feature = "kinesis")]
 mod kinesis;
 mod localstack;
+#[cfg(feature = "pubsub")]
+mod pubsub;
 mod stop;
 
 use std::process::ExitCode;
@@ -30,6 +32,12 @@ pub(super) fn run(options: &Up) -> Result<ExitCode, Failure> {
         #[cfg(not(feature = "eventhubs"))]
         ("eventhubs", _) => Err(Failure::usage(
             "this build has no Event Hubs: build it with --features eventhubs".into(),
+        )),
+        #[cfg(feature = "pubsub")]
+        ("pubsub", _) => pubsub::run(options, start, &stop),
+        #[cfg(not(feature = "pubsub"))]
+        ("pubsub", _) => Err(Failure::usage(
+            "this build has no Pub/Sub: build it with --features pubsub".into(),
         )),
         (_, Some(_)) => localstack::run(options, start, &stop),
         #[cfg(feature = "kinesis")]

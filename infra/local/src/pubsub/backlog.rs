@@ -1,0 +1,488 @@
+//! What a subscription has to deliver, and has delivered: pure, without a clock and without I/O.
+//!
+//! Messages with an ordering key wait in their key's queue, of which the first ones are with one reader and the others wait;
+//! the rest wait in one queue for all readers. Nothing here looks at more than what it changes, but for a seek.
+
+mod fail;
+mod key;
+mod leases;
+mod reader;
+mod seek;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+
+use super::message::Message;
+pub(super) use fail::Dead;
+use key::{Keys, Listed};
+use leases::{Lease, Leases};
+pub(super) use reader::{Flow, Reader};
+pub(super) use seek::Target;
+pub(super) use settle::Settled;
+
+/// What a subscription was told to do.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// Whether messages of a key are delivered in order.
+    pub(super) ordered: bool,
+    /// Whether acknowledged messages stay, for a seek back.
+    pub(super) retain_acked: bool,
+    /// How long messages stay.
+    pub(super) kept: Duration,
+    /// How many bytes of acknowledged messages stay at most.
+    pub(super) acked_bytes: usize,
+    /// The shortest and the longest wait before a failed message comes again.
+    pub(super) retry: Option<(Duration, Duration)>,
+    /// After how many failed deliveries a message goes to the dead-letter topic.
+    pub(super) max_attempts: Option<u32>,
+}
+
+/// A delivery of a message, as its ack id names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub(super) message: u64,
+    pub(super) delivery: u64,
+}
+
+/// A message that goes out to a reader.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) message: Arc<Message>,
+    pub(super) ticket: Ticket,
+    /// From 1 on: how often it failed before, and once.
+    pub(super) attempt: u32,
+    /// True if it went out before.
+    pub(super) again: bool,
+}
+
+/// How much a reader takes at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    message: Arc<Message>,
+    /// The key that it is ordered by.
+    key: Option<usize>,
+    state: State,
+    failures: u32,
+    delivered: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Waiting,
+    Outstanding(Lease),
+    Acked,
+}
+
+/// A subscription's messages.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    settings: Settings,
+    /// By id, which is the order of publishing.
+    entries: BTreeMap<u64, Entry>,
+    keys: Keys,
+    /// Keys with something for any reader.
+    free: VecDeque<usize>,
+    /// Messages without an order that wait; some may be gone.
+    loose: VecDeque<u64>,
+    /// Whether messages without an order go first next time.
+    loose_first: bool,
+    readers: FxHashMap<u64, Reader>,
+    leases: Leases,
+    /// What waits for its retry: a key, or a message without an order.
+    later: BTreeSet<(Instant, Later)>,
+    acked: BTreeSet<u64>,
+    acked_bytes: usize,
+    unacked_bytes: usize,
+    /// Messages published before count as acknowledged: a seek to a time to come.
+    discarded: Option<SystemTime>,
+    deliveries: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Later {
+    Key(usize),
+    Loose(u64),
+}
+
+impl Backlog {
+    pub(super) fn new(settings: Settings) -> Self {
+        Backlog {
+            settings,
+            entries: BTreeMap::new(),
+            keys: Keys::default(),
+            free: VecDeque::new(),
+            loose: VecDeque::new(),
+            loose_first: false,
+            readers: FxHashMap::default(),
+            leases: Leases::default(),
+            later: BTreeSet::new(),
+            acked: BTreeSet::new(),
+            acked_bytes: 0,
+            unacked_bytes: 0,
+            discarded: None,
+            deliveries: 0,
+        }
+    }
+
+    /// Changes everything but whether it is ordered, which can't be changed.
+    pub(super) fn set(&mut self, settings: Settings) {
+        self.settings = Settings {
+            ordered: self.settings.ordered,
+            ..settings
+        };
+    }
+
+    /// What is not acknowledged, in bytes.
+    pub(super) fn unacked_bytes(&self) -> usize {
+        self.unacked_bytes
+    }
+
+    /// Everything that is kept, in bytes.
+    pub(super) fn stored_bytes(&self) -> usize {
+        self.unacked_bytes + self.acked_bytes
+    }
+
+    /// Messages that are with readers.
+    pub(super) fn outstanding(&self) -> usize {
+        self.leases.live()
+    }
+
+    /// Takes in a message that was published after all that are here.
+    pub(super) fn push(&mut self, message: &Arc<Message>) {
+        let discarded = self.discarded.is_some_and(|time| message.published < time);
+        let state = if discarded {
+            State::Acked
+        } else {
+            State::Waiting
+        };
+        self.insert(message, state);
+    }
+
+    fn insert(&mut self, message: &Arc<Message>, state: State) {
+        let (id, size) = (message.id, message.size());
+        let mut entry = Entry {
+            message: Arc::clone(message),
+            key: None,
+            state,
+            failures: 0,
+            delivered: false,
+        };
+        if let State::Acked = state {
+            if self.settings.retain_acked {
+                self.entries.insert(id, entry);
+                self.keep_acked(id, size);
+            }
+            return;
+        }
+        self.unacked_bytes += size;
+        if self.settings.ordered && !message.key.is_empty() {
+            let key = self.keys.of(&message.key);
+            entry.key = Some(key);
+            self.entries.insert(id, entry);
+            self.keys[key].queue.push_back(id);
+            self.list(key);
+        } else {
+            self.entries.insert(id, entry);
+            self.loose.push_back(id);
+            self.wake_any();
+        }
+    }
+
+    /// Offers a key where its next message may be had: to its reader while some of the key are there, else to anybody.
+    fn list(&mut self, index: usize) {
+        let key = &mut self.keys[index];
+        if !key.has_waiting() || key.held {
+            return;
+        }
+        if key.sent == 0 {
+            if key.listed != Listed::Free {
+                key.listed = Listed::Free;
+                self.free.push_back(index);
+            }
+            self.wake_any();
+        } else if let Some(reader) = self.readers.get_mut(&key.reader) {
+            if key.listed != Listed::AtReader {
+                key.listed = Listed::AtReader;
+                reader.ready.push_back(index);
+            }
+            reader.wake();
+        }
+    }
+
+    fn wake_any(&mut self) {
+        if let Some(reader) = self.readers.values_mut().find(|r| r.is_idle_with_room()) {
+            reader.wake();
+        }
+    }
+
+    /// Lets a reader take part; `wake` is notified when there may be something for it.
+    pub(super) fn attach(&mut self, id: u64, flow: Flow, wake: Arc<Notify>) {
+        self.readers.insert(id, Reader::new(flow, wake));
+    }
+
+    /// What the reader has stays with it until it is acknowledged, or its deadline passes.
+    pub(super) fn detach(&mut self, id: u64) {
+        let Some(reader) = self.readers.remove(&id) else {
+            return;
+        };
+        for index in reader.ready {
+            let Some(key) = self.keys.get_mut(index) else {
+                continue;
+            };
+            if key.reader == id && key.listed == Listed::AtReader {
+                key.listed = Listed::Nowhere;
+                self.list(index);
+            }
+        }
+        // It may have been woken for something that another one has to take now.
+        self.wake_any();
+    }
+
+    /// Wakes all readers: something about the subscription has changed.
+    pub(super) fn wake_all(&mut self) {
+        self.readers.values_mut().for_each(Reader::wake);
+    }
+
+    /// What a reader may have now, up to `room` and its own bounds, each to be acknowledged within `deadline`. Of one key as
+    /// many as there are, in order. If there is nothing, the reader is idle until it is woken.
+    pub(super) fn take(
+        &mut self,
+        reader: u64,
+        room: Room,
+        deadline: Duration,
+        now: Instant,
+    ) -> Vec<Delivery> {
+        let mut taken = Taken {
+            reader,
+            room: self.room_of(reader, room),
+            until: now + deadline,
+            deliveries: Vec::new(),
+        };
+        self.loose_first = !self.loose_first;
+        if self.loose_first {
+            self.take_loose(&mut taken);
+        }
+        while taken.is_open()
+            && let Some(index) = self.next_key(reader)
+        {
+            self.take_of_key(index, &mut taken);
+        }
+        if !self.loose_first {
+            self.take_loose(&mut taken);
+        }
+        if let Some(reader) = self.readers.get_mut(&reader) {
+            reader.idle = taken.deliveries.is_empty();
+        }
+        // There may be more, for another one.
+        if !taken.deliveries.is_empty() && !(self.free.is_empty() && self.loose.is_empty()) {
+            self.wake_any();
+        }
+        taken.deliveries
+    }
+
+    fn room_of(&self, reader: u64, room: Room) -> Room {
+        let Some(reader) = self.readers.get(&reader) else {
+            return room;
+        };
+        let own = reader.room();
+        Room {
+            messages: room.messages.min(own.messages),
+            bytes: room.bytes.min(own.bytes),
+        }
+    }
+
+    fn next_key(&mut self, reader: u64) -> Option<usize> {
+        if let Some(own) = self.readers.get_mut(&reader) {
+            while let Some(index) = own.ready.pop_front() {
+                if let Some(key) = self.keys.get_mut(index)
+                    && key.reader == reader
+                    && key.listed == Listed::AtReader
+                {
+                    key.listed = Listed::Nowhere;
+                    return Some(index);
+                }
+            }
+        }
+        while let Some(index) = self.free.pop_front() {
+            if let Some(key) = self.keys.get_mut(index)
+                && key.listed == Listed::Free
+            {
+                key.listed = Listed::Nowhere;
+                if key.sent == 0 {
+                    key.reader = reader;
+                    return Some(index);
+                }
+            }
+        }
+        None
+    }
+
+    fn take_of_key(&mut self, index: usize, taken: &mut Taken) {
+        while taken.is_open()
+            && let Some(id) = self.keys[index].next()
+        {
+            self.keys[index].sent += 1;
+            self.send(id, taken);
+        }
+        self.list(index);
+    }
+
+    fn take_loose(&mut self, taken: &mut Taken) {
+        while taken.is_open()
+            && let Some(id) = self.loose.pop_front()
+        {
+            let waits = |entry: &Entry| matches!(entry.state, State::Waiting);
+            if self.entries.get(&id).is_some_and(waits) {
+                self.send(id, taken);
+            }
+        }
+    }
+
+    fn send(&mut self, id: u64, taken: &mut Taken) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        self.deliveries += 1;
+        let lease = Lease {
+            delivery: self.deliveries,
+            reader: taken.reader,
+            until: taken.until,
+        };
+        let size = entry.message.size();
+        entry.state = State::Outstanding(lease);
+        self.leases.add(id, lease);
+        if let Some(reader) = self.readers.get_mut(&taken.reader) {
+            reader.sent(size);
+        }
+        taken.room.messages -= 1;
+        taken.room.bytes = taken.room.bytes.saturating_sub(size);
+        taken.deliveries.push(Delivery {
+            message: Arc::clone(&entry.message),
+            ticket: Ticket {
+                message: id,
+                delivery: self.deliveries,
+            },
+            attempt: entry.failures + 1,
+            again: std::mem::replace(&mut entry.delivered, true),
+        });
+    }
+
+    /// Gives back what a delivery took of its reader's room.
+    fn release(&mut self, lease: Lease, size: usize) {
+        self.leases.drop_one();
+        if let Some(reader) = self.readers.get_mut(&lease.reader) {
+            reader.done(size);
+        }
+    }
+
+    /// Forgets messages that are past retention; how many of them were not acknowledged.
+    pub(super) fn trim(&mut self, now: SystemTime) -> u64 {
+        let mut lost = 0;
+        while let Some((&id, entry)) = self.entries.first_key_value() {
+            let age = now
+                .duration_since(entry.message.published)
+                .unwrap_or_default();
+            if age < self.settings.kept {
+                break;
+            }
+            lost += u64::from(!matches!(entry.state, State::Acked));
+            self.forget(id);
+        }
+        // Those that are gone are the oldest ones.
+        while let Some(id) = self.loose.front()
+            && !self.entries.contains_key(id)
+        {
+            self.loose.pop_front();
+        }
+        lost
+    }
+
+    /// Removes a message, whatever its state.
+    fn forget(&mut self, id: u64) {
+        let Some(entry) = self.entries.remove(&id) else {
+            return;
+        };
+        let size = entry.message.size();
+        match entry.state {
+            State::Acked => {
+                self.acked.remove(&id);
+                self.acked_bytes -= size;
+                return;
+            }
+            State::Outstanding(lease) => self.release(lease, size),
+            State::Waiting => {}
+        }
+        self.unacked_bytes -= size;
+        if let Some(index) = entry.key {
+            self.keys[index].remove(id);
+            self.settle_key(index);
+        }
+    }
+
+    /// After something of a key went: offers what is left, or forgets the key.
+    fn settle_key(&mut self, index: usize) {
+        if self.keys[index].queue.is_empty() {
+            self.keys.forget(index);
+        } else {
+            self.list(index);
+        }
+    }
+
+    /// An acknowledged message stays; the oldest ones go where there are too many.
+    fn keep_acked(&mut self, id: u64, size: usize) {
+        self.acked.insert(id);
+        self.acked_bytes += size;
+        while self.acked_bytes > self.settings.acked_bytes
+            && let Some(&oldest) = self.acked.first()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// The messages that are not acknowledged, oldest first.
+    pub(super) fn unacked(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let unacked = |entry: &&Entry| !matches!(entry.state, State::Acked);
+        self.entries
+            .values()
+            .filter(unacked)
+            .map(|entry| &entry.message)
+    }
+
+    /// Forgets everything: the subscription is detached.
+    pub(super) fn clear(&mut self) {
+        while let Some((&id, _)) = self.entries.first_key_value() {
+            self.forget(id);
+        }
+        self.loose.clear();
+        self.free.clear();
+        self.later.clear();
+    }
+}
+
+/// What is being taken.
+struct Taken {
+    reader: u64,
+    room: Room,
+    until: Instant,
+    deliveries: Vec<Delivery>,
+}
+
+impl Taken {
+    /// The last one may be larger than the room: as with the service's bound, which stops at so many bytes or more.
+    fn is_open(&self) -> bool {
+        self.room.messages > 0 && self.room.bytes > 0
+    }
+}

@@ -1,0 +1,172 @@
+//! Deliveries that fail: nacked, or not acknowledged in time. They come again, of a key everything after them too.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Backlog, Later, State, Ticket};
+use crate::pubsub::message::Message;
+
+/// A message that failed too often, taken out for the dead-letter topic.
+#[derive(Debug)]
+pub(in super::super) struct Dead {
+    pub(in super::super) message: Arc<Message>,
+    /// How often it was delivered.
+    pub(in super::super) attempts: u32,
+}
+
+impl Backlog {
+    /// Nacks what came in one request; false where a delivery is over. `bury` says whether there is a dead-letter topic.
+    pub(in super::super) fn nack(
+        &mut self,
+        tickets: &[Ticket],
+        bury: bool,
+        now: Instant,
+    ) -> (Vec<bool>, Vec<Dead>) {
+        let live: Vec<bool> = tickets.iter().map(|t| self.lease(*t).is_some()).collect();
+        let failed = tickets.iter().zip(&live).filter(|(_, live)| **live);
+        let failed = failed.map(|(ticket, _)| ticket.message).collect();
+        let dead = self.fail(failed, bury, now);
+        (live, dead)
+    }
+
+    /// Fails every delivery whose deadline has passed; and what waited for its retry may go out again. How many failed.
+    pub(in super::super) fn expire(&mut self, bury: bool, now: Instant) -> (usize, Vec<Dead>) {
+        let mut failed = Vec::new();
+        while let Some(look) = self.leases.due(now) {
+            let ticket = Ticket {
+                message: look.message,
+                delivery: look.delivery,
+            };
+            match self.lease(ticket) {
+                Some(lease) if lease.until > now => self.leases.look(look.message, lease),
+                Some(_) => failed.push(look.message),
+                None => {}
+            }
+        }
+        let count = failed.len();
+        let dead = self.fail(failed, bury, now);
+        while let Some((at, later)) = self.later.first().copied()
+            && at <= now
+        {
+            self.later.remove(&(at, later));
+            self.resume(later);
+        }
+        (count, dead)
+    }
+
+    fn resume(&mut self, later: Later) {
+        match later {
+            Later::Key(index) => {
+                if let Some(key) = self.keys.get_mut(index) {
+                    key.held = false;
+                    self.list(index);
+                }
+            }
+            Later::Loose(id) => {
+                self.loose.push_front(id);
+                self.wake_any();
+            }
+        }
+    }
+
+    fn fail(&mut self, mut failed: Vec<u64>, bury: bool, now: Instant) -> Vec<Dead> {
+        // The last of a key first: once an earlier one has failed, nothing after it is under way.
+        failed.sort_unstable_by(|a, b| b.cmp(a));
+        failed.dedup();
+        let mut dead = Vec::new();
+        for id in failed {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            entry.failures += 1;
+            let (key, failures) = (entry.key, entry.failures);
+            match key {
+                Some(index) => self.rewind(index, id),
+                None => self.reopen(id),
+            }
+            let most = self.settings.max_attempts.filter(|_| bury);
+            if most.is_some_and(|most| failures >= most) {
+                dead.extend(self.bury(id, failures));
+            } else {
+                self.retry(key, id, now, self.backoff(failures));
+            }
+        }
+        dead
+    }
+
+    /// Takes a message back from its reader.
+    fn reopen(&mut self, id: u64) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        if let State::Outstanding(lease) = entry.state {
+            entry.state = State::Waiting;
+            let size = entry.message.size();
+            self.release(lease, size);
+        }
+    }
+
+    /// Takes everything of a key from a message on back from the reader.
+    pub(super) fn rewind(&mut self, index: usize, id: u64) {
+        let key = &self.keys[index];
+        let Some(place) = key.place(id) else {
+            return;
+        };
+        let back: Vec<u64> = key
+            .queue
+            .range(place..key.sent.max(place))
+            .copied()
+            .collect();
+        for id in back {
+            self.reopen(id);
+        }
+        let key = &mut self.keys[index];
+        key.sent = key.sent.min(place);
+    }
+
+    fn bury(&mut self, id: u64, attempts: u32) -> Option<Dead> {
+        let message = Arc::clone(&self.entries.get(&id)?.message);
+        self.forget(id);
+        Some(Dead { message, attempts })
+    }
+
+    fn retry(&mut self, key: Option<usize>, id: u64, now: Instant, backoff: Duration) {
+        let later = key.map_or(Later::Loose(id), Later::Key);
+        if backoff.is_zero() {
+            self.resume(later);
+            return;
+        }
+        if let Some(index) = key {
+            self.keys[index].held = true;
+        }
+        self.later.insert((now + backoff, later));
+    }
+
+    /// The wait before a message comes again: doubled with each failure.
+    fn backoff(&self, failures: u32) -> Duration {
+        let Some((shortest, longest)) = self.settings.retry else {
+            return Duration::ZERO;
+        };
+        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+        shortest.saturating_mul(doubled).min(longest)
+    }
+
+    /// Sends something again though nothing is wrong with it, as at-least-once delivery may; false if it is not under way.
+    pub(in super::super) fn repeat(&mut self, ticket: Ticket) -> bool {
+        if self.lease(ticket).is_none() {
+            return false;
+        }
+        let id = ticket.message;
+        match self.entries[&id].key {
+            Some(index) => {
+                self.rewind(index, id);
+                self.resume(Later::Key(index));
+            }
+            None => {
+                self.reopen(id);
+                self.resume(Later::Loose(id));
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,126 @@
+//! How a local Pub/Sub is to be, and its start.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::faults::{Dice, Faults};
+use super::service::{Service, Terms};
+use super::{PubSub, server};
+use crate::Error;
+use crate::in_process::{failed, listen};
+
+/// As long as in the service, and the longest that can be told.
+const REAL_SECOND: Duration = Duration::from_secs(1);
+
+/// How a local Pub/Sub is to be. See [`PubSub::builder`].
+#[derive(Clone, Debug)]
+pub struct PubSubBuilder {
+    terms: Terms,
+    faults: Faults,
+    seed: u64,
+    port: Option<u16>,
+}
+
+impl PubSubBuilder {
+    pub(super) fn new() -> Self {
+        PubSubBuilder {
+            terms: Terms {
+                limits: false,
+                second: REAL_SECOND,
+                stream: Duration::from_secs(30 * 60),
+                retained_bytes: 64 * 1024 * 1024,
+                backlog_bytes: 512 * 1024 * 1024,
+            },
+            faults: Faults::none(),
+            seed: 1,
+            port: None,
+        }
+    }
+
+    /// Whether an ordering key takes and a stream gives no more than Pub/Sub lets it: 1 MB and 10 MB a second. Off by default.
+    /// Sizes and numbers in requests are always limited.
+    #[must_use]
+    pub fn limits(mut self, on: bool) -> Self {
+        self.terms.limits = on;
+        self
+    }
+
+    /// What goes wrong from the start on; nothing by default. [`PubSub::set_faults`] changes it later.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// The seed of the faults; 1 by default.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The port on 127.0.0.1; a free one is picked by default.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// How long a StreamingPull goes on before it ends with UNAVAILABLE and has to be opened again; 30 minutes by default.
+    #[must_use]
+    pub fn stream(mut self, time: Duration) -> Self {
+        self.terms.stream = time;
+        self
+    }
+
+    /// How long a second of an ack deadline or of a retry's backoff lasts; a real second by default. With 10 ms a deadline of
+    /// 10 s passes after 0.1 s (and up to 20 ms more, as deadlines are looked at so often). Clients measure by their own clock.
+    #[must_use]
+    pub fn second(mut self, time: Duration) -> Self {
+        self.terms.second = time;
+        self
+    }
+
+    /// How many bytes of acknowledged messages a topic or a subscription keeps at most, where it is told to keep them; the
+    /// oldest ones go. 64 MiB by default.
+    #[must_use]
+    pub fn retained_bytes(mut self, bytes: usize) -> Self {
+        self.terms.retained_bytes = bytes;
+        self
+    }
+
+    /// How many bytes a subscription may have unacknowledged; a publish that goes beyond is refused with RESOURCE_EXHAUSTED.
+    /// 512 MiB by default.
+    #[must_use]
+    pub fn backlog_bytes(mut self, bytes: usize) -> Self {
+        self.terms.backlog_bytes = bytes;
+        self
+    }
+
+    /// Starts the server and returns when it answers.
+    ///
+    /// # Errors
+    /// Invalid for a share outside of 0.0 to 1.0, a method that Pub/Sub doesn't have, a second of no time or of more than a real
+    /// one, or port 0; PortInUse; Io if no port or thread can be had.
+    pub fn start(self) -> Result<PubSub, Error> {
+        self.faults.check()?;
+        let second = self.terms.second;
+        if second.is_zero() || second > REAL_SECOND {
+            return Err(Error::Invalid(format!(
+                "a second of a deadline can't last {second:?}: choose up to 1 s"
+            )));
+        }
+        let listener = listen(self.port, TcpListener::bind)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let dice = Dice::new(self.faults, self.seed);
+        let service = Arc::new(Service::new(self.terms, dice));
+        let server = server::start(listener, Arc::clone(&service)).map_err(failed)?;
+        Ok(PubSub {
+            address,
+            seed: self.seed,
+            service,
+            server,
+        })
+    }
+}
