@@ -45,7 +45,7 @@ pub(super) struct Settings {
 }
 
 /// A delivery of a message, as its ack id names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket {
     pub(super) message: u64,
     pub(super) delivery: u64,

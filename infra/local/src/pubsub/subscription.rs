@@ -104,6 +104,11 @@ impl Subscription {
     /// INVALID_ARGUMENT for an id that is none of ours; then nothing is done.
     pub(super) fn ack(&self, service: &Service, ids: Vec<String>) -> Result<Confirmed, Status> {
         let tickets = self.tickets(&ids)?;
+        // One that is there twice is one.
+        let mut named: Vec<_> = tickets.into_iter().zip(ids).collect();
+        named.sort_unstable_by_key(|(ticket, _)| *ticket);
+        named.dedup_by_key(|(ticket, _)| *ticket);
+        let (tickets, ids): (Vec<_>, Vec<_>) = named.into_iter().unzip();
         let late = service.dice.expires(tickets.len());
         let bury = dead_letter::topic(self, service);
         let mut dead = Vec::new();

@@ -21,6 +21,11 @@ fn struck(pubsub: &PubSub, fault: Fault) -> (u64, u64, u64) {
     )
 }
 
+/// As tonic tells a stream that was reset; other clients say INTERNAL.
+fn is_reset(error: &tonic::Status) -> bool {
+    error.code() == Code::Unknown && format!("{error:?}").contains("INTERNAL_ERROR")
+}
+
 fn three() -> Vec<googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage> {
     ["1", "2", "3"].map(|text| message("k", text)).into()
 }
@@ -63,7 +68,7 @@ async fn a_lost_answer_is_written_and_its_stream_is_reset() {
     let faults = Faults::none().lost_answers(Rate::next(1));
     pubsub.set_faults(faults.clone()).unwrap();
     let error = raw.publish(three()).await.unwrap_err();
-    assert_eq!(error.code(), Code::Internal, "{error}");
+    assert!(is_reset(&error), "{error:?}");
     assert_eq!(struck(&pubsub, Fault::LostAnswer), (1, 3, 3));
     assert_eq!(pubsub.counts().messages_unanswered(), 3);
     // The connection goes on.
@@ -117,7 +122,7 @@ async fn a_reset_stream_loses_what_was_on_its_way_until_its_deadline() {
     pubsub.set_faults(faults).unwrap();
     raw.publish(three()).await.unwrap();
     let error = stream.response().await.unwrap_err();
-    assert_eq!(error.code(), Code::Internal, "{error}");
+    assert!(is_reset(&error), "{error:?}");
     assert_eq!(struck(&pubsub, Fault::StreamReset), (1, 3, 0));
     let mut again = raw.stream(first()).await.unwrap();
     assert_eq!(texts(&again.messages(3).await), ["1", "2", "3"]);

@@ -222,7 +222,7 @@ fn a_reader_has_no_more_than_it_wants() {
 fn a_reader_that_is_gone_keeps_its_keys_until_they_are_settled() {
     let mut case = case();
     case.push(&["a", "a", "b"]);
-    assert_eq!(case.numbers(5), [4, 3, 5]);
+    let taken = case.take(1);
     case.backlog.detach(1);
     case.push(&["a", "b"]);
     assert_eq!(case.numbers(2), [0; 0]);
@@ -231,7 +231,7 @@ fn a_reader_that_is_gone_keeps_its_keys_until_they_are_settled() {
     assert_eq!(case.numbers(2), [4]);
     assert_eq!(case.wait(TEN), 2);
     case.attach(5, None);
-    assert_eq!(case.numbers(5), [3, 5, 4]);
+    assert_eq!(case.numbers(5), [4, 3, 5]);
 }
 
 #[test]
