@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhub_local::{Error, Kafka, LocalStack, Requirement, State, kafka, localstack};
+use anyhub_local::{
+    Error, Kafka, LocalStack, PsTest, Requirement, State, kafka, localstack, pstest,
+};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
@@ -17,8 +19,8 @@ const USAGE: u8 = 2;
 /// The hubs that can be started.
 const HUBS: [&str; 4] = ["kafka", "kinesis", "eventhubs", "pubsub"];
 
-/// The servers that stand in for one of ours: `--with`.
-const SERVERS: [&str; 1] = ["localstack"];
+/// The servers that stand in for one of ours, and the hub: `--with`.
+const SERVERS: [(&str, &str); 2] = [("kinesis", "localstack"), ("pubsub", "pstest")];
 
 /// Starts real event hubs on this machine, without containers
 #[derive(Debug, Parser)]
@@ -38,7 +40,7 @@ enum Subcommands {
     Prepare {
         /// The hub: kafka, kinesis, eventhubs or pubsub
         hub: String,
-        /// Fetch another server for it: localstack, for kinesis
+        /// Fetch another server for it: localstack for kinesis, pstest for pubsub
         #[arg(long, value_name = "SERVER")]
         with: Option<String>,
     },
@@ -53,7 +55,7 @@ enum Subcommands {
     anyhub-local up kinesis --limits\n  \
     anyhub-local up kinesis --with localstack\n  \
     anyhub-local up eventhubs --event-hub tweets=8\n  \
-    anyhub-local up pubsub\n\n\
+    anyhub-local up pubsub --with pstest\n\n\
     The URL is printed on stdout as soon as the server answers. Ctrl-C or SIGTERM stops the hub;\n\
     it also goes if this command is killed.")]
 struct Up {
@@ -87,7 +89,7 @@ struct Up {
     /// eventhubs: a consumer group of every hub, beside $Default; may be given several times
     #[arg(long, value_name = "NAME")]
     group: Vec<String>,
-    /// kinesis: another server instead of our own: localstack
+    /// Another server instead of our own: localstack for kinesis, pstest for pubsub
     #[arg(long, value_name = "SERVER")]
     with: Option<String>,
 }
@@ -164,12 +166,14 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn check_server(hub: &str, name: Option<&str>) -> Result<(), Failure> {
-    match name {
-        Some(_) if hub != "kinesis" => Err(Failure::usage(format!(
-            "--with is for kinesis: {hub} has one server"
+    let Some(name) = name else {
+        return Ok(());
+    };
+    match SERVERS.iter().find(|(of, _)| *of == hub) {
+        Some((_, server)) => check("server", &[server], name),
+        None => Err(Failure::usage(format!(
+            "--with is for kinesis and pubsub: {hub} has one server"
         ))),
-        Some(name) => check("server", &SERVERS, name),
-        None => Ok(()),
     }
 }
 
@@ -189,7 +193,7 @@ fn check(what: &str, names: &[&str], name: &str) -> Result<(), Failure> {
     )))
 }
 
-fn prepare(hub: &str, localstack: bool) -> Result<ExitCode, Failure> {
+fn prepare(hub: &str, other: bool) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     let ready = match hub {
         "kafka" => {
@@ -197,8 +201,12 @@ fn prepare(hub: &str, localstack: bool) -> Result<ExitCode, Failure> {
             "Kafka is ready to start"
         }
         "eventhubs" => "Event Hubs needs nothing, it is in this program",
+        "pubsub" if other => {
+            PsTest::prepare(|phase| step(start, &phase.to_string()))?;
+            "pstest is ready to start"
+        }
         "pubsub" => "Pub/Sub needs nothing, it is in this program",
-        _ if localstack => {
+        _ if other => {
             LocalStack::prepare(|phase| step(start, &phase.to_string()))?;
             "LocalStack is ready to start"
         }
@@ -223,7 +231,10 @@ fn doctor() -> ExitCode {
         answer("ok       Pub/Sub: in this program");
     }
     // Nobody has to have a second opinion.
-    for need in localstack::requirements() {
+    for need in localstack::requirements()
+        .into_iter()
+        .chain(pstest::requirements())
+    {
         answer(&line(&Requirement::optional(need)));
     }
     let met = needs.iter().all(Requirement::is_met);

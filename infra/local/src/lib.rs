@@ -4,7 +4,10 @@
 //! |---|---|---|
 //! | [`Kafka`] | Apache Kafka itself, one to five brokers | Java 17 or newer; Maven, once, to fetch the jars |
 //! | `Kinesis` | ferrokinesis in this process, behind a layer with limits, faults and counts | the feature `kinesis`, on by default |
+//! | `EventHubs` | our own stand-in in this process, AMQP 1.0, with limits, faults and counts | the feature `eventhubs`, on by default |
+//! | `PubSub` | our own stand-in in this process, gRPC and JSON, with limits, faults and counts | the feature `pubsub`, on by default |
 //! | [`LocalStack`] | LocalStack, a second and independent Kinesis | Python 3.13, Node.js with npm; pip, once |
+//! | [`PsTest`] | pstest, Google's own fake, a second and independent Pub/Sub | Go 1.24 or newer, once |
 //!
 //! Servers listen on 127.0.0.1 only, on free ports, and keep their data in memory or in a folder of their own. They end with
 //! the process that started them, however that ends, a kill -9 included. Everything here blocks.
@@ -31,6 +34,7 @@ mod maven;
 mod ports;
 mod process;
 mod program;
+pub mod pstest;
 #[cfg(feature = "pubsub")]
 pub mod pubsub;
 mod python;
@@ -46,6 +50,7 @@ pub use kafka::Kafka;
 #[cfg(feature = "kinesis")]
 pub use kinesis::Kinesis;
 pub use localstack::LocalStack;
+pub use pstest::PsTest;
 #[cfg(feature = "pubsub")]
 pub use pubsub::PubSub;
 pub use requirement::{Requirement, State};

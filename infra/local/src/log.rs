@@ -59,7 +59,8 @@ impl Log {
     /// True if the server could not listen because a port was in use.
     pub(crate) fn is_port_clash(&self) -> bool {
         self.end().is_ok_and(|text| {
-            text.contains("java.net.BindException") || text.contains("Address already in use")
+            text.contains("java.net.BindException")
+                || text.to_lowercase().contains("address already in use")
         })
     }
 

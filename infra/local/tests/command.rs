@@ -204,11 +204,11 @@ fn mistakes_are_told_in_a_line() {
         (&["up", "kafka", "--event-hub", "a=1"], "not for kafka"),
         (
             &["up", "kafka", "--with", "localstack"],
-            "--with is for kinesis",
+            "--with is for kinesis and pubsub",
         ),
         (
             &["prepare", "kafka", "--with", "localstack"],
-            "--with is for kinesis",
+            "--with is for kinesis and pubsub",
         ),
         (
             &["up", "kinesis", "--with", "localstak"],
@@ -342,7 +342,11 @@ fn mistakes_about_pubsub_are_told_in_a_line() {
         (&["up", "pubsub", "--brokers", "1"], "not for pubsub"),
         (&["up", "pubsub", "--group", "g"], "not for pubsub"),
         (&["up", "pubsub", "--logs", "x"], "writes none"),
-        (&["up", "pubsub", "--with", "localstack"], "has one server"),
+        (&["up", "pubsub", "--with", "pstst"], "did you mean pstest?"),
+        (
+            &["up", "pubsub", "--with", "pstest", "--limits"],
+            "not for pstest",
+        ),
         (&["up", "pubsub", "--port", "0"], "65535"),
     ] {
         refused(arguments, hint);

@@ -6,6 +6,7 @@ mod kafka;
 #[cfg(feature = "kinesis")]
 mod kinesis;
 mod localstack;
+mod pstest;
 #[cfg(feature = "pubsub")]
 mod pubsub;
 mod stop;
@@ -33,11 +34,12 @@ pub(super) fn run(options: &Up) -> Result<ExitCode, Failure> {
         ("eventhubs", _) => Err(Failure::usage(
             "this build has no Event Hubs: build it with --features eventhubs".into(),
         )),
+        ("pubsub", Some(_)) => pstest::run(options, start, &stop),
         #[cfg(feature = "pubsub")]
-        ("pubsub", _) => pubsub::run(options, start, &stop),
+        ("pubsub", None) => pubsub::run(options, start, &stop),
         #[cfg(not(feature = "pubsub"))]
-        ("pubsub", _) => Err(Failure::usage(
-            "this build has no Pub/Sub: build it with --features pubsub".into(),
+        ("pubsub", None) => Err(Failure::usage(
+            "this build has no Pub/Sub of its own: build it with --features pubsub, or say --with pstest".into(),
         )),
         (_, Some(_)) => localstack::run(options, start, &stop),
         #[cfg(feature = "kinesis")]

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::Notify;
 
 use super::message::Message;
@@ -26,6 +26,9 @@ use leases::{Lease, Leases};
 pub(super) use reader::{Flow, Reader};
 pub(super) use seek::Target;
 pub(super) use settle::Settled;
+
+/// As many void places in a list are never worth a cleaning.
+const FEW: usize = 4_096;
 
 /// What a subscription was told to do.
 #[derive(Clone, Debug)]
@@ -211,6 +214,7 @@ impl Backlog {
             if key.listed != Listed::Free {
                 key.listed = Listed::Free;
                 self.free.push_back(index);
+                self.tidy();
             }
             self.wake_any();
         } else if let Some(reader) = self.readers.get_mut(&key.reader) {
@@ -219,6 +223,18 @@ impl Backlog {
                 reader.ready.push_back(index);
             }
             reader.wake();
+        }
+    }
+
+    /// Drops void places in the list for all readers, where they have become many: of keys that went without a reader.
+    fn tidy(&mut self) {
+        if self.free.len() > 2 * self.keys.len() + FEW {
+            let mut seen = FxHashSet::default();
+            let keys = &mut self.keys;
+            self.free.retain(|index| {
+                let listed = keys.get_mut(*index).map(|key| key.listed);
+                listed == Some(Listed::Free) && seen.insert(*index)
+            });
         }
     }
 
@@ -287,7 +303,8 @@ impl Backlog {
             reader.idle = taken.deliveries.is_empty();
         }
         // There may be more, for another one.
-        if !taken.deliveries.is_empty() && !(self.free.is_empty() && self.loose.is_empty()) {
+        let more = !self.free.is_empty() || !self.loose.is_empty();
+        if more && !taken.deliveries.is_empty() {
             self.wake_any();
         }
         taken.deliveries

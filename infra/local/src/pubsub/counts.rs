@@ -21,8 +21,8 @@ pub struct Counts {
     pub messages_in: u64,
     /// Messages sent to readers, again and again where they have to.
     pub messages_out: u64,
-    /// Of these, messages that the subscription had sent before: as many duplicates as readers may see, but for those that were
-    /// published twice.
+    /// Of these, messages that the subscription had sent before and not forgotten since: without a seek, as many duplicates as
+    /// readers may see, but for those that were published twice.
     pub messages_again: u64,
     /// Messages acknowledged for good.
     pub acked: u64,

@@ -43,6 +43,7 @@ impl Backlog {
                 None => {}
             }
         }
+        self.clean();
         let count = failed.len();
         let dead = self.fail(failed, bury, now);
         while let Some((at, later)) = self.later.first().copied()

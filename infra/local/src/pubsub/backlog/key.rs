@@ -81,6 +81,10 @@ impl Keys {
         index
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Key> {
         self.slab.get_mut(index)
     }

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
+use super::FEW;
+
 /// A delivery that is under way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lease {
@@ -27,9 +29,6 @@ pub(super) struct Leases {
     looks: BinaryHeap<Reverse<Look>>,
     live: usize,
 }
-
-/// As many void ones are never worth a cleaning.
-const FEW: usize = 4_096;
 
 impl Leases {
     /// Deliveries that are under way.

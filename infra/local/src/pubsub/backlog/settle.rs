@@ -115,7 +115,7 @@ impl Backlog {
     }
 
     /// Forgets the times of deliveries that are over, where they have become many.
-    fn clean(&mut self) {
+    pub(super) fn clean(&mut self) {
         if self.leases.is_stale() {
             let entries = &self.entries;
             self.leases.retain(|look| {

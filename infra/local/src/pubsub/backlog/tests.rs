@@ -412,4 +412,27 @@ fn times_of_what_is_over_do_not_pile_up() {
     }
     assert!(case.backlog.leases.looks() < 10_000);
     assert!(case.backlog.free.len() < 10);
+    case.push(&["b"]);
+    for _ in 0..20_000 {
+        let taken = case.take(1);
+        assert_eq!(case.nack(&taken), [true]);
+        case.wait(Duration::ZERO);
+    }
+    assert!(case.backlog.leases.looks() < 10_000);
+}
+
+#[test]
+fn keys_that_no_reader_ever_saw_leave_nothing() {
+    let mut case = case();
+    for n in 0..20_000 {
+        case.push(&[&format!("key-{n}")]);
+        case.backlog.trim(at(case.next + 600));
+    }
+    assert!(case.backlog.free.len() < 10_000);
+    assert_eq!(
+        (case.backlog.keys.len(), case.backlog.stored_bytes()),
+        (0, 0)
+    );
+    case.push(&["a", "b"]);
+    assert_eq!(case.numbers(1), [20_001, 20_002]);
 }
