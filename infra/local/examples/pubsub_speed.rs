@@ -26,7 +26,7 @@ use raw::{Raw, first};
 
 /// What a subscription and its topic keep for a seek: full within seconds.
 const KEPT: usize = 32 * 1024 * 1024;
-/// Published and not yet received, at most: a publisher that runs ahead is no measure of both.
+/// Published and not yet acknowledged, at most: a publisher that runs ahead is no measure of both.
 const AHEAD: u64 = 50_000;
 /// As the clients of Google's send them.
 const ACKS: usize = 2_500;
@@ -54,21 +54,23 @@ async fn run(keys: usize, batch: usize, under_way: usize, time: Duration) {
         ..config
     };
     let raw = raw::begin(&pubsub, retained).await;
-    let received = Arc::new(AtomicU64::new(0));
-    let reader = tokio::spawn(receive(raw::connect(&pubsub).await, Arc::clone(&received)));
+    let settled = Arc::new(AtomicU64::new(0));
+    let reader = tokio::spawn(receive(raw::connect(&pubsub).await, Arc::clone(&settled)));
     let start = Instant::now();
     // Each task has keys of its own, one after the other.
     let published = Arc::new(AtomicU64::new(0));
     let publishers: Vec<_> = (0..under_way)
         .map(|first| {
             let publisher = raw.publisher.clone();
-            let (published, received) = (Arc::clone(&published), Arc::clone(&received));
+            let (published, settled) = (Arc::clone(&published), Arc::clone(&settled));
             tokio::spawn(async move {
                 let mut numbers = vec![0_u64; keys.div_ceil(under_way)];
                 for round in 0.. {
-                    if start.elapsed() >= time {}
+                    if start.elapsed() >= time {
+                        return;
+                    }
                     while published.load(Ordering::Relaxed)
-                        > received.load(Ordering::Relaxed) + AHEAD
+                        > settled.load(Ordering::Relaxed) + AHEAD
                     {
                         tokio::time::sleep(Duration::from_millis(1)).await;
                     }
@@ -113,7 +115,7 @@ fn request(key: usize, number: &mut u64, batch: usize) -> PublishRequest {
 }
 
 /// Receives for ever, and acknowledges beside.
-async fn receive(mut raw: Raw, received: Arc<AtomicU64>) {
+async fn receive(mut raw: Raw, settled: Arc<AtomicU64>) {
     let (acks, mut to_ack) = mpsc::unbounded_channel::<Vec<String>>();
     let mut stream = raw.stream(first()).await.unwrap();
     tokio::spawn(async move {
@@ -123,7 +125,10 @@ async fn receive(mut raw: Raw, received: Arc<AtomicU64>) {
             {
                 ids.extend(more);
             }
-            raw.ack(ids).await.unwrap();
+            for ids in ids.chunks(ACKS) {
+                raw.ack(ids.to_vec()).await.unwrap();
+                settled.fetch_add(ids.len() as u64, Ordering::Relaxed);
+            }
         }
     });
     let mut last = std::collections::HashMap::<String, u64>::new();
@@ -138,7 +143,6 @@ async fn receive(mut raw: Raw, received: Arc<AtomicU64>) {
             *before = number;
             ids.push(got.ack_id);
         }
-        received.fetch_add(ids.len() as u64, Ordering::Relaxed);
         if !ids.is_empty() {
             acks.send(ids).unwrap();
         }
