@@ -82,7 +82,6 @@ impl Access {
             )
         })?;
         let signs = match (&settings.token_credential, settings.credential) {
-            (Some(own), _) => Signs::Entra(own.clone()),
             (None, None) if settings.is_local() => {
                 let (name, key) = EMULATOR;
                 Signs::Shared(Signer::Key {
@@ -90,7 +89,7 @@ impl Access {
                     key: anyhub_core::Secret::new(key),
                 })
             }
-            (None, identity) => Signs::Entra(found(identity.unwrap_or(Identity::DeveloperTools))?),
+            _ => Signs::Entra(identity(settings)?),
         };
         let hub = None;
         Ok(Self { host, hub, signs })
@@ -171,7 +170,12 @@ fn read(file: &Path) -> Result<String> {
     })
 }
 
-fn found(identity: Identity) -> Result<Arc<dyn TokenCredential>> {
+/// The identity of Microsoft Entra ID that asks, or would. Config for one that is of no use.
+pub(crate) fn identity(settings: &EventHubsConfig) -> Result<Arc<dyn TokenCredential>> {
+    if let Some(own) = &settings.token_credential {
+        return Ok(own.clone());
+    }
+    let identity = settings.credential.unwrap_or(Identity::DeveloperTools);
     let credential = match identity {
         Identity::ManagedIdentity => {
             ManagedIdentityCredential::new(None).map(|found| found as Arc<dyn TokenCredential>)

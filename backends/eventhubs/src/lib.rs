@@ -63,6 +63,7 @@ mod producer;
 mod provision;
 mod reader;
 mod receiver;
+mod resource_manager;
 mod send;
 mod sender;
 mod start;
