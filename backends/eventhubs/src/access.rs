@@ -35,6 +35,14 @@ enum Signs {
     Entra(Arc<dyn TokenCredential>),
 }
 
+/// Who asks, as the SDK's own clients are told.
+pub(crate) enum OfClient<'a> {
+    /// A connection string for the event hub.
+    Shared(anyhub_core::Secret),
+    /// The namespace's host, and an identity.
+    Entra(&'a str, Arc<dyn TokenCredential>),
+}
+
 /// What is put on `$cbs`.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
@@ -121,6 +129,23 @@ impl Access {
             }
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn of_client(&self, hub: &str) -> OfClient<'_> {
+        let signs = match &self.signs {
+            Signs::Entra(credential) => return OfClient::Entra(&self.host, credential.clone()),
+            Signs::Shared(Signer::Key { name, key }) => {
+                format!(
+                    "SharedAccessKeyName={name};SharedAccessKey={}",
+                    key.expose()
+                )
+            }
+            Signs::Shared(Signer::Signature(text)) => {
+                format!("SharedAccessSignature={}", text.expose())
+            }
+        };
+        let text = format!("Endpoint=sb://{}/;{signs};EntityPath={hub}", self.host);
+        OfClient::Shared(anyhub_core::Secret::new(text))
     }
 
     /// A token for an event hub and what is within. Denied if there is none to be had.
@@ -310,6 +335,27 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(in_2100.expires.unix_timestamp(), 4_102_444_800);
+    }
+
+    #[test]
+    fn the_sdks_clients_are_told_the_same() {
+        use azure_messaging_eventhubs::ConnectionString as Theirs;
+        let host = "Endpoint=sb://h.example.com/;";
+        for signs in [
+            "SharedAccessKeyName=a;SharedAccessKey=b=",
+            "SharedAccessSignature=SharedAccessSignature sr=x&sig=y%3D&se=4102444800&skn=z",
+        ] {
+            let settings = EventHubsConfig::new().connection_string(format!("{host}{signs}"));
+            let access = Access::find(&settings).unwrap();
+            let OfClient::Shared(text) = access.of_client("t") else {
+                panic!("no identity was named");
+            };
+            let theirs: Theirs = text.expose().parse().unwrap();
+            let whole = format!("{host}{signs};EntityPath=t")
+                .parse::<Theirs>()
+                .unwrap();
+            assert!(theirs == whole);
+        }
     }
 
     #[test]

@@ -158,6 +158,10 @@ impl Client {
         &self.0.io
     }
 
+    pub(crate) fn target(&self) -> &Target {
+        &self.0.target
+    }
+
     pub(crate) fn url(&self) -> String {
         self.0.target.url.to_string()
     }

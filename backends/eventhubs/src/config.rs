@@ -464,7 +464,10 @@ mod tests {
             ("eventhubs://n/t?reader_group=", "is empty"),
             ("eventhubs://n/t?leases=blob", "leases=memory"),
             ("eventhubs://n/t?lease_time=1ms", "100ms or more"),
-            ("eventhubs://n/t?subscription=0", "resource_group is missing"),
+            (
+                "eventhubs://n/t?subscription=0",
+                "resource_group is missing",
+            ),
         ];
         for (url, expected) in cases {
             let error = parse(url).unwrap_err();

@@ -1,7 +1,9 @@
 //! Event Hubs' errors as kinds to act on, each with what to do.
 
 use anyhub_core::{Error, ErrorKind};
+use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
+use azure_messaging_eventhubs::{EventHubsError, error::ErrorKind as EventHubsErrorKind};
 use std::{error::Error as StdError, io};
 
 /// The hub's name in errors.
@@ -60,6 +62,28 @@ pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> 
         _ => unreached(operation, &error),
     };
     told.with_source(error)
+}
+
+/// What one of the SDK's own clients says.
+pub(crate) fn of_client(operation: &'static str, topic: &str, error: EventHubsError) -> Error {
+    match error.kind {
+        EventHubsErrorKind::AmqpError(error) => failed(operation, topic, error),
+        EventHubsErrorKind::AzureCore(error) => match error.kind() {
+            AzureErrorKind::Credential => no_token(operation, error),
+            _ => {
+                let text = one_line(&root(&error).to_string());
+                let message = format!("the namespace can't be reached: {text}");
+                Error::new(ErrorKind::Unavailable, HUB, operation, message)
+                    .with_advice("look at the namespace's name, the endpoint and the network")
+                    .with_source(error)
+            }
+        },
+        kind => {
+            let error = EventHubsError { kind };
+            let message = one_line(&error.to_string());
+            Error::new(ErrorKind::Unexpected, HUB, operation, message).with_source(error)
+        }
+    }
 }
 
 /// What Azure's libraries beneath the AMQP answered: those that give tokens.

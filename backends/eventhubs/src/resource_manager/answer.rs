@@ -101,7 +101,8 @@ impl Answer {
         let namespace = place.namespace.to_ascii_lowercase();
         if self.status == 400 {
             let named = format!("namespace '{namespace}' doesn't exist");
-            let named = text.contains(&named) || text.contains(&named.replace("doesn't", "does not"));
+            let named =
+                text.contains(&named) || text.contains(&named.replace("doesn't", "does not"));
             return named.then_some(Missing::Namespace);
         }
         if self.status != 404 {
@@ -138,7 +139,12 @@ impl Answer {
     }
 
     /// The refusal as an error.
-    pub(super) fn refused(&self, operation: &'static str, place: &Place, about: About<'_>) -> Error {
+    pub(super) fn refused(
+        &self,
+        operation: &'static str,
+        place: &Place,
+        about: About<'_>,
+    ) -> Error {
         if let Some(missing) = self.missing(place, about) {
             return not_there(missing, operation, place, about);
         }
@@ -166,7 +172,9 @@ impl Answer {
         let text = text.to_ascii_lowercase();
         let says = |part: &str| text.contains(part);
         match self.status {
-            400 if says("partitioncount") && (says("cannot be changed") || says("can't be changed")) => {
+            400 if says("partitioncount")
+                && (says("cannot be changed") || says("can't be changed")) =>
+            {
                 let advice = "partitions can be added in the tiers Premium and Dedicated alone: make \
                               another event hub with more";
                 (ErrorKind::Unsupported, Some(advice.to_owned()))
@@ -177,7 +185,8 @@ impl Answer {
                 (ErrorKind::Unsupported, Some(advice.to_owned()))
             }
             401 => {
-                let advice = "look at credential= in the URL, at its tenant and at this machine's clock";
+                let advice =
+                    "look at credential= in the URL, at its tenant and at this machine's clock";
                 (ErrorKind::Denied, Some(advice.to_owned()))
             }
             403 => {
@@ -189,7 +198,8 @@ impl Answer {
             }
             // A quota: waiting would not help.
             409 if says("maximum number") => {
-                let advice = format!("delete what is not used any more, or take a larger tier: {about}");
+                let advice =
+                    format!("delete what is not used any more, or take a larger tier: {about}");
                 (ErrorKind::Denied, Some(advice))
             }
             409 => {

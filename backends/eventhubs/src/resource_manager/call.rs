@@ -12,7 +12,8 @@ use azure_core::{
     credentials::TokenCredential,
     error::ErrorKind as AzureErrorKind,
     http::{
-        ClientOptions, Context, Method, Pipeline, PipelineSendOptions, Request, Url,
+        ClientOptions, Context, ExponentialRetryOptions, Method, Pipeline, PipelineSendOptions,
+        Request, RetryOptions, Url,
         headers::{ACCEPT, AUTHORIZATION},
         policies::{Policy, PolicyResult},
     },
@@ -37,6 +38,9 @@ pub(super) struct Doing {
 
 /// For all requests of an operation together.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often one that fails is tried again: for some six seconds, as the SDK doubles its pauses from 200 ms
+/// on. It would do so eight times, for most of a minute.
+const AGAIN: u32 = 5;
 /// For a token.
 const TOKEN: Duration = Duration::from_secs(15);
 
@@ -49,16 +53,29 @@ impl Doing {
     /// Timeout when its time is over.
     pub(super) async fn within<T>(self, doing: impl Future<Output = Result<T>>) -> Result<T> {
         let done = timeout_at(self.until, doing).await;
-        done.unwrap_or_else(|_| Err(unanswered(self.operation, "Azure Resource Manager")))
+        done.unwrap_or_else(|_| {
+            Err(unanswered(
+                self.operation,
+                "a request to Azure Resource Manager",
+            ))
+        })
     }
 }
 
 impl Http {
     pub(super) fn new(place: &Place, credential: Arc<dyn TokenCredential>) -> Self {
+        let retry = RetryOptions::exponential(ExponentialRetryOptions {
+            max_retries: AGAIN,
+            ..ExponentialRetryOptions::default()
+        });
+        let options = ClientOptions {
+            retry,
+            ..ClientOptions::default()
+        };
         let pipeline = Pipeline::new(
             option_env!("CARGO_PKG_NAME"),
             option_env!("CARGO_PKG_VERSION"),
-            ClientOptions::default(),
+            options,
             Vec::new(),
             vec![Arc::new(InTime)],
             None,

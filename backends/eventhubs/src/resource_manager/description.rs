@@ -93,7 +93,10 @@ impl Description {
     }
 
     fn is_compacted(&self) -> bool {
-        let policy = self.0.get(KEEPS).and_then(|keeps| keeps.get("cleanupPolicy"));
+        let policy = self
+            .0
+            .get(KEEPS)
+            .and_then(|keeps| keeps.get("cleanupPolicy"));
         let policy = policy.and_then(Value::as_str);
         policy.is_some_and(|policy| !policy.eq_ignore_ascii_case("Delete"))
     }
@@ -141,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_topic_in_resource_managers_terms() {
-        let body = |topic: &TopicConfig| Description::new("test", topic).map(Description::into_body);
+        let body =
+            |topic: &TopicConfig| Description::new("test", topic).map(Description::into_body);
         assert_eq!(
             body(&topic()).unwrap(),
             json!({ "properties": { "partitionCount": 3 } })
@@ -156,9 +160,21 @@ mod tests {
         for (topic, kind, says) in [
             (topic().replication(3), ErrorKind::Unsupported, "copies"),
             (topic().property("mode", "x"), ErrorKind::Invalid, "'mode'"),
-            (topic().retention(Retention::new().bytes(1)), ErrorKind::Unsupported, "by time"),
-            (topic().retention(of_hours(0)), ErrorKind::Invalid, "1 to 2160"),
-            (topic().retention(of_hours(2_161)), ErrorKind::Invalid, "1 to 2160"),
+            (
+                topic().retention(Retention::new().bytes(1)),
+                ErrorKind::Unsupported,
+                "by time",
+            ),
+            (
+                topic().retention(of_hours(0)),
+                ErrorKind::Invalid,
+                "1 to 2160",
+            ),
+            (
+                topic().retention(of_hours(2_161)),
+                ErrorKind::Invalid,
+                "1 to 2160",
+            ),
             (
                 topic().retention(Retention::new().time(Duration::from_millis(3_600_001))),
                 ErrorKind::Invalid,

@@ -12,8 +12,8 @@ use crate::{
     error::{HUB, incomplete, no_topic},
     provision::Provisioner,
 };
-use anyhub_core::{Error, ErrorKind, Result, Retention, TopicConfig};
 use answer::{Answer, Missing, not_there};
+use anyhub_core::{Error, ErrorKind, Result, Retention, TopicConfig};
 use async_trait::async_trait;
 use azure_core::{
     credentials::TokenCredential,

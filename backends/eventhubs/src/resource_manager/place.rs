@@ -181,7 +181,7 @@ mod tests {
     fn settings(endpoint: Option<&str>) -> EventHubsConfig {
         let settings = EventHubsConfig::new()
             .subscription("5f750a97-50d9-4e36-8081-c9ee4c0210d4")
-            .resource_group("rg (test)");
+            .resource_group("rg_(test)");
         match endpoint {
             Some(endpoint) => settings.management_endpoint(endpoint),
             None => settings,
@@ -194,7 +194,7 @@ mod tests {
         let place = place.unwrap().unwrap();
         assert_eq!(place.scope(), "https://management.azure.com/.default");
         let namespace = "https://management.azure.com/subscriptions/5f750a97-50d9-4e36-8081-c9ee4c0210d4\
-                         /resourceGroups/rg%20(test)/providers/Microsoft.EventHub/namespaces/ns/eventhubs";
+                         /resourceGroups/rg_(test)/providers/Microsoft.EventHub/namespaces/ns/eventhubs";
         let url = |about| place.url("test", about).unwrap().to_string();
         let version = "?api-version=2024-01-01";
         assert_eq!(url(About::Hubs), format!("{namespace}{version}"));
@@ -209,7 +209,17 @@ mod tests {
     #[test]
     fn names_that_would_lead_elsewhere_are_refused() {
         let place = Place::of(&settings(None), "ns").unwrap().unwrap();
-        for name in ["", ".", "..", "a/b", "a?b", "-a", "a.", "ü", &"x".repeat(257)] {
+        for name in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a?b",
+            "-a",
+            "a.",
+            "ü",
+            &"x".repeat(257),
+        ] {
             let refused = place.url("test", About::Hub(name)).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Invalid, "{name}");
             let about = About::Group {
@@ -220,7 +230,11 @@ mod tests {
         }
         let next = |link: &str| place.next("test", link);
         assert!(next("https://management.azure.com/x?$skip=3").is_ok());
-        for link in ["https://elsewhere.example/x", "http://management.azure.com/x", "x"] {
+        for link in [
+            "https://elsewhere.example/x",
+            "http://management.azure.com/x",
+            "x",
+        ] {
             assert_eq!(next(link).unwrap_err().kind(), ErrorKind::Unexpected);
         }
     }
