@@ -54,7 +54,6 @@ const WAITS: [HeaderName; 3] = [
     HeaderName::from_static("retry-after-ms"),
     RETRY_AFTER,
 ];
-const WRITE: &str = "Microsoft.EventHub/namespaces/eventhubs/write";
 
 impl Answer {
     pub(super) fn read(response: &RawResponse) -> Self {
@@ -93,11 +92,12 @@ impl Answer {
         error.unwrap_or_default()
     }
 
-    /// What isn't there, if it says that something isn't.
+    /// What isn't there, if it says that something isn't: a 404 of somebody else's says nothing of it.
     pub(super) fn missing(&self, place: &Place, about: About<'_>) -> Option<Missing> {
         let refusal = self.refusal();
         let text = refusal.message.unwrap_or_default().to_ascii_lowercase();
-        let code = refusal.code.unwrap_or_default();
+        // InvalidResourceType and the like: the question was wrong.
+        let code = refusal.code.filter(|code| !code.starts_with("Invalid"))?;
         let namespace = place.namespace.to_ascii_lowercase();
         if self.status == 400 {
             let named = format!("namespace '{namespace}' doesn't exist");
@@ -148,14 +148,17 @@ impl Answer {
         if let Some(missing) = self.missing(place, about) {
             return not_there(missing, operation, place, about);
         }
-        let kind = kind_of_status(self.status);
+        let kind = match kind_of_status(self.status) {
+            ErrorKind::NotFound => ErrorKind::Unexpected,
+            kind => kind,
+        };
         if self.body.is_none() {
             return self.waiting(no_json(kind, operation, self.status, &self.content_type));
         }
         let Refusal { code, message } = self.refusal();
         let code = code.map_or_else(|| self.status.to_string(), |code| clip(&code));
         let text = clip(&message.unwrap_or_default());
-        let (kind, advice) = self.judge(kind, &text, about);
+        let (kind, advice) = self.judge(kind, &text);
         let message = match text.is_empty() {
             true => format!("Azure Resource Manager refuses {about} ({code})"),
             false => format!("{text} ({code})"),
@@ -167,51 +170,51 @@ impl Answer {
         })
     }
 
-    /// What the text says beyond the status.
-    fn judge(&self, kind: ErrorKind, text: &str, about: About<'_>) -> (ErrorKind, Option<String>) {
+    /// What the text says beyond the status, and what to do.
+    fn judge(&self, kind: ErrorKind, text: &str) -> (ErrorKind, Option<&'static str>) {
         let text = text.to_ascii_lowercase();
         let says = |part: &str| text.contains(part);
-        match self.status {
-            400 if says("partitioncount")
-                && (says("cannot be changed") || says("can't be changed")) =>
-            {
-                let advice = "partitions can be added in the tiers Premium and Dedicated alone: make \
-                              another event hub with more";
-                (ErrorKind::Unsupported, Some(advice.to_owned()))
-            }
-            400 if says("consumergroup") && says("tier") => {
-                let advice = "the tier Basic has the consumer group $Default alone: take Standard or \
-                              more, or read without a group";
-                (ErrorKind::Unsupported, Some(advice.to_owned()))
-            }
-            401 => {
-                let advice =
-                    "look at credential= in the URL, at its tenant and at this machine's clock";
-                (ErrorKind::Denied, Some(advice.to_owned()))
-            }
-            403 => {
-                let advice = format!(
-                    "the identity needs {WRITE} and the like on the namespace, as the roles Contributor \
-                     and Azure Event Hubs Data Owner have it: Data Sender and Data Receiver only look"
-                );
-                (ErrorKind::Denied, Some(advice))
-            }
-            // A quota: waiting would not help.
-            409 if says("maximum number") => {
-                let advice =
-                    format!("delete what is not used any more, or take a larger tier: {about}");
-                (ErrorKind::Denied, Some(advice))
-            }
-            409 => {
-                let advice = "something else is being done there: try again when it is through";
-                (ErrorKind::Unavailable, Some(advice.to_owned()))
-            }
-            429 => {
-                let advice = "ask less often: the limit is for all who manage the subscription";
-                (ErrorKind::Throttled, Some(advice.to_owned()))
-            }
-            _ => (kind, None),
-        }
+        let unchangeable = says("cannot be changed") || says("can't be changed");
+        let (kind, advice) = match self.status {
+            400 if says("partitioncount") && unchangeable => (
+                ErrorKind::Unsupported,
+                "partitions can be added in the tiers Premium and Dedicated alone: make another event \
+                 hub with more",
+            ),
+            400 if says("consumergroup") && says("tier") => (
+                ErrorKind::Unsupported,
+                "the tier Basic has the consumer group $Default alone: take Standard or more, or read \
+                 without a group",
+            ),
+            401 => (
+                ErrorKind::Denied,
+                "look at credential= in the URL, at its tenant and at this machine's clock",
+            ),
+            403 => (
+                ErrorKind::Denied,
+                "the identity needs a role that may write Microsoft.EventHub/namespaces/eventhubs, such \
+                 as Contributor or Azure Event Hubs Data Owner: Data Sender and Data Receiver only look",
+            ),
+            // Waiting would not help.
+            409 if says("maximum number") => (
+                ErrorKind::Denied,
+                "delete what is not used any more, or take a larger tier",
+            ),
+            409 if says("locked") || says("disabled") => (
+                ErrorKind::Denied,
+                "that lasts until somebody lifts it in Azure",
+            ),
+            409 => (
+                ErrorKind::Unavailable,
+                "something else is being done there: try again when it is through",
+            ),
+            429 => (
+                ErrorKind::Throttled,
+                "ask less often: the limit is for all who manage the subscription",
+            ),
+            _ => return (kind, None),
+        };
+        (kind, Some(advice))
     }
 
     fn waiting(&self, error: Error) -> Error {

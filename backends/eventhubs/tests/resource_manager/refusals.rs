@@ -53,7 +53,7 @@ async fn each_refusal_has_its_kind_and_a_way_out() {
         (
             error(403, "AuthorizationFailed", denied),
             ErrorKind::Denied,
-            "the roles Contributor",
+            "such as Contributor",
         ),
         (
             error(409, "Conflict", quota),
@@ -94,6 +94,25 @@ async fn each_refusal_has_its_kind_and_a_way_out() {
             ErrorKind::Unexpected,
             "xxx...",
         ),
+        (
+            error(
+                409,
+                "ScopeLocked",
+                "The scope 'z' cannot perform write operation because following scope(s) are locked: 'z'.",
+            ),
+            ErrorKind::Denied,
+            "lifts it",
+        ),
+        (
+            error(
+                404,
+                "InvalidResourceType",
+                "The resource type could not be found.",
+            ),
+            ErrorKind::Unexpected,
+            "InvalidResourceType",
+        ),
+        (Canned::html(404), ErrorKind::Unexpected, "text/html"),
         (Canned::html(200), ErrorKind::Unexpected, "text/html"),
         (Canned::html(302), ErrorKind::Unexpected, "proxies"),
         (Canned::html(403), ErrorKind::Denied, "text/html"),
@@ -101,6 +120,12 @@ async fn each_refusal_has_its_kind_and_a_way_out() {
         check(&put(&fake, answer).await, kind, says);
         assert_eq!(fake.asked().len(), 2, "{says}: it is not tried again");
     }
+    // Nor is what somebody else does not know taken for an event hub that is not there.
+    fake.now().first.push_back(Canned::html(404));
+    let topic = TopicConfig::new("t");
+    let error = alone(&fake).admin().create_topic(&topic).await.unwrap_err();
+    check(&error, ErrorKind::Unexpected, "not Azure Resource Manager");
+    assert_eq!(fake.asked(), ["GET /eventhubs/t"]);
     // Nothing but an array of event hubs is a list.
     for body in [json!({}), json!({ "value": [{ "id": 1 }] }), json!([])] {
         let mut answer = Canned::error(200, "", "");
