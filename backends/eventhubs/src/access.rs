@@ -35,6 +35,14 @@ enum Signs {
     Entra(Arc<dyn TokenCredential>),
 }
 
+/// Who asks, as the SDK's own clients are told.
+pub(crate) enum OfClient<'a> {
+    /// A connection string for the event hub.
+    Shared(anyhub_core::Secret),
+    /// The namespace's host, and an identity.
+    Entra(&'a str, Arc<dyn TokenCredential>),
+}
+
 /// What is put on `$cbs`.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
@@ -82,7 +90,6 @@ impl Access {
             )
         })?;
         let signs = match (&settings.token_credential, settings.credential) {
-            (Some(own), _) => Signs::Entra(own.clone()),
             (None, None) if settings.is_local() => {
                 let (name, key) = EMULATOR;
                 Signs::Shared(Signer::Key {
@@ -90,7 +97,7 @@ impl Access {
                     key: anyhub_core::Secret::new(key),
                 })
             }
-            (None, identity) => Signs::Entra(found(identity.unwrap_or(Identity::DeveloperTools))?),
+            _ => Signs::Entra(identity(settings)?),
         };
         let hub = None;
         Ok(Self { host, hub, signs })
@@ -122,6 +129,23 @@ impl Access {
             }
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn of_client(&self, hub: &str) -> OfClient<'_> {
+        let signs = match &self.signs {
+            Signs::Entra(credential) => return OfClient::Entra(&self.host, credential.clone()),
+            Signs::Shared(Signer::Key { name, key }) => {
+                format!(
+                    "SharedAccessKeyName={name};SharedAccessKey={}",
+                    key.expose()
+                )
+            }
+            Signs::Shared(Signer::Signature(text)) => {
+                format!("SharedAccessSignature={}", text.expose())
+            }
+        };
+        let text = format!("Endpoint=sb://{}/;{signs};EntityPath={hub}", self.host);
+        OfClient::Shared(anyhub_core::Secret::new(text))
     }
 
     /// A token for an event hub and what is within. Denied if there is none to be had.
@@ -171,7 +195,12 @@ fn read(file: &Path) -> Result<String> {
     })
 }
 
-fn found(identity: Identity) -> Result<Arc<dyn TokenCredential>> {
+/// The identity of Microsoft Entra ID that asks, or would. Config for one that is of no use.
+pub(crate) fn identity(settings: &EventHubsConfig) -> Result<Arc<dyn TokenCredential>> {
+    if let Some(own) = &settings.token_credential {
+        return Ok(own.clone());
+    }
+    let identity = settings.credential.unwrap_or(Identity::DeveloperTools);
     let credential = match identity {
         Identity::ManagedIdentity => {
             ManagedIdentityCredential::new(None).map(|found| found as Arc<dyn TokenCredential>)
@@ -306,6 +335,27 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(in_2100.expires.unix_timestamp(), 4_102_444_800);
+    }
+
+    #[test]
+    fn the_sdks_clients_are_told_the_same() {
+        use azure_messaging_eventhubs::ConnectionString as Theirs;
+        let host = "Endpoint=sb://h.example.com/;";
+        for signs in [
+            "SharedAccessKeyName=a;SharedAccessKey=b=",
+            "SharedAccessSignature=SharedAccessSignature sr=x&sig=y%3D&se=4102444800&skn=z",
+        ] {
+            let settings = EventHubsConfig::new().connection_string(format!("{host}{signs}"));
+            let access = Access::find(&settings).unwrap();
+            let OfClient::Shared(text) = access.of_client("t") else {
+                panic!("no identity was named");
+            };
+            let theirs: Theirs = text.expose().parse().unwrap();
+            let whole = format!("{host}{signs};EntityPath=t")
+                .parse::<Theirs>()
+                .unwrap();
+            assert!(theirs == whole);
+        }
     }
 
     #[test]

@@ -54,7 +54,10 @@ pub(crate) async fn partitions(
 /// What can't be done by AMQP.
 fn elsewhere(operation: &'static str, what: &str, how: &str) -> Error {
     let message = format!("{what} by AMQP");
-    let how = format!("{how}; or give a Provisioner in EventHubsConfig");
+    let how = format!(
+        "give subscription= and resource_group= for Azure Resource Manager to do it, or a Provisioner in \
+         EventHubsConfig; or {how}"
+    );
     Error::new(ErrorKind::Unsupported, HUB, operation, message).with_advice(how)
 }
 
@@ -86,8 +89,8 @@ impl EventHubsAdmin {
         operation: &'static str,
         what: &str,
         how: &str,
-    ) -> Result<&Arc<dyn Provisioner>> {
-        let provisioner = self.namespace.config().provisioner.as_ref();
+    ) -> Result<Arc<dyn Provisioner>> {
+        let provisioner = self.namespace.provisioner()?;
         provisioner.ok_or_else(|| elsewhere(operation, what, how))
     }
 }
@@ -210,7 +213,8 @@ impl Admin for EventHubsAdmin {
         groups.list(&topic.to_ascii_lowercase()).await
     }
 
-    /// Its checkpoints; the consumer group of that name stays, which keeps nothing.
+    /// Its checkpoints, on all event hubs. The consumer groups of that name stay: they keep nothing, and
+    /// others may read by them.
     async fn delete_group(&self, group: &str) -> Result<()> {
         const DELETE: &str = "delete_group";
         self.namespace.check_open(DELETE)?;

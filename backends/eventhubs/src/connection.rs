@@ -49,7 +49,7 @@ pub(crate) struct Connection {
 }
 
 /// To connect, with TLS and all.
-const CONNECT: Duration = Duration::from_secs(15);
+pub(crate) const CONNECT: Duration = Duration::from_secs(15);
 /// For an answer to anything that moves no events.
 const ANSWER: Duration = Duration::from_secs(10);
 /// For a peer to take its leave.

@@ -1,7 +1,9 @@
 //! Event Hubs' errors as kinds to act on, each with what to do.
 
 use anyhub_core::{Error, ErrorKind};
+use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
+use azure_messaging_eventhubs::{EventHubsError, error::ErrorKind as EventHubsErrorKind};
 use std::{error::Error as StdError, io};
 
 /// The hub's name in errors.
@@ -60,6 +62,28 @@ pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> 
         _ => unreached(operation, &error),
     };
     told.with_source(error)
+}
+
+/// What one of the SDK's own clients says.
+pub(crate) fn of_client(operation: &'static str, topic: &str, error: EventHubsError) -> Error {
+    match error.kind {
+        EventHubsErrorKind::AmqpError(error) => failed(operation, topic, error),
+        EventHubsErrorKind::AzureCore(error) => match error.kind() {
+            AzureErrorKind::Credential => no_token(operation, error),
+            _ => {
+                let text = one_line(&root(&error).to_string());
+                let message = format!("the namespace can't be reached: {text}");
+                Error::new(ErrorKind::Unavailable, HUB, operation, message)
+                    .with_advice("look at the namespace's name, the endpoint and the network")
+                    .with_source(error)
+            }
+        },
+        kind => {
+            let error = EventHubsError { kind };
+            let message = one_line(&error.to_string());
+            Error::new(ErrorKind::Unexpected, HUB, operation, message).with_source(error)
+        }
+    }
 }
 
 /// What Azure's libraries beneath the AMQP answered: those that give tokens.
@@ -156,17 +180,10 @@ fn advice(kind: ErrorKind, condition: &AmqpErrorCondition) -> Option<&'static st
 
 /// An error of `$management` or `$cbs`, which answer with HTTP's codes.
 fn status_code(operation: &'static str, topic: &str, status: u16, text: Option<&str>) -> Error {
-    let kind = match status {
-        401 | 403 => ErrorKind::Denied,
-        404 if !topic.is_empty() => return no_topic(operation, topic),
-        404 | 410 => ErrorKind::NotFound,
-        400 => ErrorKind::Invalid,
-        408 | 504 => ErrorKind::Timeout,
-        429 => ErrorKind::Throttled,
-        500 | 502 | 503 => ErrorKind::Unavailable,
-        501 => ErrorKind::Unsupported,
-        _ => ErrorKind::Unexpected,
-    };
+    if status == 404 && !topic.is_empty() {
+        return no_topic(operation, topic);
+    }
+    let kind = kind_of_status(status);
     let message = match text.map(one_line).filter(|text| !text.is_empty()) {
         Some(text) => format!("{text} ({status})"),
         None => format!("status {status}"),
@@ -177,6 +194,20 @@ fn status_code(operation: &'static str, topic: &str, status: u16, text: Option<&
             "look at the key and its name, at this machine's clock, or at the roles of the identity",
         ),
         _ => error,
+    }
+}
+
+/// What a caller can do about a status of HTTP.
+pub(crate) fn kind_of_status(status: u16) -> ErrorKind {
+    match status {
+        401 | 403 => ErrorKind::Denied,
+        404 | 410 => ErrorKind::NotFound,
+        400 => ErrorKind::Invalid,
+        408 | 504 => ErrorKind::Timeout,
+        429 => ErrorKind::Throttled,
+        500 | 502 | 503 => ErrorKind::Unavailable,
+        501 => ErrorKind::Unsupported,
+        _ => ErrorKind::Unexpected,
     }
 }
 
@@ -202,12 +233,12 @@ fn causes<'a>(
     })
 }
 
-fn root<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+pub(crate) fn root<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     causes(error).last().unwrap_or(error)
 }
 
 /// Errors are one line each.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

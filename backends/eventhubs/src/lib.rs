@@ -22,8 +22,8 @@
 //!
 //! ## Groups
 //!
-//! A group reads as the consumer group of its name, which a
-//! [`Provisioner`](EventHubsConfig::provisioner) makes if it is not there; without one it has to be there.
+//! A group reads as the consumer group of its name. Where the settings name `subscription` and
+//! `resource_group`, or a [`Provisioner`] of one's own, it is made if it is not there; otherwise it has to be.
 //! A consumer group is for one group of ours, or for readers of other kinds: a reader with a higher epoch
 //! takes the partition away, and the group takes it back.
 //!
@@ -33,6 +33,10 @@
 //! Microsoft's .NET, Java, JavaScript and Rust clients use for their buffered producers. Microsoft warns
 //! that Event Hubs itself may choose otherwise. So take `service` for an event hub that others write to
 //! by key, which leaves the choice to Event Hubs for all; it costs batches of one key each.
+//!
+//! ## The SDK's own clients
+//!
+//! [`NativeClient`] opens them for what the traits leave out, and says what to mind with them.
 //!
 //! ## TLS
 //!
@@ -63,6 +67,7 @@ mod producer;
 mod provision;
 mod reader;
 mod receiver;
+mod resource_manager;
 mod send;
 mod sender;
 mod start;
@@ -72,6 +77,13 @@ pub use anyhub_groups::LeasesIn;
 /// Where groups are kept, for [`EventHubsConfig::store`]: `ObjectLeases` (feature `object-store`) on
 /// Azure Blob Storage, for the members on many machines.
 pub use anyhub_leases as leases;
+/// The SDK's foundation, in the version that this crate is built on: `TokenCredential`, for
+/// [`EventHubsConfig::token_credential`].
+pub use azure_core;
+/// The SDK's AMQP, in the same way: for [`NativeClient::connection`].
+pub use azure_core_amqp;
+/// The SDK itself, in the same way: for [`NativeClient::producer_client`] and the like.
+pub use azure_messaging_eventhubs;
 pub use config::{EventHubsConfig, Identity, Partitioning};
 pub use hash::partition_of;
 pub use hub::EventHubsHub;

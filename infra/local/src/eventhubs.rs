@@ -1,12 +1,12 @@
 //! A local Azure Event Hubs, in this process: AMQP 1.0 as the official clients speak it, with the documented limits, things
 //! that go wrong on request, and counts.
 //!
-//! Connections are in the clear or over TLS, with SASL ANONYMOUS, MSSBCBS or PLAIN; shared access signatures are checked. What
+//! Connections are in the clear or over TLS, with SASL ANONYMOUS, MSSBCBS or PLAIN; tokens are checked. What
 //! differs from Azure:
 //!
 //! | What | Here |
 //! |---|---|
-//! | Tokens | shared access signatures by one key that may do everything; no Microsoft Entra ID; a link isn't closed when its token expires, only no new one opens |
+//! | Tokens | shared access signatures by one key that may do everything; of Microsoft Entra ID those that [`EventHubs::accept_bearer`] names, which may do everything too: what stands in them isn't read |
 //! | Partition of a key | Jenkins' lookup3, as Microsoft's buffered producers choose it; they warn that the service may choose otherwise |
 //! | Throughput units | a bucket of one second's worth; ServerBusy is an outcome of the message, not the end of the link |
 //! | Retention | by size and by time; whole messages go, oldest first, and a batch is one |
@@ -151,6 +151,12 @@ impl EventHubs {
                 "the hub {hub:?} has a consumer group {group:?} already"
             ))),
         }
+    }
+
+    /// Takes this token of Microsoft Entra ID from now on, by `$cbs` and as `jwt`, for so long; then its links are closed. A token
+    /// that is named again is taken for longer, or less long, when it is put again. Others are refused.
+    pub fn accept_bearer(&self, token: &str, valid: Duration) {
+        self.namespace.bearers.accept(token, valid);
     }
 
     /// The seed of the faults, to be printed where a test fails.

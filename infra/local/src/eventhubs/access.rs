@@ -1,8 +1,9 @@
-//! Who may do what: shared access signatures, and the key itself by SASL PLAIN.
+//! Who may do what: shared access signatures, tokens of an identity, and the key itself by SASL PLAIN.
 //!
 //! Source: Event Hubs documentation, "Generate SAS token" and "AMQP 1.0 protocol guide", claims-based authorization (2026-11).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,8 +22,28 @@ pub(super) const KEY: &str = "SAS_KEY_VALUE";
 struct Grant {
     /// A hub's, or something's within; empty for the namespace.
     path: String,
-    /// Seconds since 1970.
+    /// Milliseconds since 1970.
     until: u64,
+}
+
+/// The tokens of Microsoft Entra ID that are taken, and until when, in milliseconds since 1970. What stands in one is for Entra
+/// ID and the service alone, so that any text will do.
+#[derive(Debug, Default)]
+pub(super) struct Bearers(Mutex<Vec<(String, u64)>>);
+
+impl Bearers {
+    pub(super) fn accept(&self, token: &str, valid: Duration) {
+        let valid = u64::try_from(valid.as_millis()).unwrap_or(u64::MAX);
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.retain(|(other, _)| other != token);
+        taken.push((token.to_owned(), now().saturating_add(valid)));
+    }
+
+    fn until(&self, token: &str) -> Option<u64> {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = taken.iter().find(|(other, _)| other == token);
+        found.map(|(_, until)| *until)
+    }
 }
 
 /// What a connection may do.
@@ -38,9 +59,26 @@ impl Grants {
         }])
     }
 
-    /// Takes a token; says why not.
+    /// Takes a shared access signature; says why not.
     pub(super) fn put(&mut self, token: &str) -> Result<(), &'static str> {
-        let grant = read(token)?;
+        self.take(read(token)?)
+    }
+
+    /// Takes an identity's token for a resource, which it doesn't name itself; says why not.
+    pub(super) fn put_bearer(
+        &mut self,
+        bearers: &Bearers,
+        resource: &str,
+        token: &str,
+    ) -> Result<(), &'static str> {
+        let until = bearers.until(token);
+        let until =
+            until.ok_or("InvalidToken: The token is none that was issued for this namespace.")?;
+        let path = address::path(resource).to_ascii_lowercase();
+        self.take(Grant { path, until })
+    }
+
+    fn take(&mut self, grant: Grant) -> Result<(), &'static str> {
         if grant.until <= now() {
             return Err("ExpiredToken: The token is expired.");
         }
@@ -68,6 +106,20 @@ impl Grants {
         })
     }
 
+    /// How long until the next token expires; None where none does.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let ends = self.0.iter().map(|grant| grant.until);
+        let next = ends.filter(|until| *until < u64::MAX).min()?;
+        Some(Duration::from_millis(next.saturating_sub(now())))
+    }
+
+    /// Drops what has expired. True if something has.
+    pub(super) fn lapse(&mut self) -> bool {
+        let (before, now) = (self.0.len(), now());
+        self.0.retain(|grant| grant.until > now);
+        self.0.len() < before
+    }
+
     fn valid(&self) -> impl Iterator<Item = &Grant> {
         let now = now();
         self.0.iter().filter(move |grant| grant.until > now)
@@ -76,7 +128,7 @@ impl Grants {
 
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn read(token: &str) -> Result<Grant, &'static str> {
@@ -105,9 +157,10 @@ fn read(token: &str) -> Result<Grant, &'static str> {
         return Err(INVALID);
     }
     let resource = decode(resource);
+    let until: u64 = until.parse().map_err(|_| MALFORMED)?;
     Ok(Grant {
         path: address::path(&resource).to_ascii_lowercase(),
-        until: until.parse().map_err(|_| MALFORMED)?,
+        until: until.saturating_mul(1_000),
     })
 }
 
@@ -116,6 +169,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+    /// Seconds since 1970.
+    fn now() -> u64 {
+        super::now() / 1_000
+    }
 
     /// A token as the clients make one.
     fn token(resource: &str, key: &str, until: u64) -> String {
@@ -162,5 +220,29 @@ mod tests {
         assert!(refused(&token("sb://localhost/t", KEY, now())).starts_with("ExpiredToken"));
         assert!(refused("eyJhbGciOi").starts_with("MalformedToken"));
         assert!(refused("SharedAccessSignature sr=x").starts_with("MalformedToken"));
+    }
+
+    #[test]
+    fn an_identitys_token_is_for_what_it_is_put_for_and_as_long_as_was_said() {
+        let bearers = Bearers::default();
+        bearers.accept("good", Duration::from_secs(60));
+        bearers.accept("old", Duration::ZERO);
+        let mut grants = Grants::default();
+        for (token, why) in [("another", "InvalidToken"), ("old", "ExpiredToken")] {
+            let refused = grants
+                .put_bearer(&bearers, "amqps://h/t", token)
+                .unwrap_err();
+            assert!(refused.starts_with(why), "{refused}");
+        }
+        assert_eq!(grants.left(), None);
+        grants
+            .put_bearer(&bearers, "amqps://h/Tweets", "good")
+            .unwrap();
+        assert!(grants.cover("tweets/Partitions/0") && !grants.cover("other"));
+        assert!(grants.left().unwrap() > Duration::from_secs(50));
+        assert!(!grants.lapse());
+        grants.0[0].until = super::now();
+        assert!(grants.lapse() && !grants.cover("tweets"));
+        assert_eq!(Grants::all().left(), None);
     }
 }

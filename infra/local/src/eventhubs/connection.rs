@@ -178,6 +178,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, namespace: Arc<N
                 .next()
                 .map_or(next, |late| late.0),
         );
+        let left = connection.shared.grants.left();
+        next = next.min(left.map_or(next, |left| Instant::now() + left));
         input.reserve(64 * 1024);
         tokio::select! {
             read = reader.read_buf(&mut input), if out.len() < BACKLOG => match read {
@@ -272,6 +274,11 @@ impl Connection {
             match frame::take(input)? {
                 Some(frame) => self.frame(&frame, out)?,
                 None => break,
+            }
+        }
+        if self.shared.grants.lapse() {
+            for session in self.sessions.values_mut() {
+                session.expire(&mut self.shared, out);
             }
         }
         self.say_what_is_late(out);

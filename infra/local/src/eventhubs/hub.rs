@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
+use super::access::Bearers;
 use super::amqp::message::Message;
 use super::amqp::performative::Error;
 use super::amqp::read::Malformed;
@@ -28,6 +29,7 @@ pub(super) struct Namespace {
     pub(super) throughput: Throughput,
     pub(super) dice: Dice,
     pub(super) counters: Counters,
+    pub(super) bearers: Bearers,
 }
 
 impl Namespace {
@@ -38,6 +40,7 @@ impl Namespace {
             throughput: Throughput::new(units),
             dice,
             counters: Counters::default(),
+            bearers: Bearers::default(),
         }
     }
 

@@ -44,6 +44,14 @@ impl Publisher {
         }
     }
 
+    /// What it was attached to.
+    pub(super) fn address(&self) -> String {
+        match self.partition {
+            Some(index) => format!("{}/Partitions/{index}", self.hub.name),
+            None => self.hub.name.clone(),
+        }
+    }
+
     /// Writes a message's events, all or none.
     pub(super) fn receive(&self, namespace: &Namespace, delivery: &Delivery) -> Verdict {
         if self.hub.is_deleted() {

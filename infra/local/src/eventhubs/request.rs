@@ -104,9 +104,14 @@ fn put_token(
     if operation != "put-token" {
         return Ok(unknown(operation));
     }
+    let token = request.text().unwrap_or_default();
     let put = match request.application("type")? {
-        Some("servicebus.windows.net:sastoken") => grants.put(request.text().unwrap_or_default()),
-        _ => Err("MalformedToken: Only shared access signatures are understood here."),
+        Some("servicebus.windows.net:sastoken") => grants.put(token),
+        Some("jwt") => {
+            let resource = request.application("name")?.unwrap_or_default();
+            grants.put_bearer(&namespace.bearers, resource, token)
+        }
+        _ => Err("MalformedToken: Shared access signatures are understood here, and jwt."),
     };
     Ok(match put {
         Ok(()) => Answered::ok(202, "Accepted", None),

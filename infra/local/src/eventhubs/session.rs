@@ -357,6 +357,29 @@ impl Session {
         });
     }
 
+    /// Closes the links that no token covers any more: "When a token expires, Service Bus promptly drops all links on the
+    /// connection to the respective entity" (Service Bus documentation, "AMQP 1.0 protocol guide", 2026-11).
+    pub(super) fn expire(&mut self, shared: &mut Shared, out: &mut BytesMut) {
+        let over = self.links.iter().filter_map(|(handle, link)| {
+            let address = match link {
+                Link::Publisher(publisher) => publisher.address(),
+                Link::Subscriber(subscriber) => subscriber.address(),
+                Link::Requests(..) | Link::Answers(_) | Link::Ended => return None,
+            };
+            (!shared.grants.cover(&address)).then_some(*handle)
+        });
+        let over: Vec<u32> = over.collect();
+        let why = "ExpiredToken: The token is expired.";
+        let error = Error::new("amqp:unauthorized-access", why);
+        for handle in over {
+            shared
+                .namespace
+                .counters
+                .add(|counts| counts.expired_links += 1);
+            self.end(handle, &error, shared, out);
+        }
+    }
+
     /// Carries out a fault that breaks a link or the connection. `events`: in flight, and of these written and not answered,
     /// without those that answers are still to come for.
     fn strike(

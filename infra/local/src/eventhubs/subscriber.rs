@@ -86,6 +86,17 @@ impl Subscriber {
         }
     }
 
+    /// What it was attached to.
+    pub(super) fn address(&self) -> String {
+        let Subscriber {
+            hub,
+            group,
+            partition,
+            ..
+        } = self;
+        format!("{}/ConsumerGroups/{group}/Partitions/{partition}", hub.name)
+    }
+
     /// A peer's flow: what it has seen of our delivery-count, and how many more it takes.
     pub(super) fn flow(&mut self, count: Option<u32>, credit: Option<u32>, drain: bool) {
         let under_way = self.count.wrapping_sub(count.unwrap_or(0));
