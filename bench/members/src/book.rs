@@ -52,7 +52,8 @@ impl Book {
                     && member != orphans.member
                     && at > orphans.since
                 {
-                    first.get_or_insert(at);
+                    // Two others may have had it since, told in any order.
+                    *first = Some(first.map_or(at, |first| first.min(at)));
                 }
                 let last = self.came.entry(partition.clone()).or_default();
                 *last = (*last).max((at, member));
@@ -79,10 +80,8 @@ impl Book {
 
     /// From now on a member does nothing. How many partitions it leaves.
     pub(crate) fn abandoned(&mut self, member: usize, since: Duration) -> usize {
-        let owned = self
-            .owned(member)
-            .map(|partition| (partition.to_owned(), None));
-        let taken_over: HashMap<_, _> = owned.collect();
+        let owned = self.owned(member);
+        let taken_over: HashMap<_, _> = owned.map(|part| (part.to_owned(), None)).collect();
         let count = taken_over.len();
         self.orphans = Orphans {
             member,
@@ -110,10 +109,8 @@ impl Book {
     }
 
     fn owned(&self, member: usize) -> impl Iterator<Item = &str> {
-        let owned = self
-            .owners
-            .iter()
-            .filter(move |(_, owner)| **owner == member);
+        let owners = self.owners.iter();
+        let owned = owners.filter(move |(_, owner)| **owner == member);
         owned.map(|(partition, _)| partition.as_str())
     }
 
@@ -152,9 +149,8 @@ impl Book {
 
     /// Of events 0 to `written`, those that were never worked on.
     pub(crate) fn lost(&self, written: u64) -> u64 {
-        (0..written)
-            .filter(|number| !self.seen.contains(number))
-            .count() as u64
+        let numbers = 0..written;
+        numbers.filter(|number| !self.seen.contains(number)).count() as u64
     }
 
     /// First occurrences that came after a later event of their key.

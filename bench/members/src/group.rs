@@ -24,6 +24,8 @@ use tokio::{sync::mpsc, time::timeout};
 /// Enough for three members, and for none to have as many as another.
 pub(crate) const PARTITIONS: u32 = 6;
 
+const NONE: &str = "there is no such member";
+
 pub(crate) struct Group<S> {
     pub(crate) server: S,
     pub(crate) book: Book,
@@ -103,22 +105,15 @@ impl<S: Stage> Group<S> {
 
     /// Lets a member leave.
     pub(crate) async fn leave(&mut self, member: usize) -> Outcome {
-        let process = self
-            .members
-            .remove(&member)
-            .ok_or("there is no such member")?;
-        self.book.abandoned(member, now());
-        process.leave().await
+        let process = self.members.remove(&member);
+        process.ok_or(NONE)?.leave().await
     }
 
     /// `kill -9`; how many partitions it leaves.
     pub(crate) async fn kill(&mut self, member: usize) -> Outcome<usize> {
-        let process = self
-            .members
-            .remove(&member)
-            .ok_or("there is no such member")?;
+        let process = self.members.remove(&member);
         let at = now();
-        process.kill().await?;
+        process.ok_or(NONE)?.kill().await?;
         let orphans = self.book.abandoned(member, at);
         self.book.ended(member, now());
         Ok(orphans)
@@ -130,14 +125,14 @@ impl<S: Stage> Group<S> {
 
     pub(crate) fn member(&mut self, member: usize) -> Outcome<&mut Process> {
         let process = self.members.get_mut(&member);
-        process.ok_or_else(|| "there is no such member".into())
+        Ok(process.ok_or(NONE)?)
     }
 
     /// One of the members, by chance.
     pub(crate) fn any_member(&mut self) -> Outcome<usize> {
         let members = self.members();
         let chosen = members.choose(&mut self.rng);
-        chosen.copied().ok_or_else(|| "there is no member".into())
+        Ok(chosen.copied().ok_or(NONE)?)
     }
 
     /// Asks members for something, and waits for their answers.
@@ -172,8 +167,8 @@ impl<S: Stage> Group<S> {
             .await
     }
 
-    /// Listens until others have delivered from all partitions of the member that was killed, has left
-    /// or was stopped; how long that took.
+    /// Listens until others have delivered from all partitions of the member that was killed or
+    /// stopped; how long that took.
     pub(crate) async fn taken_over(&mut self) -> Outcome<Duration> {
         let what = "the partitions to be taken over";
         self.until(what, |book| book.taken_over().is_some()).await?;

@@ -88,8 +88,9 @@ pub(crate) fn handovers(mut steps: Vec<Step>) -> Handovers {
                 part.past.retain(|past| *past != member);
             }
             Kind::GaveUp => {
-                let newer = part.owners.iter().skip_while(|(owner, _)| *owner != member);
-                if let Some((_, since)) = newer.skip(1).next() {
+                let mut own = part.owners.iter().skip_while(|(owner, _)| *owner != member);
+                // The one that came to own it next.
+                if let Some((_, since)) = own.nth(1) {
                     told.overlap = told.overlap.max(at.saturating_sub(*since));
                 }
                 part.owners.retain(|(owner, _)| *owner != member);
@@ -98,11 +99,12 @@ pub(crate) fn handovers(mut steps: Vec<Step>) -> Handovers {
                 let owns = part.owners.iter().any(|(owner, _)| *owner == member);
                 told.unowned += u64::from(!owns);
                 told.after_first += u64::from(part.past.contains(&member));
-                if part.current != Some(member) && !part.past.contains(&member) {
-                    if let Some(last) = part.current.replace(member) {
-                        part.past.push(last);
-                        told.times += 1;
-                    }
+                if part.current != Some(member)
+                    && !part.past.contains(&member)
+                    && let Some(last) = part.current.replace(member)
+                {
+                    part.past.push(last);
+                    told.times += 1;
                 }
             }
         }
