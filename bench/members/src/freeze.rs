@@ -89,6 +89,7 @@ async fn freeze<S: Stage>(group: &mut Group<S>, is_ahead: bool) -> Outcome<Froze
         hold(group, &others).await?;
     }
     delivered(group, victim).await?;
+    group.listen(300..1_000).await?;
     let stolen = group.server.stolen();
     group.member(victim)?.freeze()?;
     let partitions = group.book.abandoned(victim, now());

@@ -54,7 +54,7 @@ pub(crate) async fn run(hub: &dyn Hub, commit_interval: Duration) -> Outcome {
                 Some(word) => member.answer(&mut *consumer, &word).await?,
                 None => break,
             },
-            (at, batch) = stamped(consumer.receive(500)) => member.take(at, batch?).await?,
+            (at, batch) = stamped(consumer.receive(member.max())) => member.take(at, batch?).await?,
         }
     }
     let gone = std::mem::take(&mut member.owned).into_iter();
@@ -63,6 +63,11 @@ pub(crate) async fn run(hub: &dyn Hub, commit_interval: Duration) -> Outcome {
 }
 
 impl Member {
+    /// While it holds, it is slow: behind what it has delivered more waits that it has read ahead.
+    fn max(&self) -> usize {
+        if self.is_holding { 1 } else { 500 }
+    }
+
     async fn take(&mut self, at: Duration, batch: Batch) -> Outcome {
         let mut lines = Vec::new();
         for change in &batch.changes {
