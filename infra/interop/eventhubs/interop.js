@@ -168,7 +168,7 @@ async function receive(connectionString, partition, count, { group = "$Default",
   }));
 }
 
-/** A value of no bytes, and data that is null, are nothing. */
+/** A value may be a text, and no body is nothing. */
 function bytesOf(body) {
   return Buffer.isBuffer(body) ? body : Buffer.from(body ?? "");
 }

@@ -32,7 +32,7 @@ fn event(random: &mut Pcg64Mcg, nth: usize) -> Event {
         "empty",
         "longest",
         "a header with spaces",
-        "7",
+        "7th",
     ];
     let (names, _) = rand::seq::SliceRandom::partial_shuffle(&mut names[..], random, 3);
     for name in names {

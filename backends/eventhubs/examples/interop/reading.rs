@@ -79,7 +79,7 @@ async fn open(hub: &EventHubsHub, topic: &str, start: Point) -> Told<Box<dyn Con
 
 async fn next(reader: &mut dyn Consumer, what: impl Fn() -> String) -> Told<Vec<Delivery>> {
     let batch = timeout(DEADLINE, reader.receive(1_000)).await;
-    let batch = batch.map_err(|_| format!("nothing comes any more: {} left", what()))?;
+    let batch = batch.map_err(|_| format!("nothing comes any more: waited for {}", what()))?;
     let batch = batch.map_err(|error| error.to_string())?;
     reader.acks().ack(&batch.tokens());
     Ok(batch.deliveries)
