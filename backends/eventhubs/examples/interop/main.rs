@@ -15,7 +15,7 @@ mod reading;
 
 use anyhub_core::{Hub, HubUrl, Point, Position, ProducerExt, ProducerOptions};
 use anyhub_eventhubs::{EventHubsConfig, EventHubsHub};
-use compare::Log;
+use compare::{Found, Log};
 use files::Mark;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -155,13 +155,12 @@ async fn begins(
         ));
     }
     let at = Position::offset(sequence as i64);
-    let named = |at: &Position| Point::Positions(vec![(found.partition.clone(), at.clone())]);
-    reading::begins_with(hub, topic, named(&at), log, partition, sequence).await?;
-    reading::begins_with(hub, topic, named(&at.after()), log, partition, sequence + 1).await?;
-    let moment = UNIX_EPOCH + Duration::from_millis(time);
-    for (partition, found) in log.iter().enumerate() {
-        let first = found.partition_point(|found| found.time < time);
-        reading::begins_with(hub, topic, Point::Time(moment), log, partition, first).await?;
+    for (at, sequence) in [(at.clone(), sequence), (at.after(), sequence + 1)] {
+        let named = Point::Positions(vec![(found.partition.clone(), at)]);
+        reading::begins_with(hub, topic, named, log, &[(partition, sequence)]).await?;
     }
-    Ok(())
+    let at_time = Point::Time(UNIX_EPOCH + Duration::from_millis(time));
+    let first = |found: &Vec<Found>| found.partition_point(|found| found.time < time);
+    let firsts: Vec<_> = log.iter().map(first).enumerate().collect();
+    reading::begins_with(hub, topic, at_time, log, &firsts).await
 }

@@ -41,33 +41,32 @@ pub(crate) async fn whole(hub: &EventHubsHub, topic: &str) -> Told<Log> {
     Ok(log)
 }
 
-/// A reader that starts there gets this event first of its partition.
+/// A reader that starts there gets these first of their partitions: the log's events of these numbers.
 pub(crate) async fn begins_with(
     hub: &EventHubsHub,
     topic: &str,
     start: Point,
     log: &Log,
-    partition: usize,
-    sequence: usize,
+    firsts: &[(usize, usize)],
 ) -> Told<()> {
-    let Some(expected) = log[partition].get(sequence) else {
-        return Ok(());
-    };
+    let of_log = |&(partition, sequence): &(usize, usize)| log[partition].get(sequence);
+    let mut expected: Vec<&Found> = firsts.iter().filter_map(of_log).collect();
     let mut reader = open(hub, topic, start.clone()).await?;
-    let first = 'first: loop {
+    while !expected.is_empty() {
         for delivery in next(&mut *reader, || format!("the start at {start:?}")).await? {
-            if delivery.partition == expected.partition {
-                break 'first found(delivery)?;
+            let same = |expected: &&Found| expected.partition == delivery.partition;
+            let Some(index) = expected.iter().position(same) else {
+                continue;
+            };
+            let (first, expected) = (found(delivery)?, expected.swap_remove(index));
+            if first != *expected {
+                return Err(format!(
+                    "began {start:?} with {first}\n  expected {expected}"
+                ));
             }
         }
-    };
-    reader.close().await.map_err(|error| error.to_string())?;
-    match first == *expected {
-        true => Ok(()),
-        false => Err(format!(
-            "began {start:?} with {first}\n  expected {expected}"
-        )),
     }
+    reader.close().await.map_err(|error| error.to_string())
 }
 
 async fn open(hub: &EventHubsHub, topic: &str, start: Point) -> Told<Box<dyn Consumer>> {
