@@ -52,8 +52,9 @@ here: setup
 conformance: here ## the contract on every hub and server: make conformance ONLY=C3
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test localstack --test localstack_raw -- $(ONLY)
 
-interop: setup ## our KPL records read by KCL and by PyPI's library, theirs by us, 10,000 events each way
-	@infra/interop.sh
+interop: setup ## 10,000 events each way with KCL, PyPI's library and Microsoft's clients: make interop ONLY=eventhubs
+	@infra/setup.sh node
+	@infra/interop.sh $(ONLY)
 
 contract: setup ## clause by hub by result, as a table
 	@infra/contract.sh

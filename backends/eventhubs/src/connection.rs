@@ -3,7 +3,7 @@
 
 use crate::{
     access::Access,
-    error::{HUB, failed, lost, unanswered},
+    error::{HUB, failed, is_unreadable, lost, unanswered},
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_groups::Task;
@@ -231,8 +231,8 @@ fn is_the_connections(error: &AmqpError) -> bool {
         | AmqpErrorKind::FramingError(_)
         | AmqpErrorKind::IdleTimeoutElapsed(_)
         | AmqpErrorKind::LinkStateError(_)
-        | AmqpErrorKind::AzureCore(_)
-        | AmqpErrorKind::TransportImplementationError(_) => true,
+        | AmqpErrorKind::AzureCore(_) => true,
+        AmqpErrorKind::TransportImplementationError(_) => !is_unreadable(error),
         _ => false,
     }
 }

@@ -4,6 +4,7 @@ use anyhub_core::{Error, ErrorKind};
 use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
 use azure_messaging_eventhubs::{EventHubsError, error::ErrorKind as EventHubsErrorKind};
+use fe2o3_amqp::link::RecvError;
 use std::{error::Error as StdError, io};
 
 /// The hub's name in errors.
@@ -59,6 +60,10 @@ pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> 
         AmqpErrorKind::ManagementStatusCode(status, text) => {
             status_code(operation, topic, u16::from(*status), text.as_deref())
         }
+        _ if is_unreadable(&error) => {
+            let message = format!("a message can't be read: {error}");
+            Error::new(ErrorKind::Unexpected, HUB, operation, one_line(&message))
+        }
         _ => unreached(operation, &error),
     };
     told.with_source(error)
@@ -84,6 +89,14 @@ pub(crate) fn of_client(operation: &'static str, topic: &str, error: EventHubsEr
             Error::new(ErrorKind::Unexpected, HUB, operation, message).with_source(error)
         }
     }
+}
+
+/// Whether a message came whole, and is nothing that the SDK can read: it never will.
+pub(crate) fn is_unreadable(error: &AmqpError) -> bool {
+    let AmqpErrorKind::TransportImplementationError(cause) = error.kind() else {
+        return false;
+    };
+    matches!(cause.downcast_ref(), Some(RecvError::MessageDecode(_)))
 }
 
 /// What Azure's libraries beneath the AMQP answered: those that give tokens.

@@ -8,6 +8,7 @@
 //! | clause | on Event Hubs |
 //! |---|---|
 //! | E1 | the annotation `x-opt-partition-key`, on every event; all of Microsoft's clients read it back |
+//! | E2 | no body is an empty payload; data that is null, which Microsoft's JavaScript client sends for a body of null, can't be read by the SDK: `receive` fails and says where, and a seek goes behind it |
 //! | E3 | application properties; what others wrote as numbers and the like is read as its text |
 //! | E5 | what a link takes, 1 MiB in most tiers, less what AMQP adds |
 //! | P2 | nothing in Event Hubs tells an event that was sent again from the first: an answer that is lost may write events twice |

@@ -12,7 +12,7 @@ use azure_core_amqp::{
     message::{AmqpAnnotationKey, AmqpAnnotations, AmqpApplicationProperties, AmqpMessageBody},
 };
 use bytes::Bytes;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The annotations of Event Hubs (AMQP 1.0 protocol guide, 2026-11).
 const KEY: &str = "x-opt-partition-key";
@@ -186,14 +186,18 @@ fn text(value: AmqpSimpleValue) -> Bytes {
         Is::Double(number) => number.to_string().into(),
         Is::Char(character) => character.to_string().into(),
         Is::Uuid(uuid) => uuid.to_string().into(),
-        Is::TimeStamp(time) => {
-            let since = time
-                .0
-                .map(|time| time.duration_since(SystemTime::UNIX_EPOCH));
-            let millis = since.and_then(Result::ok).unwrap_or_default().as_millis();
-            millis.to_string().into()
-        }
+        Is::TimeStamp(time) => time.0.map_or(0, millis).to_string().into(),
         other => format!("{other:?}").into(),
+    }
+}
+
+/// Milliseconds since 1970.
+fn millis(time: SystemTime) -> i64 {
+    let whole = |time: Duration| time.as_millis() as u64;
+    match time.duration_since(UNIX_EPOCH) {
+        // The SDK takes a time before 1970 for an unsigned number (azure_core_amqp 1.2.0-beta.1).
+        Ok(since) => whole(since).cast_signed(),
+        Err(before) => whole(before.duration()).cast_signed().saturating_neg(),
     }
 }
 
@@ -240,6 +244,15 @@ mod tests {
             (Is::Null, ""),
         ] {
             assert_eq!(text(value), expected);
+        }
+        let after = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.cast_unsigned());
+        for (time, expected) in [
+            (after(1_500), "1500"),
+            // As the SDK hands it out, and as it would be.
+            (after(-724_380_211_014), "-724380211014"),
+            (UNIX_EPOCH - Duration::from_millis(1), "-1"),
+        ] {
+            assert_eq!(text(Is::TimeStamp(time.into())), expected);
         }
         assert_eq!(body(AmqpMessageBody::Empty), "");
         assert_eq!(body(AmqpMessageBody::from(AmqpValue::from("text"))), "text");

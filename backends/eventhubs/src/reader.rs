@@ -143,7 +143,7 @@ impl Reading {
                 Some(error) if error.kind() == ErrorKind::Fenced && self.epoch.is_some() => {
                     return Ended::Taken;
                 }
-                Some(error) => return error.into(),
+                Some(error) => return self.located(error).into(),
                 None => {}
             }
             if self.arrivals.room().await.is_none() {
@@ -229,6 +229,28 @@ impl Reading {
         let ends = management.ends(self.partition).await;
         management.close().await;
         Ok(ends?.first > due)
+    }
+
+    /// Says where something stands that can't be read: all before it has been handed on.
+    fn located(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Unexpected {
+            return error;
+        }
+        let partition = self.partition;
+        let (place, advice) = match self.origin {
+            Origin::Sequence(due) => (
+                format!("position {due}"),
+                format!("seek to position {} to read on behind it", due + 1),
+            ),
+            Origin::Start | Origin::Time(_) => (
+                "the first event".to_owned(),
+                "seek behind it; Admin::describe_topic tells where the partition begins".to_owned(),
+            ),
+        };
+        let message = format!("partition {partition}, {place}: {}", error.message());
+        Error::new(ErrorKind::Unexpected, HUB, "receive", message)
+            .with_source(error)
+            .with_advice(advice)
     }
 
     fn held_by_another(&self, error: Error) -> Error {
