@@ -10,7 +10,7 @@ use hmac::{Hmac, Mac};
 use percent_encoding::percent_decode_str;
 use sha2::Sha256;
 
-use super::address;
+use super::{address, limits};
 
 /// What the emulator's documentation has.
 pub(super) const NAME: &str = "RootManageSharedAccessKey";
@@ -44,8 +44,16 @@ impl Grants {
         if grant.until <= now() {
             return Err("ExpiredToken: The token is expired.");
         }
+        if grant.path.len() > limits::TEXT {
+            return Err("MalformedToken: The token's resource is too long.");
+        }
         // A newer one for the same replaces it: tokens are put again and again.
-        self.0.retain(|old| old.path != grant.path);
+        let now = now();
+        self.0
+            .retain(|old| old.path != grant.path && old.until > now);
+        if self.0.len() >= limits::TOKENS {
+            return Err("QuotaExceeded: There are too many tokens for one connection.");
+        }
         self.0.push(grant);
         Ok(())
     }
@@ -148,6 +156,23 @@ mod tests {
             grants.put(&good).unwrap();
         }
         assert_eq!(grants.0.len(), 2);
+    }
+
+    #[test]
+    fn there_are_so_many_tokens_and_no_more() {
+        let mut grants = Grants::default();
+        for nth in 0..limits::TOKENS {
+            let token = token(&format!("sb://localhost/t/{nth}"), KEY, now() + 600);
+            grants.put(&token).unwrap();
+        }
+        let more = token("sb://localhost/other", KEY, now() + 600);
+        assert!(grants.put(&more).unwrap_err().starts_with("QuotaExceeded"));
+        // One of them again is no further one.
+        let again = token("sb://localhost/t/7", KEY, now() + 600);
+        grants.put(&again).unwrap();
+        let long = format!("sb://localhost/{}", "t".repeat(2_000));
+        let refused = grants.put(&token(&long, KEY, now() + 600)).unwrap_err();
+        assert!(refused.starts_with("MalformedToken"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ const AHEAD: usize = 256 * 1024;
 pub(super) struct Subscriber {
     namespace: Arc<Namespace>,
     hub: Arc<Hub>,
-    partition: usize,
+    partition: Arc<Partition>,
     group: String,
     reader: Arc<Reader>,
     /// The sequence number of the next event.
@@ -44,7 +44,7 @@ pub(super) struct Subscriber {
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) hub: Arc<Hub>,
-    pub(super) partition: usize,
+    pub(super) partition: Arc<Partition>,
     pub(super) group: String,
     pub(super) reader: Arc<Reader>,
     pub(super) next: i64,
@@ -117,9 +117,7 @@ impl Subscriber {
         if self.hub.is_deleted() {
             return Pause::Over(not_found(&self.hub.name));
         }
-        let Some(partition) = self.hub.partitions.get(self.partition) else {
-            return Pause::Idle;
-        };
+        let partition = &self.partition;
         if self.credit == 0 {
             return Pause::Idle;
         }
@@ -160,7 +158,7 @@ impl Subscriber {
         });
         debug_assert!(self.next >= before);
         if pause.is_none() {
-            Partition::wait(partition, &log, wake);
+            partition.wait(&log, wake);
         }
         drop(log);
         self.count = self.count.wrapping_add(sent);
@@ -183,9 +181,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        if let Some(partition) = self.hub.partitions.get(self.partition) {
-            partition.readers.leave(&self.group, &self.reader);
-        }
+        self.partition.readers.leave(&self.group, &self.reader);
     }
 }
 
