@@ -6,7 +6,7 @@
 //!
 //! | What | Here |
 //! |---|---|
-//! | Tokens | shared access signatures by one key that may do everything; no Microsoft Entra ID; a link isn't closed when its token expires, only no new one opens |
+//! | Tokens | shared access signatures by one key that may do everything; there is no Microsoft Entra ID: in the place of its tokens stand those of [`EventHubs::token`] |
 //! | Partition of a key | Jenkins' lookup3, as Microsoft's buffered producers choose it; they warn that the service may choose otherwise |
 //! | Throughput units | a bucket of one second's worth; ServerBusy is an outcome of the message, not the end of the link |
 //! | Retention | by size and by time; whole messages go, oldest first, and a batch is one |
@@ -109,6 +109,14 @@ impl EventHubs {
             access::NAME,
             access::KEY,
         )
+    }
+
+    /// A shared access signature for a hub and what is within, good for so long, in whole seconds: for
+    /// `SharedAccessSignature=` in a connection string, and in the place of a token of Microsoft Entra ID. When it ends, links
+    /// that no newer one covers are closed.
+    pub fn token(&self, hub: &str, time: Duration) -> String {
+        let until = access::now().saturating_add(time.as_secs());
+        access::sign(hub, access::KEY, until)
     }
 
     /// A hub's URL: `eventhubs://localhost/HUB?endpoint=amqp://127.0.0.1:PORT&leases=memory`. Groups need a place, and a

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::address::Address;
+use super::address::{self, Address};
 use super::amqp::performative::{self, Attach, Error, Fields};
 use super::amqp::read::{self, Malformed};
 use super::connection::Stop;
@@ -69,7 +69,7 @@ impl<'a> Asked<'a> {
 
     /// The address at our end.
     fn address(&self) -> Result<&'a str, Malformed> {
-        address(if self.receives {
+        address_of(if self.receives {
             self.source
         } else {
             self.target
@@ -78,7 +78,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The address of a source or target.
-fn address(end: &[u8]) -> Result<&str, Malformed> {
+fn address_of(end: &[u8]) -> Result<&str, Malformed> {
     Ok(Fields::of(end)?.text(0)?.unwrap_or_default())
 }
 
@@ -140,7 +140,7 @@ fn answer(out: &mut BytesMut, asked: &Asked<'_>, refused: bool) {
 fn open(asked: &Asked<'_>, shared: &Shared) -> Result<Link, Error> {
     let unread = |Malformed(why)| Error::new("amqp:invalid-field", why);
     let text = asked.address().map_err(unread)?;
-    let target = address(asked.target).map_err(unread)?;
+    let target = address_of(asked.target).map_err(unread)?;
     let receiver = asked.receiver.unwrap_or_default();
     if target.len().max(receiver.len()) > limits::TEXT {
         let why = format!("A name or address has {} bytes at most.", limits::TEXT);
@@ -164,6 +164,7 @@ fn open(asked: &Asked<'_>, shared: &Shared) -> Result<Link, Error> {
             let partition = partition.map(|id| hub.partition(&id)).transpose()?;
             hub.connect(&shared.wake);
             Ok(Link::Publisher(Publisher::new(
+                address::path(text),
                 hub,
                 partition,
                 asked.initial,
@@ -204,6 +205,7 @@ fn subscribe(
     partition.readers.join(&group, &reader)?;
     hub.connect(&shared.wake);
     let opening = Opening {
+        address: address::path(asked.address().unwrap_or_default()).to_owned(),
         partition,
         group,
         reader,

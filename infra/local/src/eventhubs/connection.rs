@@ -94,6 +94,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
         let mut next = heard + IDLE;
         next = next.min(wait.map_or(next, |wait| Instant::now() + wait));
         next = next.min(connection.shared.due().unwrap_or(next));
+        let end = connection.shared.grants.end_in();
+        next = next.min(end.map_or(next, |end| Instant::now() + end));
         // While something waits to go out, that it goes is the sign of life.
         if out.is_empty() {
             next = next.min(connection.heartbeat.map_or(next, |every| said + every));
@@ -189,6 +191,11 @@ impl Connection {
             }
         }
         self.say_what_is_late(out);
+        if self.shared.grants.expire() {
+            for session in self.sessions.values_mut() {
+                session.expire(&mut self.shared, out);
+            }
+        }
         let mut wait = None;
         for session in self.sessions.values_mut() {
             if let Some(time) = session.pump(&mut self.shared, out)? {

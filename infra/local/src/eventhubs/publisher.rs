@@ -13,6 +13,8 @@ use super::limits;
 
 #[derive(Debug)]
 pub(super) struct Publisher {
+    /// What a token has to cover.
+    pub(super) address: String,
     pub(super) hub: Arc<Hub>,
     /// None: the hub chooses.
     partition: Option<Arc<Partition>>,
@@ -37,8 +39,14 @@ pub(super) enum Verdict {
 }
 
 impl Publisher {
-    pub(super) fn new(hub: Arc<Hub>, partition: Option<Arc<Partition>>, initial: u32) -> Self {
+    pub(super) fn new(
+        address: &str,
+        hub: Arc<Hub>,
+        partition: Option<Arc<Partition>>,
+        initial: u32,
+    ) -> Self {
         Publisher {
+            address: address.to_owned(),
             hub,
             partition,
             intake: Intake::new(initial),

@@ -107,7 +107,9 @@ fn put_token(
         return Ok(unknown(operation));
     }
     let put = match request.application("type")? {
-        Some("servicebus.windows.net:sastoken") => grants.put(request.text().unwrap_or_default()),
+        Some("servicebus.windows.net:sastoken" | "jwt") => {
+            grants.put(request.text().unwrap_or_default())
+        }
         _ => Err("MalformedToken: Only shared access signatures are understood here."),
     };
     Ok(match put {

@@ -366,6 +366,26 @@ impl Session {
         });
     }
 
+    /// Closes the links that no token covers any more.
+    pub(super) fn expire(&mut self, shared: &mut Shared, out: &mut BytesMut) {
+        let is_over = |link: &Link| match link {
+            Link::Publisher(publisher) => !shared.grants.cover(&publisher.address),
+            Link::Subscriber(subscriber) => !shared.grants.cover(&subscriber.address),
+            Link::Requests(..) | Link::Answers(_) | Link::Ended => false,
+        };
+        let over = self.links.iter().filter(|(_, link)| is_over(link));
+        let over: Vec<_> = over.map(|(handle, _)| *handle).collect();
+        let why = "ExpiredToken: The token is expired.";
+        for handle in over {
+            self.end(
+                handle,
+                &Error::new("amqp:unauthorized-access", why),
+                shared,
+                out,
+            );
+        }
+    }
+
     /// Carries out a fault that breaks a link or the connection. `events`: in flight, and of these written and not answered,
     /// without those that answers are still to come for.
     fn strike(

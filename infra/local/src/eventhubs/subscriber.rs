@@ -22,6 +22,8 @@ const AHEAD: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Subscriber {
+    /// What a token has to cover.
+    pub(super) address: String,
     namespace: Arc<Namespace>,
     hub: Arc<Hub>,
     partition: Arc<Partition>,
@@ -43,6 +45,7 @@ pub(super) struct Subscriber {
 /// How a subscriber was opened.
 #[derive(Debug)]
 pub(super) struct Opening {
+    pub(super) address: String,
     pub(super) hub: Arc<Hub>,
     pub(super) partition: Arc<Partition>,
     pub(super) group: String,
@@ -71,6 +74,7 @@ pub(super) enum Pause {
 impl Subscriber {
     pub(super) fn new(namespace: &Arc<Namespace>, opening: Opening) -> Self {
         Subscriber {
+            address: opening.address,
             namespace: Arc::clone(namespace),
             hub: opening.hub,
             partition: opening.partition,
