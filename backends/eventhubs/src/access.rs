@@ -148,6 +148,11 @@ impl Access {
         OfClient::Shared(anyhub_core::Secret::new(text))
     }
 
+    /// Whether tokens can be had again and again; a signature that was made before is one.
+    pub(crate) fn renews(&self) -> bool {
+        !matches!(self.signs, Signs::Shared(Signer::Signature(_)))
+    }
+
     /// A token for an event hub and what is within. Denied if there is none to be had.
     pub(crate) async fn token(&self, operation: &'static str, resource: &str) -> Result<Token> {
         let now = OffsetDateTime::now_utc();
@@ -191,7 +196,9 @@ const SIGNATURE: &str = "servicebus.windows.net:sastoken";
 fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).map_err(|error| {
         let message = format!("connection_string_file can't be read: {}", file.display());
-        config(message).with_source(error)
+        config(message)
+            .with_advice("it is a file with the connection string and nothing else")
+            .with_source(error)
     })
 }
 
@@ -251,7 +258,10 @@ fn expiry(signature: &str) -> Result<OffsetDateTime> {
     let seconds = fields.find_map(|field| field.strip_prefix("se="));
     let seconds = seconds.and_then(|seconds| seconds.parse().ok());
     let time = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    time.ok_or_else(|| config("the shared access signature tells no expiry (se=SECONDS)"))
+    time.ok_or_else(|| {
+        config("the shared access signature tells no expiry (se=SECONDS)")
+            .with_advice("take it whole: SharedAccessSignature sr=...&sig=...&se=...&skn=...")
+    })
 }
 
 impl fmt::Debug for Signs {

@@ -3,7 +3,7 @@
 
 use crate::{
     access::Access,
-    error::{HUB, failed, is_unreadable, lost, unanswered},
+    error::{HUB, expired, failed, is_unreadable, lost, unanswered, unopened},
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_groups::Task;
@@ -18,7 +18,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -38,9 +38,22 @@ pub(crate) struct Target {
     pub(crate) access: Arc<Access>,
 }
 
+impl Target {
+    /// Where it is dialed.
+    fn place(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        match &self.endpoint {
+            Some(endpoint) => format!("{endpoint} (for {host})"),
+            None => host.to_owned(),
+        }
+    }
+}
+
 pub(crate) struct Connection {
     amqp: Arc<AmqpConnection>,
     target: Target,
+    /// When its token does, in seconds since 1970.
+    expires: AtomicI64,
     dead: watch::Sender<bool>,
     doubt: Notify,
     /// End with the connection.
@@ -89,21 +102,23 @@ impl Connection {
         timeout(CONNECT, opening)
             .await
             .map_err(|_| unanswered(operation, "a connection"))?
-            .map_err(|error| failed(operation, "", error))?;
+            .map_err(|error| unopened(operation, &target.place(), error))?;
         let this = Arc::new(Self {
             amqp: Arc::new(amqp),
             target: target.clone(),
+            expires: AtomicI64::new(i64::MAX),
             dead: watch::Sender::new(false),
             doubt: Notify::new(),
             tasks: Mutex::default(),
             names: AtomicU64::new(0),
         });
         let expires = this.authorize(operation).await?;
+        let renews = target.access.renews();
         let weak = Arc::downgrade(&this);
         let watching = tokio::spawn(watch_over(weak.clone())).abort_handle();
-        let renewing = tokio::spawn(renew(weak, expires)).abort_handle();
+        let renewing = renews.then(|| tokio::spawn(renew(weak, expires)).abort_handle());
         let mut tasks = this.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.extend([Task::new(watching), Task::new(renewing)]);
+        tasks.extend([watching].into_iter().chain(renewing).map(Task::new));
         drop(tasks);
         Ok(this)
     }
@@ -164,7 +179,14 @@ impl Connection {
         if is_the_connections(&error) {
             self.bury();
         }
-        failed(operation, &self.target.hub, error)
+        let error = failed(operation, &self.target.hub, error);
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        if error.kind() == ErrorKind::Denied && self.expires.load(Ordering::Relaxed) <= now {
+            // The service closes its links, and lets no new ones in.
+            self.bury();
+            return expired(operation, error);
+        }
+        error
     }
 
     /// Resolves when the connection is gone.
@@ -214,8 +236,10 @@ impl Connection {
             }
             answer
         };
-        let answered = self.within(operation, "a token", asked).await;
-        answered.map(|()| token.expires)
+        self.within(operation, "a token", asked).await?;
+        let seconds = token.expires.unix_timestamp();
+        self.expires.store(seconds, Ordering::Relaxed);
+        Ok(token.expires)
     }
 }
 
@@ -279,8 +303,8 @@ async fn renew(connection: Weak<Connection>, mut expires: OffsetDateTime) {
                     expires = until;
                     break;
                 }
-                // A signature that was made before can't be renewed.
-                Ok(_) => return,
+                // Azure's libraries keep a token until five minutes before it expires.
+                Ok(_) => {}
                 Err(error) => {
                     if strong.is_dead() {
                         return;

@@ -44,6 +44,12 @@ pub(crate) fn unanswered(operation: &'static str, what: &str) -> Error {
         .with_advice("look at the endpoint and the network")
 }
 
+/// The connection's token has ended; another connection asks for another one, or tells why there is none.
+pub(crate) fn expired(operation: &'static str, source: Error) -> Error {
+    let message = "the connection's token has expired";
+    Error::new(ErrorKind::Unavailable, HUB, operation, message).with_source(source)
+}
+
 /// The connection is gone.
 pub(crate) fn lost(operation: &'static str) -> Error {
     let message = "the connection to the namespace is lost";
@@ -64,7 +70,7 @@ pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> 
             let message = format!("a message can't be read: {error}");
             Error::new(ErrorKind::Unexpected, HUB, operation, one_line(&message))
         }
-        _ => unreached(operation, &error),
+        _ => unreached(operation, "the namespace", &error),
     };
     told.with_source(error)
 }
@@ -97,6 +103,16 @@ pub(crate) fn is_unreadable(error: &AmqpError) -> bool {
         return false;
     };
     matches!(cause.downcast_ref(), Some(RecvError::MessageDecode(_)))
+}
+
+/// No connection could be opened to this place.
+pub(crate) fn unopened(operation: &'static str, place: &str, error: AmqpError) -> Error {
+    match error.kind() {
+        AmqpErrorKind::AmqpDescribedError(_) | AmqpErrorKind::ManagementStatusCode(..) => {
+            failed(operation, "", error)
+        }
+        _ => unreached(operation, place, &error).with_source(error),
+    }
 }
 
 /// What Azure's libraries beneath the AMQP answered: those that give tokens.
@@ -225,12 +241,12 @@ pub(crate) fn kind_of_status(status: u16) -> ErrorKind {
 }
 
 /// It did not get there, or the answer did not get back.
-fn unreached(operation: &'static str, error: &AmqpError) -> Error {
+fn unreached(operation: &'static str, place: &str, error: &AmqpError) -> Error {
     let root = root(error);
     let text = one_line(&root.to_string());
     let denied = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
     let certificate = denied.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData);
-    let message = format!("the namespace can't be reached: {text}");
+    let message = format!("{place} can't be reached: {text}");
     let advice = match certificate {
         true => "look at the server's certificate: SSL_CERT_FILE names a file with those to trust",
         false => "look at the namespace's name, the endpoint and the network",

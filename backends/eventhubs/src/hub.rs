@@ -57,7 +57,10 @@ impl Hub for EventHubsHub {
     }
 
     fn capabilities(&self) -> Capabilities {
-        *CAPABILITIES
+        let mut can = *CAPABILITIES;
+        // In the tiers that let partitions be added; not by AMQP.
+        can.resize = self.namespace.config().provisioner.is_some();
+        can
     }
 
     async fn producer(&self, topic: &str, options: ProducerOptions) -> Result<Arc<dyn Producer>> {

@@ -257,6 +257,17 @@ async fn partitions_that_are_added_are_read_from_their_beginning() {
 }
 
 #[tokio::test]
+async fn so_are_those_that_are_added_to_a_group_that_was_just_made() {
+    let store = Arc::new(MemoryLeases::new());
+    let numbers = Numbers::new(1);
+    let mut member = numbers.member(&store, Point::End).await;
+    numbers.grow(2);
+    let (places, ..) = take(&mut member, 10).await;
+    assert!(places.into_iter().eq(all_of(1)));
+    member.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_a_new_group_lacks_begins_where_the_group_does() {
     let store = Arc::new(MemoryLeases::new());
     // Another member is about to make the second one.

@@ -11,9 +11,10 @@
 //! | Throughput units | a bucket of one second's worth; ServerBusy is an outcome of the message, not the end of the link |
 //! | Retention | by size and by time; whole messages go, oldest first, and a batch is one |
 //! | Message larger than 1 MiB | rejected, and the link closed |
+//! | Connections and links | 5,000 connections, unless told otherwise, each with 5,000 links on 5,000 sessions; what a peer begins and doesn't end is bounded |
 //! | Offsets | bytes from the partition's beginning, as decimal text |
 //! | Start after the end | refused with `com.microsoft:argument-out-of-range` |
-//! | Not here | geo-replication, publishers' policies, capture, schema registry, AMQP over WebSockets, transactions; the Kafka endpoint; hubs are made by [`EventHubs::create_hub`], not by Azure Resource Manager |
+//! | Not here | geo-replication, publishers' policies, capture, schema registry, AMQP over WebSockets, transactions; the Kafka endpoint; hubs are made and changed by [`EventHubs::create_hub`] and its like, not by Azure Resource Manager |
 
 mod access;
 mod address;
@@ -35,8 +36,10 @@ mod readers;
 mod request;
 mod server;
 mod session;
+mod shared;
 mod start;
 mod subscriber;
+mod throughput;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -108,6 +111,13 @@ impl EventHubs {
         )
     }
 
+    /// A shared access signature for a hub and what is within, good for so long, in whole seconds: for
+    /// `SharedAccessSignature=` in a connection string. When it ends, links that no newer one covers are closed.
+    pub fn token(&self, hub: &str, time: Duration) -> String {
+        let until = (access::now() / 1_000).saturating_add(time.as_secs());
+        access::sign(hub, access::KEY, until)
+    }
+
     /// A hub's URL: `eventhubs://localhost/HUB?endpoint=amqp://127.0.0.1:PORT&leases=memory`. Groups need a place, and a
     /// process's memory will do for a try.
     pub fn url(&self, hub: &str) -> String {
@@ -136,6 +146,39 @@ impl EventHubs {
         match self.namespace.delete(name) {
             true => Ok(()),
             false => Err(missing(name)),
+        }
+    }
+
+    /// Changes what each partition of a hub keeps, at once: at most so many bytes, and nothing for longer than this time. A
+    /// part that is None stays as it is.
+    ///
+    /// # Errors
+    /// Invalid if there is no such hub.
+    pub fn set_retention(
+        &self,
+        hub: &str,
+        bytes: Option<usize>,
+        time: Option<Duration>,
+    ) -> Result<(), Error> {
+        let there = self.namespace.hub(hub).ok_or_else(|| missing(hub))?;
+        there.keep(bytes, time);
+        Ok(())
+    }
+
+    /// Adds partitions to a hub, until there are so many, as the tiers Premium and Dedicated let one: keys may go elsewhere from
+    /// then on, and clients that are connected have to ask anew.
+    ///
+    /// # Errors
+    /// Invalid if there is no such hub, and for as many partitions as it has, fewer, or more than 1,024.
+    pub fn set_partitions(&self, hub: &str, partitions: u32) -> Result<(), Error> {
+        let there = self.namespace.hub(hub).ok_or_else(|| missing(hub))?;
+        builder::check_partitions(partitions)?;
+        match there.grow(partitions) {
+            true => Ok(()),
+            false => Err(Error::Invalid(format!(
+                "the hub {hub:?} has {} partitions, and they can't be fewer",
+                there.partitions().len()
+            ))),
         }
     }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::Sha256;
 
-use super::address;
+use super::{address, limits};
 
 /// What the emulator's documentation has.
 pub(super) const NAME: &str = "RootManageSharedAccessKey";
@@ -47,16 +47,32 @@ impl Bearers {
 }
 
 /// What a connection may do.
-#[derive(Debug, Default)]
-pub(super) struct Grants(Vec<Grant>);
+#[derive(Debug)]
+pub(super) struct Grants {
+    all: Vec<Grant>,
+    /// When the next one ends, in milliseconds since 1970.
+    next_end: u64,
+}
+
+impl Default for Grants {
+    fn default() -> Self {
+        Grants {
+            all: Vec::new(),
+            next_end: u64::MAX,
+        }
+    }
+}
 
 impl Grants {
     /// Everything, as one who knows the key.
     pub(super) fn all() -> Self {
-        Grants(vec![Grant {
-            path: String::new(),
-            until: u64::MAX,
-        }])
+        Grants {
+            all: vec![Grant {
+                path: String::new(),
+                until: u64::MAX,
+            }],
+            ..Grants::default()
+        }
     }
 
     /// Takes a shared access signature; says why not.
@@ -82,10 +98,36 @@ impl Grants {
         if grant.until <= now() {
             return Err("ExpiredToken: The token is expired.");
         }
+        if grant.path.len() > limits::TEXT {
+            return Err("MalformedToken: The token's resource is too long.");
+        }
         // A newer one for the same replaces it: tokens are put again and again.
-        self.0.retain(|old| old.path != grant.path);
-        self.0.push(grant);
+        self.all.retain(|old| old.path != grant.path);
+        if self.all.len() >= limits::TOKENS {
+            return Err("QuotaExceeded: There are too many tokens for one connection.");
+        }
+        self.next_end = self.next_end.min(grant.until);
+        self.all.push(grant);
         Ok(())
+    }
+
+    /// How long until one ends, if one does.
+    pub(super) fn end_in(&self) -> Option<Duration> {
+        let end = UNIX_EPOCH.checked_add(Duration::from_millis(self.next_end))?;
+        Some(end.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    /// Drops those that have ended; false if none has.
+    pub(super) fn expire(&mut self) -> bool {
+        let now = now();
+        if self.next_end > now {
+            return false;
+        }
+        let before = self.all.len();
+        self.all.retain(|grant| grant.until > now);
+        let ends = self.all.iter().map(|grant| grant.until);
+        self.next_end = ends.min().unwrap_or(u64::MAX);
+        self.all.len() < before
     }
 
     /// True if this may be attached to.
@@ -106,27 +148,27 @@ impl Grants {
         })
     }
 
-    /// How long until the next token expires; None where none does.
-    pub(super) fn left(&self) -> Option<Duration> {
-        let ends = self.0.iter().map(|grant| grant.until);
-        let next = ends.filter(|until| *until < u64::MAX).min()?;
-        Some(Duration::from_millis(next.saturating_sub(now())))
-    }
-
-    /// Drops what has expired. True if something has.
-    pub(super) fn lapse(&mut self) -> bool {
-        let (before, now) = (self.0.len(), now());
-        self.0.retain(|grant| grant.until > now);
-        self.0.len() < before
-    }
-
     fn valid(&self) -> impl Iterator<Item = &Grant> {
         let now = now();
-        self.0.iter().filter(move |grant| grant.until > now)
+        self.all.iter().filter(move |grant| grant.until > now)
     }
 }
 
-fn now() -> u64 {
+/// A shared access signature for a hub, or what is within, as clients make them; until then, in seconds since 1970.
+pub(super) fn sign(path: &str, key: &str, until: u64) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let resource = encode(&format!("sb://localhost/{path}"));
+    // A key of any length is one.
+    let signature = Hmac::<Sha256>::new_from_slice(key.as_bytes()).map(|mut mac| {
+        mac.update(format!("{resource}\n{until}").as_bytes());
+        encode(&STANDARD.encode(mac.finalize().into_bytes()))
+    });
+    let signature = signature.unwrap_or_default();
+    format!("SharedAccessSignature sr={resource}&sig={signature}&se={until}&skn={NAME}")
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
@@ -168,28 +210,17 @@ fn read(token: &str) -> Result<Grant, &'static str> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
     /// Seconds since 1970.
     fn now() -> u64 {
         super::now() / 1_000
     }
 
-    /// A token as the clients make one.
-    fn token(resource: &str, key: &str, until: u64) -> String {
-        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let resource = encode(resource);
-        let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-        mac.update(format!("{resource}\n{until}").as_bytes());
-        let signature = encode(&STANDARD.encode(mac.finalize().into_bytes()));
-        format!("SharedAccessSignature sr={resource}&sig={signature}&se={until}&skn={NAME}")
-    }
-
     #[test]
     fn a_token_covers_its_resource_and_what_is_within() {
         let mut grants = Grants::default();
         assert!(!grants.cover("tweets"));
-        let good = token("sb://localhost/Tweets", KEY, now() + 60);
+        let good = sign("Tweets", KEY, now() + 60);
         grants.put(&good).unwrap();
         for covered in ["tweets", "amqps://h/tweets/Partitions/0", "TWEETS"] {
             assert!(grants.cover(covered), "{covered}");
@@ -198,26 +229,58 @@ mod tests {
             assert!(!grants.cover(other), "{other}");
         }
         assert!(grants.cover_properties("tweets") && !grants.cover_properties("other"));
-        grants
-            .put(&token("sb://localhost/", KEY, now() + 60))
-            .unwrap();
+        grants.put(&sign("", KEY, now() + 60)).unwrap();
         assert!(grants.cover("other"));
         for _ in 0..10 {
             grants.put(&good).unwrap();
         }
-        assert_eq!(grants.0.len(), 2);
+        assert_eq!(grants.all.len(), 2);
+    }
+
+    #[test]
+    fn a_token_that_has_ended_is_dropped() {
+        let mut grants = Grants::default();
+        assert!(grants.end_in().is_none() && !grants.expire());
+        grants.put(&sign("long", KEY, now() + 600)).unwrap();
+        grants.put(&sign("short", KEY, now() + 2)).unwrap();
+        let left = grants.end_in().unwrap();
+        assert!(left <= Duration::from_secs(2), "{left:?}");
+        while !grants.expire() {
+            std::thread::yield_now();
+        }
+        assert!(!grants.cover("short") && grants.cover("long"));
+        let left = grants.end_in().unwrap();
+        assert!(left > Duration::from_secs(500), "{left:?}");
+        assert!(Grants::all().end_in().is_none());
+    }
+
+    #[test]
+    fn there_are_so_many_tokens_and_no_more() {
+        let mut grants = Grants::default();
+        for nth in 0..limits::TOKENS {
+            let token = sign(&format!("t/{nth}"), KEY, now() + 600);
+            grants.put(&token).unwrap();
+        }
+        let more = sign("other", KEY, now() + 600);
+        assert!(grants.put(&more).unwrap_err().starts_with("QuotaExceeded"));
+        // One of them again is no further one.
+        let again = sign("t/7", KEY, now() + 600);
+        grants.put(&again).unwrap();
+        let long = "t".repeat(2_000);
+        let refused = grants.put(&sign(&long, KEY, now() + 600)).unwrap_err();
+        assert!(refused.starts_with("MalformedToken"));
     }
 
     #[test]
     fn a_wrong_key_an_old_token_and_nonsense_are_refused() {
         let refused = |token: &str| Grants::default().put(token).unwrap_err();
-        let wrong = token("sb://localhost/t", "another", now() + 60);
+        let wrong = sign("t", "another", now() + 60);
         assert!(refused(&wrong).starts_with("InvalidSignature"));
-        let longer = token("sb://localhost/t", KEY, now() + 60).replace("&se=", "&se=9");
+        let longer = sign("t", KEY, now() + 60).replace("&se=", "&se=9");
         assert!(refused(&longer).starts_with("InvalidSignature"));
-        let named = token("sb://localhost/t", KEY, now() + 60).replace(NAME, "Other");
+        let named = sign("t", KEY, now() + 60).replace(NAME, "Other");
         assert!(refused(&named).starts_with("InvalidSignature"));
-        assert!(refused(&token("sb://localhost/t", KEY, now())).starts_with("ExpiredToken"));
+        assert!(refused(&sign("t", KEY, now())).starts_with("ExpiredToken"));
         assert!(refused("eyJhbGciOi").starts_with("MalformedToken"));
         assert!(refused("SharedAccessSignature sr=x").starts_with("MalformedToken"));
     }
@@ -234,15 +297,13 @@ mod tests {
                 .unwrap_err();
             assert!(refused.starts_with(why), "{refused}");
         }
-        assert_eq!(grants.left(), None);
+        assert_eq!(grants.end_in(), None);
         grants
             .put_bearer(&bearers, "amqps://h/Tweets", "good")
             .unwrap();
         assert!(grants.cover("tweets/Partitions/0") && !grants.cover("other"));
-        assert!(grants.left().unwrap() > Duration::from_secs(50));
-        assert!(!grants.lapse());
-        grants.0[0].until = super::now();
-        assert!(grants.lapse() && !grants.cover("tweets"));
-        assert_eq!(Grants::all().left(), None);
+        assert!(grants.end_in().unwrap() > Duration::from_secs(50));
+        assert!(!grants.expire());
+        assert_eq!(Grants::all().end_in(), None);
     }
 }

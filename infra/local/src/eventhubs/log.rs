@@ -107,14 +107,14 @@ impl Log {
         }
     }
 
-    /// Writes all events or none. `key`: the key of those that have none of their own.
+    /// Writes all events or none, each with its key.
     ///
     /// # Errors
     /// Malformed if one of them is.
     pub(super) fn append(
         &mut self,
         events: &[Message<'_>],
-        key: Option<&str>,
+        keys: &[Option<&str>],
         now: i64,
     ) -> Result<(), Malformed> {
         // The clock may be set back; what came later never seems to have come earlier.
@@ -122,13 +122,13 @@ impl Log {
         let mut data = BytesMut::new();
         let mut ends = Vec::with_capacity(events.len());
         let mut last = self.end;
-        for (event, sequence) in events.iter().zip(self.next..) {
+        for ((event, key), sequence) in events.iter().zip(keys).zip(self.next..) {
             last = self.end + i64::try_from(data.len()).unwrap_or(i64::MAX);
             let stored = Stored {
                 sequence,
                 offset: last,
                 time,
-                key: event.key()?.or(key),
+                key: *key,
             };
             event.write(&mut data, &stored)?;
             ends.push(u32::try_from(data.len()).map_err(|_| Malformed("a batch is too large"))?);
@@ -154,6 +154,12 @@ impl Log {
         self.chunks.push_back(chunk);
         self.trim(now);
         Ok(())
+    }
+
+    /// Changes how much is kept.
+    pub(super) fn keep(&mut self, retention: Retention, now: i64) {
+        self.retention = retention;
+        self.trim(now);
     }
 
     /// Drops what retention no longer keeps.
@@ -283,7 +289,7 @@ mod tests {
     fn append(log: &mut Log, texts: &[&str], now: i64) {
         let bytes: Vec<_> = texts.iter().map(|text| event(text)).collect();
         let events: Vec<_> = bytes.iter().map(|b| Message::read(b).unwrap()).collect();
-        log.append(&events, None, now).unwrap();
+        log.append(&events, &vec![None; events.len()], now).unwrap();
     }
 
     fn read(log: &Log, from: i64) -> Vec<(i64, String)> {

@@ -9,12 +9,14 @@ use super::amqp::frame::{self, Kind};
 use super::amqp::performative::{self, Error, Fields, Flow, LinkFlow, Outcome, Performative};
 use super::amqp::performative::{ATTACH, DETACH, DISPOSITION, FLOW, TRANSFER};
 use super::amqp::read::Malformed;
-use super::connection::{Shared, Stop};
+use super::connection::Stop;
 use super::faults::{Fault, Strike};
 use super::intake::{Delivery, Intake, Taken};
+use super::limits;
 use super::outlet::Outlet;
 use super::publisher::{self, Publisher, Verdict};
 use super::request;
+use super::shared::Shared;
 use super::subscriber::{Pause, Subscriber};
 
 /// Frames that may be under way, either way: what the service tells (2026-11).
@@ -179,6 +181,11 @@ impl Session {
         shared.hold(held, intake.held())?;
         match taken {
             Taken::Part => Ok(()),
+            // There was credit for it.
+            Taken::Aborted => {
+                self.refill(handle, shared, out);
+                Ok(())
+            }
             Taken::Whole(delivery) => self.delivery(handle, &delivery, shared, out),
             Taken::TooLarge { id, size } => {
                 let error = publisher::too_large(id, size);
@@ -237,7 +244,7 @@ impl Session {
                     &delivery.payload,
                 ) {
                     Ok(reply) => {
-                        self.enqueue(&node, reply);
+                        self.enqueue(&node, reply, shared);
                         Outcome::Accepted
                     }
                     Err(Malformed(why)) => Outcome::Rejected(Error::new("amqp:decode-error", why)),
@@ -253,7 +260,7 @@ impl Session {
     }
 
     /// Puts an answer where the peer waits for it: on its link from that node, by the address that it gave if it has several.
-    fn enqueue(&mut self, node: &Address, reply: request::Reply) {
+    fn enqueue(&mut self, node: &Address, reply: request::Reply, shared: &mut Shared) {
         let mut from = self.links.values_mut().filter_map(|link| match link {
             Link::Answers(answers) if answers.node == *node => Some(answers),
             _ => None,
@@ -267,7 +274,9 @@ impl Session {
             }
         }
         // A peer that never gives credit loses what it doesn't take.
-        if chosen.queue.len() < 1_000 {
+        let bytes = shared.answers + reply.message.len();
+        if bytes <= limits::ANSWERS && chosen.queue.len() < 1_000 {
+            shared.answers = bytes;
             chosen.queue.push_back(reply.message);
         }
     }
@@ -360,23 +369,23 @@ impl Session {
     /// Closes the links that no token covers any more: "When a token expires, Service Bus promptly drops all links on the
     /// connection to the respective entity" (Service Bus documentation, "AMQP 1.0 protocol guide", 2026-11).
     pub(super) fn expire(&mut self, shared: &mut Shared, out: &mut BytesMut) {
-        let over = self.links.iter().filter_map(|(handle, link)| {
-            let address = match link {
-                Link::Publisher(publisher) => publisher.address(),
-                Link::Subscriber(subscriber) => subscriber.address(),
-                Link::Requests(..) | Link::Answers(_) | Link::Ended => return None,
-            };
-            (!shared.grants.cover(&address)).then_some(*handle)
-        });
-        let over: Vec<u32> = over.collect();
+        let is_over = |link: &Link| match link {
+            Link::Publisher(publisher) => !shared.grants.cover(&publisher.address),
+            Link::Subscriber(subscriber) => !shared.grants.cover(&subscriber.address),
+            Link::Requests(..) | Link::Answers(_) | Link::Ended => false,
+        };
+        let over = self.links.iter().filter(|(_, link)| is_over(link));
+        let over: Vec<_> = over.map(|(handle, _)| *handle).collect();
         let why = "ExpiredToken: The token is expired.";
-        let error = Error::new("amqp:unauthorized-access", why);
         for handle in over {
-            shared
-                .namespace
-                .counters
-                .add(|counts| counts.expired_links += 1);
-            self.end(handle, &error, shared, out);
+            let counters = &shared.namespace.counters;
+            counters.add(|counts| counts.expired_links += 1);
+            self.end(
+                handle,
+                &Error::new("amqp:unauthorized-access", why),
+                shared,
+                out,
+            );
         }
     }
 
@@ -449,7 +458,7 @@ impl Session {
                     over.push((*handle, publisher::not_found(&publisher.hub.name)));
                 }
                 Link::Answers(answers) => {
-                    answers.pump(*handle, shared.largest, &mut self.outlet, out);
+                    shared.answers -= answers.pump(*handle, shared.largest, &mut self.outlet, out);
                 }
                 _ => {}
             }
@@ -482,18 +491,30 @@ impl Answers {
         }
     }
 
-    fn pump(&mut self, handle: u32, largest: usize, outlet: &mut Outlet, out: &mut BytesMut) {
+    /// What waits for credit.
+    pub(super) fn bytes(&self) -> usize {
+        self.queue.iter().map(BytesMut::len).sum()
+    }
+
+    /// Sends what there is credit for, and tells how many bytes that was.
+    fn pump(
+        &mut self,
+        handle: u32,
+        largest: usize,
+        outlet: &mut Outlet,
+        out: &mut BytesMut,
+    ) -> usize {
+        let mut sent = 0;
         while self.credit > 0 {
-            let Some(next) = self.queue.front() else {
-                return;
+            let fits = |next: &mut BytesMut| outlet.has_room(next.len(), largest);
+            let Some(next) = self.queue.pop_front_if(fits) else {
+                break;
             };
-            if !outlet.has_room(next.len(), largest) {
-                return;
-            }
-            outlet.deliver(out, (handle, self.settled), largest, (&[], next));
-            self.queue.pop_front();
+            outlet.deliver(out, (handle, self.settled), largest, (&[], &next));
+            sent += next.len();
             self.credit -= 1;
             self.count = self.count.wrapping_add(1);
         }
+        sent
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::performative::told;
 use super::read::{self, Entries, Malformed, Value};
 use super::write::Compound;
 
@@ -203,7 +204,7 @@ impl Answer<'_> {
             .string("status-code")
             .int(self.status)
             .string("status-description")
-            .string(self.description);
+            .string(told(self.description));
         if let Some(condition) = self.condition {
             map = map.string("error-condition").symbol(condition);
         }
