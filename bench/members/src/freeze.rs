@@ -44,7 +44,7 @@ pub(crate) async fn run<S: Stage>(times: u32, setting: Setting) -> Outcome {
     let limit = setting.lease * 2;
     let mut group = Group::<S>::begin(3, setting, COMMITS).await?;
     let (mut slowest, mut late, mut fenced, mut taken) = (Duration::ZERO, 0, 0, 0);
-    let (mut moved, mut unstolen) = (0, 0);
+    let (mut moved, mut unstolen) = (0, group.server.stolen().map(|_| 0));
     for round in 1..=times {
         group.listen(200..1_000).await?;
         let frozen = freeze(&mut group, round % 2 == 1).await?;
@@ -53,7 +53,9 @@ pub(crate) async fn run<S: Stage>(times: u32, setting: Setting) -> Outcome {
         fenced += u32::from(frozen.late.is_fenced);
         taken += u32::from(frozen.late.changes_something());
         moved += frozen.moved;
-        unstolen += frozen.unstolen();
+        unstolen = unstolen
+            .zip(frozen.unstolen())
+            .map(|(sum, more)| sum + more);
         println!(
             "freeze {round}: {} {}, {frozen}",
             frozen.partitions,
@@ -62,13 +64,17 @@ pub(crate) async fn run<S: Stage>(times: u32, setting: Setting) -> Outcome {
     }
     let sum = group.finish().await?;
     println!(
-        "freeze: {times} times, {fenced} commits Fenced, {taken} late acks counted, {moved} checkpoints moved, \
-         {unstolen} links not taken away; {sum}; taken over within {:.2} s at most (2 x lease: {:.2} s), {late} \
+        "freeze: {times} times, {fenced} commits Fenced, {taken} late acks counted, {moved} checkpoints \
+         moved{}; {sum}; taken over within {:.2} s at most (2 x lease: {:.2} s), {late} \
          late",
+        unstolen.map_or_else(String::new, |links| format!(
+            ", {links} links not taken away"
+        )),
         slowest.as_secs_f64(),
         limit.as_secs_f64(),
     );
-    let changes_nothing = taken == 0 && moved == 0 && unstolen == 0 && (fenced > 0 || times == 0);
+    let changes_nothing =
+        taken == 0 && moved == 0 && unstolen.unwrap_or(0) == 0 && (fenced > 0 || times == 0);
     match sum.holds() && late == 0 && changes_nothing {
         true => Ok(()),
         false => Err("what was late was not refused, or events were lost or out of order".into()),
@@ -135,9 +141,9 @@ async fn hold<S: Stage>(group: &mut Group<S>, members: &[usize]) -> Outcome {
 
 impl Frozen {
     /// Links that the service has left to it: with one of these it would have the events still.
-    fn unstolen(&self) -> u64 {
-        let stolen = self.stolen.unwrap_or(u64::MAX);
-        (self.partitions as u64).saturating_sub(stolen)
+    fn unstolen(&self) -> Option<u64> {
+        let partitions = self.partitions as u64;
+        Some(partitions.saturating_sub(self.stolen?))
     }
 }
 
