@@ -45,7 +45,8 @@ impl Shell {
     }
 }
 
-/// How long a client takes to leave its group at most.
+/// How long a client takes to leave its group at most. Members that do not answer can hold a join up
+/// for longer, and behind it the coordinator reads no leave: it answers a connection in turn.
 const LEAVE: Duration = Duration::from_secs(60);
 
 /// How long one that joins for the first time is waited for.
