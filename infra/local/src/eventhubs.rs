@@ -34,6 +34,7 @@ mod outlet;
 mod publisher;
 mod readers;
 mod request;
+mod segment;
 mod server;
 mod session;
 mod shared;
