@@ -41,6 +41,16 @@ for crate in anyhub anyhub-bench anyhub-local; do
     refuse "$crate" '^ring$' "one provider of TLS is in the tree, aws-lc-rs: rustls panics between two"
 done
 
+# Of some crates the Makefile names each test, so that conformance is run once; none may be forgotten.
+step "tests: each is run"
+for crate in core/conformance backends/eventhubs backends/kafka backends/kinesis; do
+    package=anyhub-${crate##*/}
+    for test in "$crate"/tests/*.rs "$crate"/tests/*/main.rs; do
+        name=${test#"$crate"/tests/} name=${name%/main.rs} name=${name%.rs}
+        grep -qE -- "-p $package .*--test $name( |$)" Makefile || fail "$test is in no command of the Makefile"
+    done
+done
+
 # As a user's project would: no lock file of ours, one feature at a time. Versions are looked up
 # afresh, so this asks the network; done once for each state of the manifests.
 stamp=${CARGO_TARGET_DIR:-target}/lint-features
