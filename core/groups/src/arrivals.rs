@@ -51,7 +51,7 @@ impl<L: Log> Arrivals<L> {
         shared.is_some_and(|shared| shared.came(self.id, arrived, ended))
     }
 
-    /// The partition can't be read on, until a seek.
+    /// The partition can't be read on, until a seek: told once what it has brought is delivered.
     pub fn fail(&self, error: Error) {
         if let Some(shared) = self.shared.upgrade() {
             shared.fail(self.id, error);

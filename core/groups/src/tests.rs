@@ -321,3 +321,36 @@ async fn a_checkpoint_that_is_none_is_told_until_a_seek() {
     assert!(places.into_iter().eq(all_of(0)));
     member.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_came_before_a_failure_is_delivered_before_it_is_told() {
+    let numbers = Numbers::new(1);
+    let private = GroupedConsumer::open(numbers.clone(), options(), None);
+    let mut private = private.await.unwrap();
+    let reader = async {
+        loop {
+            let reader = numbers.0.lock().unwrap().readers.pop();
+            match reader {
+                Some((_, reader)) => return reader,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let reader = timeout(PATIENCE, reader).await.unwrap();
+    reader.fail(Error::new(
+        ErrorKind::Unexpected,
+        "numbers",
+        "receive",
+        "ten",
+    ));
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.into_iter().eq(all_of(0)));
+    for _ in 0..2 {
+        let told = timeout(PATIENCE, private.receive(1)).await.unwrap();
+        assert_eq!(told.unwrap_err().message(), "ten");
+    }
+    private.seek(Point::Start).await.unwrap();
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.into_iter().eq(all_of(0)), "it reads on");
+    private.close().await.unwrap();
+}
