@@ -19,6 +19,7 @@
 mod access;
 mod address;
 mod amqp;
+mod answers;
 mod attach;
 mod builder;
 mod certificate;

@@ -1,6 +1,6 @@
 //! A session: its links, and how much may be under way on it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 
@@ -9,6 +9,7 @@ use super::amqp::frame::{self, Kind};
 use super::amqp::performative::{self, Error, Fields, Flow, LinkFlow, Outcome, Performative};
 use super::amqp::performative::{ATTACH, DETACH, DISPOSITION, FLOW, TRANSFER};
 use super::amqp::read::Malformed;
+use super::answers::Answers;
 use super::connection::Stop;
 use super::faults::{Fault, Strike};
 use super::intake::{Delivery, Intake, Taken};
@@ -46,18 +47,6 @@ pub(super) enum Link {
     Answers(Answers),
     /// Ended by us; the peer hasn't said so yet.
     Ended,
-}
-
-/// A link for answers.
-#[derive(Debug)]
-pub(super) struct Answers {
-    pub(super) node: Address,
-    /// What the peer calls its end.
-    pub(super) target: String,
-    pub(super) settled: bool,
-    pub(super) count: u32,
-    pub(super) credit: u32,
-    pub(super) queue: VecDeque<BytesMut>,
 }
 
 impl Session {
@@ -478,43 +467,5 @@ impl Session {
             self.strike(strike, handle, (in_flight, 0), shared, out)?;
         }
         Ok(wait)
-    }
-}
-
-impl Answers {
-    fn told(&self, handle: u32) -> LinkFlow {
-        LinkFlow {
-            handle,
-            delivery_count: self.count,
-            credit: self.credit,
-            drain: false,
-        }
-    }
-
-    /// What waits for credit.
-    pub(super) fn bytes(&self) -> usize {
-        self.queue.iter().map(BytesMut::len).sum()
-    }
-
-    /// Sends what there is credit for, and tells how many bytes that was.
-    fn pump(
-        &mut self,
-        handle: u32,
-        largest: usize,
-        outlet: &mut Outlet,
-        out: &mut BytesMut,
-    ) -> usize {
-        let mut sent = 0;
-        while self.credit > 0 {
-            let fits = |next: &mut BytesMut| outlet.has_room(next.len(), largest);
-            let Some(next) = self.queue.pop_front_if(fits) else {
-                break;
-            };
-            outlet.deliver(out, (handle, self.settled), largest, (&[], &next));
-            sent += next.len();
-            self.credit -= 1;
-            self.count = self.count.wrapping_add(1);
-        }
-        sent
     }
 }
