@@ -14,6 +14,7 @@ use anyhub_core::{
 use anyhub_groups::{Leasing, Part as _, Resume, StoredGroups};
 use async_trait::async_trait;
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -240,6 +241,8 @@ impl EventHubsAdmin {
         let (topic, group) = (topic.to_ascii_lowercase(), group.to_ascii_lowercase());
         let group = groups.group(&topic, &group).await?;
         let mut lag = Vec::with_capacity(there.len());
+        // Partitions that were begun together have one time: each is looked for in all of them at once.
+        let mut located: HashMap<SystemTime, HashMap<u32, i64>> = HashMap::new();
         for (number, ends) in there {
             let part = Numbered::from(number);
             let from = group.resume(&part)?;
@@ -247,10 +250,13 @@ impl EventHubsAdmin {
                 Resume::Start => ends.first,
                 Resume::At(at) => at,
                 Resume::Time(time) => {
-                    let reader_group = &self.namespace.config().reader_group;
-                    let found = locate::at(client, LAG, reader_group, time).await?;
-                    let found = found.into_iter().find(|(found, _)| *found == number);
-                    found.map_or(ends.next, |(_, at)| at)
+                    if !located.contains_key(&time) {
+                        let reader_group = &self.namespace.config().reader_group;
+                        let found = locate::at(client, LAG, reader_group, time).await?;
+                        located.insert(time, found.into_iter().collect());
+                    }
+                    let found = located.get(&time).and_then(|found| found.get(&number));
+                    found.copied().unwrap_or(ends.next)
                 }
             };
             let left = ends.next - at.clamp(ends.first, ends.next);

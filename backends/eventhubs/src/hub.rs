@@ -59,7 +59,8 @@ impl Hub for EventHubsHub {
     fn capabilities(&self) -> Capabilities {
         let mut can = *CAPABILITIES;
         // In the tiers that let partitions be added; not by AMQP.
-        can.resize = self.namespace.config().provisioner.is_some();
+        let config = self.namespace.config();
+        can.resize = config.provisioner.is_some() || config.subscription.is_some();
         can
     }
 

@@ -14,7 +14,7 @@
 //! | P2 | nothing in Event Hubs tells an event that was sent again from the first: an answer that is lost may write events twice |
 //! | P3 | a lane for each partition, with one batch in flight; what failed goes first. With `partitioning=service` a batch has one key, and lanes share the keys |
 //! | P4 | the partition; no answer of Event Hubs tells where in it |
-//! | C2, C10 | leases of `lease_time` in [`EventHubsConfig::leases`], renewed at a third of it; the epoch of a link is how often the partition's owner has changed, so that Event Hubs, too, lets no earlier owner read on |
+//! | C2, C10 | leases of `lease_time` in [`EventHubsConfig::leases`], renewed at a third of it; the epoch of a link rises with each owner of the partition, so that Event Hubs, too, lets no earlier owner read on |
 //! | C7 | End is the next sequence number when it is asked for; partitions that are added are found within ten seconds |
 //! | C8, C9 | checkpoints are kept with the leases: Event Hubs keeps none |
 //! | C12 | reads as the consumer group `reader_group`, of which Event Hubs lets five readers at a partition |

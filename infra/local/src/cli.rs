@@ -20,7 +20,7 @@ const HUBS: [&str; 3] = ["kafka", "kinesis", "eventhubs"];
 /// The servers that stand in for one of ours: `--with`.
 const SERVERS: [&str; 1] = ["localstack"];
 
-/// Starts real event hubs on this machine, without containers
+/// Starts event hubs on this machine, without containers: a real Kafka, stand-ins for the others
 #[derive(Debug, Parser)]
 #[command(name = "anyhub-local", version, arg_required_else_help = true)]
 #[command(after_help = "Example:\n  anyhub-local up kafka --brokers 3\n\n\

@@ -1,9 +1,10 @@
-//! Starts real event hubs on this machine, without containers: for tests, benchmarks and a first try.
+//! Starts event hubs on this machine, without containers: for tests, benchmarks and a first try.
 //!
 //! | Hub | What runs | What it needs |
 //! |---|---|---|
 //! | [`Kafka`] | Apache Kafka itself, one to five brokers | Java 17 or newer; Maven, once, to fetch the jars |
 //! | `Kinesis` | ferrokinesis in this process, behind a layer with limits, faults and counts | the feature `kinesis`, on by default |
+//! | `EventHubs` | a stand-in of our own in this process, with limits, faults and counts | the feature `eventhubs`, on by default |
 //! | [`LocalStack`] | LocalStack, a second and independent Kinesis | Python 3.13, Node.js with npm; pip, once |
 //!
 //! Servers listen on 127.0.0.1 only, on free ports, and keep their data in memory or in a folder of their own. They end with

@@ -24,6 +24,7 @@ fn hours(hours: u64) -> Retention {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_hub_from_its_making_to_its_end() {
     let (fake, _stand_in, hub) = namespace().await;
+    assert!(hub.capabilities().resize);
     let admin = hub.admin();
     // It takes its time: not found at first, then being made.
     fake.now().not_found = 1;
