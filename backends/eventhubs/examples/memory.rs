@@ -37,6 +37,8 @@ const BYTES: usize = 100;
 const KEYS: u64 = 1_000;
 /// Events that the producer may be ahead of the consumer: fewer than a partition keeps.
 const AHEAD: u64 = 50_000;
+/// How long the consumer rests at first: what waits for it is then as much as it gets, in both processes.
+const REST: Duration = Duration::from_secs(10);
 const REPORT: Duration = Duration::from_secs(30);
 const MINUTE: Duration = Duration::from_secs(60);
 /// What is compared is the median of what was seen within such a time, second by second.
@@ -272,6 +274,7 @@ async fn resolve(mut told: mpsc::Receiver<Pending>, done: Arc<Done>) {
 
 async fn receive(mut consumer: Box<dyn Consumer>, done: Arc<Done>) {
     let acks = consumer.acks();
+    sleep(REST).await;
     loop {
         let batch = consumer.receive(1_000).await.unwrap();
         acks.ack(&batch.tokens());
