@@ -27,6 +27,8 @@ struct World {
     lists: u32,
     /// How long it takes to say where a reader without a group begins.
     beginning: Duration,
+    /// The next reader panics once it has brought what there is.
+    panics: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -169,6 +171,9 @@ impl Log for Numbers {
                 page: Run(begin..10),
             };
             if arrivals.came(arrived, false) {
+                if std::mem::take(&mut this.0.lock().unwrap().panics) {
+                    std::panic::panic_any("from outside");
+                }
                 let number = part.0.parse().unwrap();
                 this.0.lock().unwrap().readers.push((number, arrivals));
             }
@@ -417,5 +422,23 @@ async fn what_came_before_a_failure_is_delivered_before_it_is_told() {
     private.seek(Point::Start).await.unwrap();
     let (places, ..) = take(&mut private, 10).await;
     assert!(places.into_iter().eq(all_of(0)), "it reads on");
+    private.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_panics_is_told_and_a_seek_starts_another() {
+    let numbers = Numbers::new(1);
+    numbers.0.lock().unwrap().panics = true;
+    let private = GroupedConsumer::open(numbers.clone(), options(), None);
+    let mut private = private.await.unwrap();
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.into_iter().eq(all_of(0)));
+    let told = timeout(PATIENCE, private.receive(1)).await.unwrap();
+    let told = told.unwrap_err();
+    assert_eq!(told.kind(), ErrorKind::Unexpected, "{told}");
+    assert!(told.message().contains("partition 0"), "{told}");
+    private.seek(Point::Start).await.unwrap();
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.into_iter().eq(all_of(0)));
     private.close().await.unwrap();
 }
