@@ -30,7 +30,7 @@ pub(crate) struct State<L: Log> {
     pub(crate) begun: HashMap<Arc<str>, L::Begin>,
     /// What the log had when it first joined its group: all else was added.
     pub(crate) listed: HashSet<Arc<str>>,
-    /// When it was last looked for partitions that were added, and who does so now.
+    /// When it was last due to look for partitions that were added, and who does so now.
     pub(crate) looked: Instant,
     pub(crate) looking: Option<Task>,
     /// Which slot is read first: none goes hungry.

@@ -69,6 +69,37 @@ async fn what_another_reader_takes_is_dropped_and_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_reader_takes_is_noticed_though_nothing_is_asked_for() {
+    let world = World::new(1).await;
+    world.server.create_group("t", "g").unwrap();
+    // Far more than are read ahead, so that some wait on the link, too.
+    world.publish(0..200).await;
+    let store = begun_long_ago(&world).await;
+    let hub = hub(&world, &store);
+    let options = ConsumerOptions::new().group("g").prefetch_events(10);
+    let mut member = within(hub.consumer("t", options)).await.unwrap();
+    let (first, _) = take(&mut *member, 1).await;
+    // Above the take counter, and below what it is raised to.
+    let other = Other::new(&world, "g", 100).await;
+    within(async {
+        while world.server.counts().stolen_links < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    assert_eq!(member.acks().ack(&[first[0].token]), 0, "it is stale");
+    let (came, changes) = take(&mut *member, 200).await;
+    let partition = || vec![Partition::number(0)];
+    assert_eq!(
+        changes,
+        [Change::Lost(partition()), Change::Assigned(partition())]
+    );
+    once_in_order(&came, 0..200);
+    drop(other);
+    within(member.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_with_the_highest_epoch_is_told() {
     let world = World::new(1).await;
     world.server.create_group("t", "g").unwrap();
