@@ -123,6 +123,8 @@ impl Lane {
 
     /// What the lane's task does next. After Send it answers before it asks again.
     pub(crate) fn next(&mut self, now: Instant) -> Step {
+        // Also where the task before failed under way.
+        self.in_flight = false;
         self.tell_late(now);
         let Some(first) = self.queue.front() else {
             self.due = None;

@@ -138,6 +138,22 @@ fn what_is_late_is_told_truly() {
     assert!(matches!(lane.next(now + PATIENCE), Step::Gone));
 }
 
+#[test]
+fn a_lane_that_lost_its_message_is_rung_again() {
+    let mut lane = lane();
+    let now = Instant::now();
+    let bell = lane.bell();
+    let rung = || bell.notified().now_or_never().is_some();
+    submit(&mut lane, 0, &[None], now);
+    assert!(rung());
+    let now = now + Duration::from_millis(5);
+    // Its task fails: the answer is never told, and another task asks.
+    drop(send(&mut lane, now));
+    assert!(matches!(lane.next(now), Step::Wait(None)));
+    submit(&mut lane, 1, &[None], now);
+    assert!(rung());
+}
+
 /// What the log does with a message.
 fn answer(rng: &mut impl Rng) -> (bool, Answer) {
     match rng.random_range(0..10) {
