@@ -14,7 +14,7 @@ mod tests;
 pub(crate) use entry::Entry;
 pub(crate) use request::{Answer, Request, Rest};
 
-use crate::message::in_batch;
+use crate::message::{in_batch, on_batch};
 use anyhub_core::{Error, Partition};
 use pace::Pace;
 use rand::{SeedableRng, rngs::StdRng};
@@ -224,7 +224,8 @@ impl Lane {
     fn take(&mut self) -> Vec<Entry> {
         let mut taken: Vec<Entry> = Vec::new();
         let mut passed = Vec::new();
-        let mut size = 0;
+        let key = self.queue.front().and_then(|first| first.key.as_deref());
+        let mut size = key.map_or(0, |key| on_batch(key.len()));
         while let Some(entry) = self.queue.pop_front() {
             let bytes = in_batch(entry.encoded.len());
             let alone = entry.alone;
@@ -235,6 +236,7 @@ impl Lane {
             }
             if taken.first().is_none_or(|first| first.key == entry.key) {
                 size += bytes;
+                self.bytes -= bytes;
                 taken.push(entry);
                 if alone {
                     break;
@@ -249,7 +251,6 @@ impl Lane {
         for entry in passed.into_iter().rev() {
             self.queue.push_front(entry);
         }
-        self.bytes -= size;
         taken
     }
 }

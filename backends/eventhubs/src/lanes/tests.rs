@@ -1,7 +1,10 @@
 //! A lane against a log that writes, refuses and keeps silent by the seed, in a time of its own.
 
 use super::{Answer, Entry, Lane, Step};
-use crate::{error::HUB, message::in_batch};
+use crate::{
+    error::HUB,
+    message::{in_batch, on_batch},
+};
 use anyhub_core::{Error, ErrorKind, Partition, Pending, Receipt, Result, driver};
 use futures_util::FutureExt as _;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -272,7 +275,9 @@ impl Simulation {
     /// long.
     fn send(&mut self, mut request: super::Request, submits: bool) {
         let sizes: usize = request.sizes().into_iter().map(in_batch).sum();
-        assert!(sizes <= LARGEST, "seed {}", self.seed);
+        let key = request.entries[0].key.as_ref();
+        let key = key.map_or(0, |key| on_batch(key.len()));
+        assert!(key + sizes <= LARGEST, "seed {}", self.seed);
         let (written, mut answer) = answer(&mut self.rng);
         if written {
             self.log.extend(numbers(&request));
