@@ -24,6 +24,8 @@ use std::{env, fmt, path::Path, sync::Arc};
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     pub(crate) host: String,
+    /// Another address to dial: the settings', or the connection string's.
+    pub(crate) endpoint: Option<String>,
     /// The event hub that it is for, where it is for one alone.
     pub(crate) hub: Option<String>,
     signs: Signs,
@@ -100,7 +102,13 @@ impl Access {
             _ => Signs::Entra(identity(settings)?),
         };
         let hub = None;
-        Ok(Self { host, hub, signs })
+        let endpoint = settings.endpoint.clone();
+        Ok(Self {
+            host,
+            endpoint,
+            hub,
+            signs,
+        })
     }
 
     fn of(settings: &EventHubsConfig, parsed: ConnectionString) -> Result<Self> {
@@ -113,8 +121,17 @@ impl Access {
                     .with_advice("leave the namespace out of the URL, as in eventhubs:/HUB"),
             );
         }
+        let endpoint = match (&settings.endpoint, parsed.endpoint) {
+            (None, Some(endpoint)) => {
+                // The emulator's is in the clear: on this machine alone.
+                EventHubsConfig::new().endpoint(&endpoint).check()?;
+                Some(endpoint)
+            }
+            (named, _) => named.clone(),
+        };
         Ok(Self {
             host: parsed.host,
+            endpoint,
             hub: parsed.hub,
             signs: Signs::Shared(parsed.signer),
         })
@@ -311,6 +328,24 @@ mod tests {
         );
         let error = Access::find(&settings.namespace("m.example.com")).unwrap_err();
         assert!(error.to_string().contains("n.example.com"), "{error}");
+    }
+
+    #[test]
+    fn the_settings_endpoint_stands_above_the_connection_strings() {
+        let find = |host: &str, endpoint: Option<&str>| {
+            let keys = "SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true";
+            let mut settings =
+                EventHubsConfig::new().connection_string(format!("Endpoint=sb://{host};{keys}"));
+            settings.endpoint = endpoint.map(str::to_owned);
+            Access::find(&settings).map(|access| access.endpoint.unwrap())
+        };
+        assert_eq!(find("localhost:7", None).unwrap(), "amqp://localhost:7");
+        let named = "amqps://n.example.com:5";
+        for host in ["localhost:7", "n.example.com"] {
+            assert_eq!(find(host, Some(named)).unwrap(), named);
+        }
+        let refused = find("n.example.com", None).unwrap_err();
+        assert!(refused.to_string().contains("in the clear"), "{refused}");
     }
 
     #[test]

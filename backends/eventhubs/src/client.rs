@@ -91,10 +91,12 @@ impl Namespace {
 
     /// What tells this namespace from others that share a store of leases. Config as [`Access::find`].
     pub(crate) fn place(&self) -> Result<String> {
-        let host = self.access()?.host.to_ascii_lowercase();
-        Ok(match &self.0.config.endpoint {
+        let access = self.access()?;
+        let host = access.host.to_ascii_lowercase();
+        let is_local = |endpoint: &String| EventHubsConfig::new().endpoint(endpoint).is_local();
+        Ok(match &access.endpoint {
             // Namespaces on this machine all have one name.
-            Some(endpoint) if self.0.config.is_local() => format!("{HUB}:{host}:{endpoint}"),
+            Some(endpoint) if is_local(endpoint) => format!("{HUB}:{host}:{endpoint}"),
             _ => format!("{HUB}:{host}"),
         })
     }
@@ -110,7 +112,7 @@ impl Namespace {
         access.check(topic)?;
         let unread = |_| config(format!("'{}' is no namespace", access.host));
         let url = Url::parse(&format!("amqps://{}/{topic}", access.host)).map_err(unread)?;
-        let endpoint = self.0.config.endpoint.as_deref();
+        let endpoint = access.endpoint.as_deref();
         let endpoint = endpoint.map(Url::parse).transpose();
         Ok(Target {
             url,

@@ -25,7 +25,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 ///
 /// | option | what | default |
 /// |---|---|---|
-/// | `endpoint` | another address: a private endpoint, the emulator; `amqp:`, in the clear, on this machine alone | `amqps://NAMESPACE:5671` |
+/// | `endpoint` | another address: a private endpoint, the emulator; `amqp:`, in the clear, on this machine alone | the connection string's: `amqps://NAMESPACE:5671`, or its port; with `UseDevelopmentEmulator=true` `amqp:`, port 5672 |
 /// | `connection_string_file` | the file that holds the connection string | none |
 /// | `credential` | `managed_identity`, `workload_identity`, `client_secret` (by `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`), `azure_cli` or `developer_tools` | as above |
 /// | `partitioning` | `hash`: the partition of a key is chosen here, as Microsoft's clients choose it; `service`: Event Hubs chooses, for hubs that others write to by key | `hash` |

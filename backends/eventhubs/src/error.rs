@@ -135,7 +135,7 @@ pub(crate) fn refused(
     let text = described.description.as_deref().map(one_line);
     let text = text.unwrap_or_default();
     if kind == ErrorKind::NotFound && !topic.is_empty() {
-        return match text.contains("ConsumerGroups") {
+        return match names_group(&text) {
             true => no_group(operation, topic, &text),
             false => no_topic(operation, topic),
         };
@@ -151,8 +151,29 @@ pub(crate) fn refused(
     }
 }
 
+/// Whether a text of the service's names a consumer group: as `NAMESPACE:eventhub:HUB~N|GROUP` (as
+/// users quote it, logstash-input-azure_event_hubs #32), or by its path.
+fn names_group(text: &str) -> bool {
+    let numbered = |rest: &str| {
+        let (number, _) = rest.split_once('|').unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    text.split('~').skip(1).any(numbered) || is_path_of_group(text)
+}
+
+/// The gateway writes it in lower case.
+fn is_path_of_group(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("/consumergroups/")
+}
+
 fn no_group(operation: &'static str, topic: &str, text: &str) -> Error {
-    let message = format!("the event hub '{topic}' has no such consumer group: {text}");
+    let message = match is_path_of_group(text) {
+        // The path of a reader, whatever of it is missing.
+        true => {
+            format!("there is no event hub '{topic}', or it has no such consumer group: {text}")
+        }
+        false => format!("the event hub '{topic}' has no such consumer group: {text}"),
+    };
     Error::new(ErrorKind::NotFound, HUB, operation, message)
         .with_advice("create the consumer group in the Azure portal, or by az eventhubs eventhub consumer-group create")
 }
@@ -315,9 +336,27 @@ mod tests {
     fn what_is_not_there_is_named() {
         let error = described(AmqpErrorCondition::NotFound, "The messaging entity 'x'");
         assert!(error.message().contains("'tweets'"), "{error}");
-        let text = "The messaging entity 'tweets/ConsumerGroups/score' could not be found.";
+        for (text, may_be_hub) in [
+            (
+                "The messaging entity 'ns:eventhub:tweets~32766|score' could not be found.",
+                false,
+            ),
+            (
+                "'amqps://ns/tweets/consumergroups/score/partitions/0' could not be found.",
+                true,
+            ),
+            ("'tweets/ConsumerGroups/score' could not be found.", true),
+        ] {
+            let error = described(AmqpErrorCondition::NotFound, text);
+            let message = error.message();
+            assert!(message.contains("no such consumer group"), "{error}");
+            assert!(message.contains("score"), "{error}");
+            let hub = message.contains("there is no event hub 'tweets'");
+            assert_eq!(hub, may_be_hub, "{error}");
+        }
+        let text = "The messaging entity 'ns:eventhub:a~b|c' could not be found.";
         let error = described(AmqpErrorCondition::NotFound, text);
-        assert!(error.message().contains("score"), "{error}");
+        assert_eq!(error.message(), "there is no event hub 'tweets'");
         let status = azure_core::http::StatusCode::from(404);
         let error = failed(
             "producer",

@@ -180,7 +180,8 @@ fn open(asked: &Asked<'_>, shared: &Shared) -> Result<Link, Error> {
             true,
         ) => {
             permit(shared, text, "Listen")?;
-            let entity = || not_found(&format!("{hub}/ConsumerGroups/{group}"));
+            // As the service names it, by a number of its own (logstash-input-azure_event_hubs #32).
+            let entity = || not_found(&format!("local:eventhub:{hub}~32766|{group}"));
             let hub = shared.namespace.hub(&hub).ok_or_else(|| not_found(&hub))?;
             if !hub.has_group(&group) {
                 return Err(entity());
