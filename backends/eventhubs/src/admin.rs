@@ -14,7 +14,7 @@ use anyhub_core::{
 use anyhub_groups::{Leasing, Part as _, Resume, StoredGroups};
 use async_trait::async_trait;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -250,13 +250,15 @@ impl EventHubsAdmin {
                 Resume::Start => ends.first,
                 Resume::At(at) => at,
                 Resume::Time(time) => {
-                    if !located.contains_key(&time) {
-                        let reader_group = &self.namespace.config().reader_group;
-                        let found = locate::at(client, LAG, reader_group, time).await?;
-                        located.insert(time, found.into_iter().collect());
-                    }
-                    let found = located.get(&time).and_then(|found| found.get(&number));
-                    found.copied().unwrap_or(ends.next)
+                    let found = match located.entry(time) {
+                        Entry::Occupied(found) => found.into_mut(),
+                        Entry::Vacant(vacant) => {
+                            let reader_group = &self.namespace.config().reader_group;
+                            let found = locate::at(client, LAG, reader_group, time).await?;
+                            vacant.insert(found.into_iter().collect())
+                        }
+                    };
+                    found.get(&number).copied().unwrap_or(ends.next)
                 }
             };
             let left = ends.next - at.clamp(ends.first, ends.next);
