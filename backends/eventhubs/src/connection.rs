@@ -13,6 +13,7 @@ use azure_core_amqp::{
     AmqpConnectionApis as _, AmqpConnectionOptions, AmqpError, AmqpErrorKind, AmqpSession,
     AmqpSessionApis as _, AmqpSessionOptions, AmqpSymbol, AmqpTransport, AmqpValue,
 };
+use fe2o3_amqp::session::BeginError;
 use std::{
     fmt,
     future::Future,
@@ -23,7 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Mutex as AsyncMutex, Notify, watch},
     time::{Instant, sleep, timeout},
 };
 
@@ -56,6 +57,8 @@ pub(crate) struct Connection {
     expires: AtomicI64,
     dead: watch::Sender<bool>,
     doubt: Notify,
+    /// The SDK begins one session after the other; waiting for one's turn is no time of the peer's.
+    beginning: AsyncMutex<()>,
     /// When the last sign of life that came was asked for: what was handed on before is with the peer.
     sign: watch::Sender<Instant>,
     /// Bytes that are handed on and not known to be with the peer, and those of them that nobody awaits
@@ -73,6 +76,9 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(15);
 const ANSWER: Duration = Duration::from_secs(10);
 /// For a peer to take its leave.
 const CLOSE: Duration = Duration::from_secs(1);
+/// The highest number of a session; each link takes one. The peer may agree to fewer; the SDK by itself
+/// asks for no more than 256.
+const CHANNEL_MAX: u16 = 4_999;
 /// How often a connection is looked at that nobody doubts.
 const LOOK: Duration = Duration::from_secs(10);
 /// How long a sign of life may take where answers are awaited, besides what stands before it.
@@ -96,6 +102,7 @@ impl Connection {
         let name = format!("anyhub-{:016x}", rand::random::<u64>());
         let product = |key, value| (AmqpSymbol::from(key), AmqpValue::from(value));
         let options = AmqpConnectionOptions {
+            channel_max: Some(CHANNEL_MAX),
             idle_timeout: Some(IDLE),
             custom_endpoint: target.endpoint.clone(),
             transport: Some(AmqpTransport::Tcp),
@@ -120,6 +127,7 @@ impl Connection {
             expires: AtomicI64::new(i64::MAX),
             dead: watch::Sender::new(false),
             doubt: Notify::new(),
+            beginning: AsyncMutex::default(),
             sign: watch::Sender::new(Instant::now()),
             under_way: AtomicUsize::new(0),
             forsaken: AtomicUsize::new(0),
@@ -161,6 +169,10 @@ impl Connection {
 
     /// A session of its own for a link.
     pub(crate) async fn session(&self, operation: &'static str) -> Result<AmqpSession> {
+        let _turn = tokio::select! {
+            turn = self.beginning.lock() => turn,
+            () = self.died() => return Err(lost(operation)),
+        };
         let session = AmqpSession::new();
         let windows = AmqpSessionOptions::with_unbounded_windows();
         let begin = session.begin(&self.amqp, Some(windows));
@@ -259,10 +271,12 @@ impl Connection {
 
     /// Asks for a sign of life: a new session can't be begun on a connection that is gone.
     async fn ask_for_a_sign(&self) -> Sign {
+        let turn = self.beginning.lock().await;
         let (asked, forsaken) = (Instant::now(), self.forsaken.load(Ordering::Relaxed));
         let session = AmqpSession::new();
         let begin = timeout(self.sign_takes(), session.begin(&self.amqp, None));
         let begun = begin.await;
+        drop(turn);
         match &begun {
             Err(_) => return Sign::None,
             Ok(Err(error)) if is_the_connections(error) => return Sign::None,
@@ -355,7 +369,13 @@ fn is_the_connections(error: &AmqpError) -> bool {
         | AmqpErrorKind::IdleTimeoutElapsed(_)
         | AmqpErrorKind::LinkStateError(_)
         | AmqpErrorKind::AzureCore(_) => true,
-        AmqpErrorKind::TransportImplementationError(_) => !is_unreadable(error),
+        AmqpErrorKind::TransportImplementationError(cause) => {
+            let full = matches!(
+                cause.downcast_ref(),
+                Some(BeginError::LocalChannelMaxReached)
+            );
+            !full && !is_unreadable(error)
+        }
         _ => false,
     }
 }
