@@ -2,7 +2,7 @@
 //! ever on one that is gone.
 
 use crate::{
-    access::Access,
+    access::{Access, Token, renewed_in},
     error::{HUB, expired, failed, is_unreadable, lost, unanswered, unopened},
 };
 use anyhub_core::{Error, ErrorKind, Result};
@@ -89,9 +89,6 @@ const SLOWEST: u32 = 64 << 10;
 const WAY_MOST: Duration = Duration::from_secs(60);
 /// What a side that hears nothing for so long takes for the end. As Microsoft's clients have it.
 const IDLE: azure_core::time::Duration = azure_core::time::Duration::seconds(60);
-/// A token is renewed so long before it expires, as Microsoft's clients do it, or at three quarters of
-/// its time.
-const BEFORE: Duration = Duration::from_secs(360);
 /// How soon a renewal that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -134,7 +131,8 @@ impl Connection {
             tasks: Mutex::default(),
             names: AtomicU64::new(0),
         });
-        let expires = this.authorize(operation).await?;
+        let token = target.access.token(operation, target.url.as_str());
+        let expires = this.authorize(operation, token).await?;
         let renews = target.access.renews();
         let weak = Arc::downgrade(&this);
         let watching = tokio::spawn(watch_over(weak.clone())).abort_handle();
@@ -214,6 +212,17 @@ impl Connection {
             return expired(operation, error);
         }
         error
+    }
+
+    /// What the service answered to a token.
+    pub(crate) async fn told<T>(&self, answer: Result<T>) -> Result<T> {
+        if answer
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::Denied)
+        {
+            self.target.access.forget_token().await;
+        }
+        answer
     }
 
     /// Resolves when the connection is gone.
@@ -300,10 +309,13 @@ impl Connection {
         }
     }
 
-    /// Puts a fresh token. The service takes one link to `$cbs` at a time, so it goes again.
-    async fn authorize(&self, operation: &'static str) -> Result<OffsetDateTime> {
+    /// Puts a token. The service takes one link to `$cbs` at a time, so it goes again.
+    async fn authorize(
+        &self,
+        operation: &'static str,
+        token: impl Future<Output = Result<Token>>,
+    ) -> Result<OffsetDateTime> {
         let resource = self.target.url.as_str();
-        let token = self.target.access.token(operation, resource);
         let token = timeout(CONNECT, token).await;
         let token = token.map_err(|_| unanswered(operation, "a token"))??;
         let session = self.session(operation).await?;
@@ -318,7 +330,8 @@ impl Connection {
             }
             answer
         };
-        self.within(operation, "a token", asked).await?;
+        let put = self.within(operation, "a token", asked).await;
+        self.told(put).await?;
         let seconds = token.expires.unix_timestamp();
         self.expires.store(seconds, Ordering::Relaxed);
         Ok(token.expires)
@@ -407,15 +420,15 @@ async fn watch_over(connection: Weak<Connection>) {
 /// Renews the token before it expires.
 async fn renew(connection: Weak<Connection>, mut expires: OffsetDateTime) {
     loop {
-        let left = expires - OffsetDateTime::now_utc();
-        let left = Duration::try_from(left).unwrap_or_default();
-        sleep(left.saturating_sub(BEFORE).max(left * 3 / 4)).await;
+        sleep(renewed_in(expires)).await;
         let mut pause = AGAIN;
         loop {
             let Some(strong) = connection.upgrade() else {
                 return;
             };
-            match strong.authorize("token").await {
+            let (access, resource) = (&strong.target.access, strong.target.url.as_str());
+            let token = access.fresh_token("token", resource);
+            match strong.authorize("token", token).await {
                 Ok(until) if until > expires => {
                     expires = until;
                     break;
