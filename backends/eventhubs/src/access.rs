@@ -19,6 +19,7 @@ use hmac::{Hmac, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 use std::{env, fmt, path::Path, sync::Arc};
+use tokio::sync::Mutex;
 
 /// The namespace's host, and who asks there.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub(crate) struct Access {
     /// The event hub that it is for, where it is for one alone.
     pub(crate) hub: Option<String>,
     signs: Signs,
+    /// The last token of an identity; held while it is asked for another one.
+    kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Clone)]
@@ -53,6 +56,9 @@ pub(crate) struct Token {
     pub(crate) expires: OffsetDateTime,
 }
 
+/// A token is renewed so long before it expires, as Microsoft's clients do it, or at three quarters of
+/// its time.
+const BEFORE: std::time::Duration = std::time::Duration::from_secs(360);
 /// The variable that holds a connection string.
 const VARIABLE: &str = "EVENTHUBS_CONNECTION_STRING";
 /// What Microsoft's emulator takes ("Event Hubs emulator overview", 2026-11).
@@ -108,6 +114,7 @@ impl Access {
             endpoint,
             hub,
             signs,
+            kept: Arc::default(),
         })
     }
 
@@ -134,6 +141,7 @@ impl Access {
             endpoint,
             hub: parsed.hub,
             signs: Signs::Shared(parsed.signer),
+            kept: Arc::default(),
         })
     }
 
@@ -170,8 +178,32 @@ impl Access {
         !matches!(self.signs, Signs::Shared(Signer::Signature(_)))
     }
 
-    /// A token for an event hub and what is within. Denied if there is none to be had.
+    /// A token for an event hub and what is within: of an identity, the last one until it is to be renewed,
+    /// as not every identity keeps its own. Fails as [`fresh_token`](Self::fresh_token).
     pub(crate) async fn token(&self, operation: &'static str, resource: &str) -> Result<Token> {
+        let Signs::Entra(credential) = &self.signs else {
+            return self.fresh_token(operation, resource).await;
+        };
+        let mut kept = self.kept.lock().await;
+        let now = OffsetDateTime::now_utc();
+        match &*kept {
+            Some((token, until)) if now < *until => Ok(token.clone()),
+            _ => ask(credential, operation, &mut kept).await,
+        }
+    }
+
+    /// The service has refused a token: the next one is another one.
+    pub(crate) async fn forget_token(&self) {
+        *self.kept.lock().await = None;
+    }
+
+    /// A token that is newly made or asked for. Denied if there is none to be had, Unavailable if nobody
+    /// could be asked.
+    pub(crate) async fn fresh_token(
+        &self,
+        operation: &'static str,
+        resource: &str,
+    ) -> Result<Token> {
         let now = OffsetDateTime::now_utc();
         match &self.signs {
             Signs::Shared(Signer::Key { name, key }) => {
@@ -196,16 +228,37 @@ impl Access {
                 })
             }
             Signs::Entra(credential) => {
-                let token = credential.get_token(&[SCOPE], None).await;
-                let token = token.map_err(|error| no_token(operation, error))?;
-                Ok(Token {
-                    text: token.token,
-                    kind: "jwt",
-                    expires: token.expires_on,
-                })
+                ask(credential, operation, &mut *self.kept.lock().await).await
             }
         }
     }
+}
+
+/// In how long a token that expires then is renewed.
+pub(crate) fn renewed_in(expires: OffsetDateTime) -> std::time::Duration {
+    let left = expires - OffsetDateTime::now_utc();
+    let left = std::time::Duration::try_from(left).unwrap_or_default();
+    left.saturating_sub(BEFORE).max(left * 3 / 4)
+}
+
+/// A token, and until when it is given out.
+type Kept = Option<(Token, OffsetDateTime)>;
+
+async fn ask(
+    credential: &Arc<dyn TokenCredential>,
+    operation: &'static str,
+    kept: &mut Kept,
+) -> Result<Token> {
+    let token = credential.get_token(&[SCOPE], None).await;
+    let token = token.map_err(|error| no_token(operation, error))?;
+    let token = Token {
+        text: token.token,
+        kind: "jwt",
+        expires: token.expires_on,
+    };
+    let until = OffsetDateTime::now_utc() + renewed_in(token.expires);
+    *kept = Some((token.clone(), until));
+    Ok(token)
 }
 
 const SIGNATURE: &str = "servicebus.windows.net:sastoken";

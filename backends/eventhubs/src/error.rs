@@ -115,13 +115,45 @@ pub(crate) fn unopened(operation: &'static str, place: &str, error: AmqpError) -
     }
 }
 
-/// What Azure's libraries beneath the AMQP answered: those that give tokens.
+/// What Azure's libraries beneath the AMQP answered: those that give tokens. Unavailable where nobody
+/// could be asked, Denied where there is none to be had.
 pub(crate) fn no_token(operation: &'static str, error: azure_core::Error) -> Error {
     let text = one_line(&root(&error).to_string());
     let message = format!("Microsoft Entra ID gives no token: {text}");
-    Error::new(ErrorKind::Denied, HUB, operation, message)
-        .with_advice("look at credential= in the URL, and at what that one needs; az login for a developer's machine")
+    // A program or a file that is not there, or not allowed, does not come by waiting.
+    let missing = causes(&error).any(|cause| {
+        let kind = cause.downcast_ref().map(io::Error::kind);
+        matches!(
+            kind,
+            Some(io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+        )
+    });
+    let (kind, advice) = match !missing && causes(&error).any(is_passing) {
+        true => (
+            ErrorKind::Unavailable,
+            "look at the network, and at the service that gives the tokens",
+        ),
+        false => (
+            ErrorKind::Denied,
+            "look at credential= in the URL, and at what that one needs; az login for a developer's machine",
+        ),
+    };
+    Error::new(kind, HUB, operation, message)
+        .with_advice(advice)
         .with_source(error)
+}
+
+/// Whether a token may be had later, by this cause.
+fn is_passing(cause: &(dyn StdError + 'static)) -> bool {
+    match cause.downcast_ref().map(azure_core::Error::kind) {
+        Some(AzureErrorKind::Connection | AzureErrorKind::Io) => return true,
+        Some(AzureErrorKind::HttpResponse { status, .. }) => {
+            let status = u16::from(*status);
+            return matches!(status, 408 | 429 | 500..);
+        }
+        _ => {}
+    }
+    cause.is::<io::Error>() || cause.is::<tokio::time::error::Elapsed>()
 }
 
 /// An error by its AMQP condition.

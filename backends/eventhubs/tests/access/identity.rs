@@ -7,6 +7,7 @@ use anyhub_eventhubs::azure_core::{
 use anyhub_local::eventhubs::EventHubs;
 use async_trait::async_trait;
 use std::{
+    io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -24,6 +25,8 @@ pub(crate) struct Identity {
     said: Duration,
     given: AtomicU64,
     pub(crate) scopes: Mutex<Vec<String>>,
+    /// How often it fails before it gives the next token.
+    failures: AtomicU64,
 }
 
 impl Identity {
@@ -39,6 +42,7 @@ impl Identity {
             said,
             given: AtomicU64::new(0),
             scopes: Mutex::default(),
+            failures: AtomicU64::new(0),
         })
     }
 
@@ -51,7 +55,13 @@ impl Identity {
             said: hour,
             given: AtomicU64::new(0),
             scopes: Mutex::default(),
+            failures: AtomicU64::new(0),
         })
+    }
+
+    /// The next times it can't be reached.
+    pub(crate) fn fail(&self, times: u64) {
+        self.failures.store(times, Ordering::Relaxed);
     }
 
     /// How many tokens it gave.
@@ -67,6 +77,11 @@ impl TokenCredential for Identity {
         scopes: &[&str],
         _: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
+        let less = |left: u64| left.checked_sub(1);
+        let failures = &self.failures;
+        if let Ok(left) = failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+            return Err(unreached(left));
+        }
         let number = self.given.fetch_add(1, Ordering::Relaxed);
         let mut asked = self.scopes.lock().unwrap();
         asked.extend(scopes.iter().map(|scope| (*scope).to_owned()));
@@ -98,4 +113,21 @@ impl TokenCredential for Nobody {
             message,
         ))
     }
+}
+
+/// As the SDK's credentials tell what they met on the way.
+fn unreached(left: u64) -> azure_core::Error {
+    let cause = match left % 3 {
+        0 => azure_core::Error::from(io::Error::from(io::ErrorKind::ConnectionReset)),
+        1 => azure_core::Error::with_message(ErrorKind::Connection, "not there"),
+        _ => {
+            let status = ErrorKind::HttpResponse {
+                status: 503.into(),
+                error_code: None,
+                raw_response: None,
+            };
+            azure_core::Error::with_message(status, "busy")
+        }
+    };
+    azure_core::Error::with_error(ErrorKind::Credential, cause, "authentication failed")
 }

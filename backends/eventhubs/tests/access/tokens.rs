@@ -129,3 +129,44 @@ async fn links_that_end_with_their_token_end_with_a_word() {
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     within(hub.close()).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_asked_for_once_and_kept() {
+    let server = server();
+    let identity = Identity::new(&server, Duration::from_secs(3_600));
+    let hub = hub(&server, identity.clone());
+    let producer = producer(&hub).await.unwrap();
+    let admin = hub.admin();
+    for _ in 0..3 {
+        within(admin.describe_topic("t")).await.unwrap();
+    }
+    within(producer.send(Event::new("x"))).await.unwrap();
+    assert_eq!(identity.given(), 1);
+    within(hub.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_refused_is_not_kept() {
+    let server = server();
+    let identity = Identity::lying(&server, Duration::ZERO, Duration::from_secs(3_600));
+    let hub = hub(&server, identity.clone());
+    for given in 1..=3 {
+        let refused = producer(&hub).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
+        assert_eq!(identity.given(), given);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_that_cant_be_reached_is_asked_again() {
+    let server = server();
+    let identity = Identity::new(&server, Duration::from_secs(3_600));
+    let hub = hub(&server, identity.clone());
+    identity.fail(3);
+    producer(&hub).await.unwrap();
+    let other = self::hub(&server, identity.clone());
+    identity.fail(1_000);
+    let error = producer(&other).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    within(hub.close()).await.unwrap();
+}
