@@ -43,6 +43,16 @@ async fn refused(consumer: &mut dyn Consumer) -> Error {
     .await
 }
 
+/// Before it knows that another reader has the partition, a member may deliver what it has.
+async fn until_taken_back(world: &World) {
+    within(async {
+        while world.server.counts().stolen_links < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_reader_takes_is_dropped_and_taken_back() {
     let world = World::new(1).await;
@@ -55,6 +65,7 @@ async fn what_another_reader_takes_is_dropped_and_taken_back() {
     assert_eq!(number(&first[0]), 0);
     // Above the take counter, and below what it is raised to.
     let other = Other::new(&world, "g", 100).await;
+    until_taken_back(&world).await;
     let (came, changes) = take(&mut *member, 20).await;
     let partition = || vec![Partition::number(0)];
     assert_eq!(
@@ -81,12 +92,7 @@ async fn what_another_reader_takes_is_noticed_though_nothing_is_asked_for() {
     let (first, _) = take(&mut *member, 1).await;
     // Above the take counter, and below what it is raised to.
     let other = Other::new(&world, "g", 100).await;
-    within(async {
-        while world.server.counts().stolen_links < 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    until_taken_back(&world).await;
     assert_eq!(member.acks().ack(&[first[0].token]), 0, "it is stale");
     let (came, changes) = take(&mut *member, 200).await;
     let partition = || vec![Partition::number(0)];
