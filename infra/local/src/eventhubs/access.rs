@@ -50,7 +50,7 @@ impl Bearers {
 #[derive(Debug)]
 pub(super) struct Grants {
     all: Vec<Grant>,
-    /// When the next one ends, in milliseconds since 1970.
+    /// When the next one ends, in milliseconds since 1970; the largest number where none does.
     next_end: u64,
 }
 
@@ -113,6 +113,9 @@ impl Grants {
 
     /// How long until one ends, if one does.
     pub(super) fn end_in(&self) -> Option<Duration> {
+        if self.next_end == u64::MAX {
+            return None;
+        }
         let end = UNIX_EPOCH.checked_add(Duration::from_millis(self.next_end))?;
         Some(end.duration_since(SystemTime::now()).unwrap_or_default())
     }
