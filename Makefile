@@ -33,7 +33,7 @@ unit: setup ## unit and integration tests, and the examples in the documentation
 	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-eventhubs --exclude anyhub-kafka --exclude anyhub-kinesis
 	$(CARGO) test $(LOCKED) -p anyhub --features eventhubs,kinesis --test together
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins
-	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --lib --test producer --test reader
+	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --lib --test access --test bad_input --test producer --test reader --test resource_manager
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate --test admin --test producer
 	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-eventhubs -p anyhub-kafka -p anyhub-kinesis --doc
@@ -52,8 +52,9 @@ here: setup
 conformance: here ## the contract on every hub and server: make conformance ONLY=C3
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test localstack --test localstack_raw -- $(ONLY)
 
-interop: setup ## our KPL records read by KCL and by PyPI's library, theirs by us, 10,000 events each way
-	@infra/interop.sh
+interop: setup ## 10,000 events each way with KCL, PyPI's library and Microsoft's clients: make interop ONLY=eventhubs
+	@infra/setup.sh node
+	@infra/interop.sh $(ONLY)
 
 contract: setup ## clause by hub by result, as a table
 	@infra/contract.sh

@@ -25,19 +25,30 @@ refuse() { # crate, pattern, why, further arguments of cargo tree
     [ -z "$found" ] || fail "$1 depends on $(echo $found): $3"
 }
 refuse anyhub-core "^anyhub|$SDKS" "core knows no backend and no SDK"
-refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|overhead|eventhubs|kafka|kinesis)$" "the suite sees hubs only through the traits"
-refuse anyhub-leases "^anyhub-(local|bench|overhead|conformance|groups|eventhubs|kafka|kinesis)$|$SDKS" "the leases know core alone"
-refuse anyhub-groups "^anyhub-(local|bench|overhead|conformance|eventhubs|kafka|kinesis)$|$SDKS" "the groups know core and the leases alone"
-refuse anyhub-kafka "^anyhub-(local|bench|overhead|conformance|groups|leases|eventhubs|kinesis)$" "a backend depends on core alone"
-refuse anyhub-kinesis "^anyhub-(local|bench|overhead|conformance|eventhubs|kafka)$" "a backend depends on core, the leases and the groups alone"
-refuse anyhub-eventhubs "^anyhub-(local|bench|overhead|conformance|kafka|kinesis)$" "a backend depends on core, the leases and the groups alone"
-refuse anyhub "^anyhub-(local|bench|overhead|conformance)$" "what people depend on brings no servers and no harness"
+refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|members|overhead|eventhubs|kafka|kinesis)$" "the suite sees hubs only through the traits"
+refuse anyhub-leases "^anyhub-(local|bench|members|overhead|conformance|groups|eventhubs|kafka|kinesis)$|$SDKS" "the leases know core alone"
+refuse anyhub-groups "^anyhub-(local|bench|members|overhead|conformance|eventhubs|kafka|kinesis)$|$SDKS" "the groups know core and the leases alone"
+refuse anyhub-kafka "^anyhub-(local|bench|members|overhead|conformance|groups|leases|eventhubs|kinesis)$" "a backend depends on core alone"
+refuse anyhub-kinesis "^anyhub-(local|bench|members|overhead|conformance|eventhubs|kafka)$" "a backend depends on core, the leases and the groups alone"
+refuse anyhub-eventhubs "^anyhub-(local|bench|members|overhead|conformance|kafka|kinesis)$" "a backend depends on core, the leases and the groups alone"
+refuse anyhub "^anyhub-(local|bench|members|overhead|conformance)$" "what people depend on brings no servers and no harness"
 refuse anyhub-local "^anyhub|$SDKS" "the local hubs depend on no other crate of the workspace"
-refuse anyhub-overhead "$SDKS|^anyhub(-(local|bench|conformance|groups|leases|eventhubs|kafka|kinesis))?$" "the overhead of a backend is measured through the traits"
+refuse anyhub-members "$SDKS|^anyhub(-(local|bench|overhead|conformance|groups|leases|eventhubs|kafka|kinesis))?$" "the members of a group see hubs only through the traits"
+refuse anyhub-overhead "$SDKS|^anyhub(-(local|bench|members|conformance|groups|leases|eventhubs|kafka|kinesis))?$" "the overhead of a backend is measured through the traits"
 refuse anyhub-bench "$SDKS" "the harness sees hubs only through the traits" --depth 1
 [ -z "$(tree anyhub-core | grep -E '^(openssl-sys|rustls|reqwest|hyper)$' || true)" ] || fail "core grew heavy"
 for crate in anyhub anyhub-bench anyhub-local; do
     refuse "$crate" '^ring$' "one provider of TLS is in the tree, aws-lc-rs: rustls panics between two"
+done
+
+# Of some crates the Makefile names each test, so that conformance is run once; none may be forgotten.
+step "tests: each is run"
+for crate in core/conformance backends/eventhubs backends/kafka backends/kinesis; do
+    package=anyhub-${crate##*/}
+    for test in "$crate"/tests/*.rs "$crate"/tests/*/main.rs; do
+        name=${test#"$crate"/tests/} name=${name%/main.rs} name=${name%.rs}
+        grep -qE -- "-p $package .*--test $name( |$)" Makefile || fail "$test is in no command of the Makefile"
+    done
 done
 
 # As a user's project would: no lock file of ours, one feature at a time. Versions are looked up

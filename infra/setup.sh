@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Looks for what the build and the local hubs need; installs what is missing where apt-get is, and
 # says what to install elsewhere. What is there is taken as it is, and nothing is asked of the
-# network then.
+# network then. `infra/setup.sh node` looks for Node.js too, which only `make interop` needs.
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
@@ -31,6 +31,13 @@ has_cxx() { command -v c++ >/dev/null 2>&1 || command -v g++ >/dev/null 2>&1; }
 
 has_pip() { python3 -m pip --version >/dev/null 2>&1 || pip3 --version >/dev/null 2>&1; }
 
+has_node() {
+    local version
+    command -v npm >/dev/null 2>&1 || return 1
+    version=$(node --print 'process.versions.node.split(".")[0]' 2>/dev/null)
+    [ -n "$version" ] && [ "$version" -ge 20 ]
+}
+
 has_cargo() { cargo --version >/dev/null 2>&1; }
 
 has_cc() { command -v cc >/dev/null 2>&1; }
@@ -44,6 +51,7 @@ NEEDS=(
     'Maven|has_maven|maven|maven|no'
     'pip|has_pip|python3-pip|python|no'
 )
+[ "${1:-}" != node ] || NEEDS+=('Node.js 20 or newer|has_node|npm|node|no')
 
 if ! has_cargo; then
     say "missing: Rust. Install it from https://rustup.rs, then run this again."

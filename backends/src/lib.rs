@@ -6,7 +6,9 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> anyhub::Result<()> {
-//! let url = "memory:/tweets"; // or kafka://localhost:9092/tweets, kinesis://us-east-1/tweets?leases=memory
+//! // or kafka://localhost:9092/tweets, kinesis://us-east-1/tweets?leases=memory,
+//! // eventhubs://NAMESPACE.servicebus.windows.net/tweets?leases=memory
+//! let url = "memory:/tweets";
 //! let (hub, topic) = (anyhub::connect(url)?, anyhub::topic(url)?);
 //! hub.admin().create_topic(&TopicConfig::new(&topic)).await?; // if it is not there yet
 //! let producer = hub.producer(&topic, ProducerOptions::new()).await?;

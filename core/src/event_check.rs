@@ -13,9 +13,15 @@ pub fn check(event: &Event, hub: &'static str, capabilities: &Capabilities) -> R
         // Up to 128 bytes it can't be more than 128 characters: no need to count them.
         if !capabilities.binary_keys {
             match key.as_str() {
-                None => return invalid("the key is no UTF-8, which is all that this hub carries"),
+                None => {
+                    let refused =
+                        invalid("the key is no UTF-8, which is all that this hub carries");
+                    return refused
+                        .map_err(|error| error.with_advice("write it as text, as in hex"));
+                }
                 Some(text) if text.len() > 128 && text.chars().count() > 128 => {
-                    return invalid("the key is longer than 128 characters");
+                    let refused = invalid("the key is longer than 128 characters");
+                    return refused.map_err(|error| error.with_advice("shorten it, as by a hash"));
                 }
                 Some(_) => {}
             }

@@ -19,20 +19,33 @@ use hmac::{Hmac, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 use std::{env, fmt, path::Path, sync::Arc};
+use tokio::sync::Mutex;
 
 /// The namespace's host, and who asks there.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     pub(crate) host: String,
+    /// Another address to dial: the settings', or the connection string's.
+    pub(crate) endpoint: Option<String>,
     /// The event hub that it is for, where it is for one alone.
     pub(crate) hub: Option<String>,
     signs: Signs,
+    /// The last token of an identity; held while it is asked for another one.
+    kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Clone)]
 enum Signs {
     Shared(Signer),
     Entra(Arc<dyn TokenCredential>),
+}
+
+/// Who asks, as the SDK's own clients are told.
+pub(crate) enum OfClient<'a> {
+    /// A connection string for the event hub.
+    Shared(anyhub_core::Secret),
+    /// The namespace's host, and an identity.
+    Entra(&'a str, Arc<dyn TokenCredential>),
 }
 
 /// What is put on `$cbs`.
@@ -43,6 +56,9 @@ pub(crate) struct Token {
     pub(crate) expires: OffsetDateTime,
 }
 
+/// A token is renewed so long before it expires, as Microsoft's clients do it, or at three quarters of
+/// its time.
+const BEFORE: std::time::Duration = std::time::Duration::from_secs(360);
 /// The variable that holds a connection string.
 const VARIABLE: &str = "EVENTHUBS_CONNECTION_STRING";
 /// What Microsoft's emulator takes ("Event Hubs emulator overview", 2026-11).
@@ -82,7 +98,6 @@ impl Access {
             )
         })?;
         let signs = match (&settings.token_credential, settings.credential) {
-            (Some(own), _) => Signs::Entra(own.clone()),
             (None, None) if settings.is_local() => {
                 let (name, key) = EMULATOR;
                 Signs::Shared(Signer::Key {
@@ -90,10 +105,17 @@ impl Access {
                     key: anyhub_core::Secret::new(key),
                 })
             }
-            (None, identity) => Signs::Entra(found(identity.unwrap_or(Identity::DeveloperTools))?),
+            _ => Signs::Entra(identity(settings)?),
         };
         let hub = None;
-        Ok(Self { host, hub, signs })
+        let endpoint = settings.endpoint.clone();
+        Ok(Self {
+            host,
+            endpoint,
+            hub,
+            signs,
+            kept: Arc::default(),
+        })
     }
 
     fn of(settings: &EventHubsConfig, parsed: ConnectionString) -> Result<Self> {
@@ -106,10 +128,20 @@ impl Access {
                     .with_advice("leave the namespace out of the URL, as in eventhubs:/HUB"),
             );
         }
+        let endpoint = match (&settings.endpoint, parsed.endpoint) {
+            (None, Some(endpoint)) => {
+                // The emulator's is in the clear: on this machine alone.
+                EventHubsConfig::new().endpoint(&endpoint).check()?;
+                Some(endpoint)
+            }
+            (named, _) => named.clone(),
+        };
         Ok(Self {
             host: parsed.host,
+            endpoint,
             hub: parsed.hub,
             signs: Signs::Shared(parsed.signer),
+            kept: Arc::default(),
         })
     }
 
@@ -124,8 +156,54 @@ impl Access {
         }
     }
 
-    /// A token for an event hub and what is within. Denied if there is none to be had.
+    pub(crate) fn of_client(&self, hub: &str) -> OfClient<'_> {
+        let signs = match &self.signs {
+            Signs::Entra(credential) => return OfClient::Entra(&self.host, credential.clone()),
+            Signs::Shared(Signer::Key { name, key }) => {
+                format!(
+                    "SharedAccessKeyName={name};SharedAccessKey={}",
+                    key.expose()
+                )
+            }
+            Signs::Shared(Signer::Signature(text)) => {
+                format!("SharedAccessSignature={}", text.expose())
+            }
+        };
+        let text = format!("Endpoint=sb://{}/;{signs};EntityPath={hub}", self.host);
+        OfClient::Shared(anyhub_core::Secret::new(text))
+    }
+
+    /// Whether tokens can be had again and again; a signature that was made before is one.
+    pub(crate) fn renews(&self) -> bool {
+        !matches!(self.signs, Signs::Shared(Signer::Signature(_)))
+    }
+
+    /// A token for an event hub and what is within: of an identity, the last one until it is to be renewed,
+    /// as not every identity keeps its own. Fails as [`fresh_token`](Self::fresh_token).
     pub(crate) async fn token(&self, operation: &'static str, resource: &str) -> Result<Token> {
+        let Signs::Entra(credential) = &self.signs else {
+            return self.fresh_token(operation, resource).await;
+        };
+        let mut kept = self.kept.lock().await;
+        let now = OffsetDateTime::now_utc();
+        match &*kept {
+            Some((token, until)) if now < *until => Ok(token.clone()),
+            _ => ask(credential, operation, &mut kept).await,
+        }
+    }
+
+    /// The service has refused a token: the next one is another one.
+    pub(crate) async fn forget_token(&self) {
+        *self.kept.lock().await = None;
+    }
+
+    /// A token that is newly made or asked for. Denied if there is none to be had, Unavailable if nobody
+    /// could be asked.
+    pub(crate) async fn fresh_token(
+        &self,
+        operation: &'static str,
+        resource: &str,
+    ) -> Result<Token> {
         let now = OffsetDateTime::now_utc();
         match &self.signs {
             Signs::Shared(Signer::Key { name, key }) => {
@@ -150,16 +228,37 @@ impl Access {
                 })
             }
             Signs::Entra(credential) => {
-                let token = credential.get_token(&[SCOPE], None).await;
-                let token = token.map_err(|error| no_token(operation, error))?;
-                Ok(Token {
-                    text: token.token,
-                    kind: "jwt",
-                    expires: token.expires_on,
-                })
+                ask(credential, operation, &mut *self.kept.lock().await).await
             }
         }
     }
+}
+
+/// In how long a token that expires then is renewed.
+pub(crate) fn renewed_in(expires: OffsetDateTime) -> std::time::Duration {
+    let left = expires - OffsetDateTime::now_utc();
+    let left = std::time::Duration::try_from(left).unwrap_or_default();
+    left.saturating_sub(BEFORE).max(left * 3 / 4)
+}
+
+/// A token, and until when it is given out.
+type Kept = Option<(Token, OffsetDateTime)>;
+
+async fn ask(
+    credential: &Arc<dyn TokenCredential>,
+    operation: &'static str,
+    kept: &mut Kept,
+) -> Result<Token> {
+    let token = credential.get_token(&[SCOPE], None).await;
+    let token = token.map_err(|error| no_token(operation, error))?;
+    let token = Token {
+        text: token.token,
+        kind: "jwt",
+        expires: token.expires_on,
+    };
+    let until = OffsetDateTime::now_utc() + renewed_in(token.expires);
+    *kept = Some((token.clone(), until));
+    Ok(token)
 }
 
 const SIGNATURE: &str = "servicebus.windows.net:sastoken";
@@ -167,11 +266,18 @@ const SIGNATURE: &str = "servicebus.windows.net:sastoken";
 fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).map_err(|error| {
         let message = format!("connection_string_file can't be read: {}", file.display());
-        config(message).with_source(error)
+        config(message)
+            .with_advice("it is a file with the connection string and nothing else")
+            .with_source(error)
     })
 }
 
-fn found(identity: Identity) -> Result<Arc<dyn TokenCredential>> {
+/// The identity of Microsoft Entra ID that asks, or would. Config for one that is of no use.
+pub(crate) fn identity(settings: &EventHubsConfig) -> Result<Arc<dyn TokenCredential>> {
+    if let Some(own) = &settings.token_credential {
+        return Ok(own.clone());
+    }
+    let identity = settings.credential.unwrap_or(Identity::DeveloperTools);
     let credential = match identity {
         Identity::ManagedIdentity => {
             ManagedIdentityCredential::new(None).map(|found| found as Arc<dyn TokenCredential>)
@@ -222,7 +328,10 @@ fn expiry(signature: &str) -> Result<OffsetDateTime> {
     let seconds = fields.find_map(|field| field.strip_prefix("se="));
     let seconds = seconds.and_then(|seconds| seconds.parse().ok());
     let time = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    time.ok_or_else(|| config("the shared access signature tells no expiry (se=SECONDS)"))
+    time.ok_or_else(|| {
+        config("the shared access signature tells no expiry (se=SECONDS)")
+            .with_advice("take it whole: SharedAccessSignature sr=...&sig=...&se=...&skn=...")
+    })
 }
 
 impl fmt::Debug for Signs {
@@ -275,6 +384,24 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_endpoint_stands_above_the_connection_strings() {
+        let find = |host: &str, endpoint: Option<&str>| {
+            let keys = "SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true";
+            let mut settings =
+                EventHubsConfig::new().connection_string(format!("Endpoint=sb://{host};{keys}"));
+            settings.endpoint = endpoint.map(str::to_owned);
+            Access::find(&settings).map(|access| access.endpoint.unwrap())
+        };
+        assert_eq!(find("localhost:7", None).unwrap(), "amqp://localhost:7");
+        let named = "amqps://n.example.com:5";
+        for host in ["localhost:7", "n.example.com"] {
+            assert_eq!(find(host, Some(named)).unwrap(), named);
+        }
+        let refused = find("n.example.com", None).unwrap_err();
+        assert!(refused.to_string().contains("in the clear"), "{refused}");
+    }
+
+    #[test]
     fn an_identity_stands_above_the_environment_and_needs_its_namespace() {
         let settings = EventHubsConfig::new().credential(Identity::AzureCli);
         let error = Access::find(&settings).unwrap_err();
@@ -306,6 +433,27 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(in_2100.expires.unix_timestamp(), 4_102_444_800);
+    }
+
+    #[test]
+    fn the_sdks_clients_are_told_the_same() {
+        use azure_messaging_eventhubs::ConnectionString as Theirs;
+        let host = "Endpoint=sb://h.example.com/;";
+        for signs in [
+            "SharedAccessKeyName=a;SharedAccessKey=b=",
+            "SharedAccessSignature=SharedAccessSignature sr=x&sig=y%3D&se=4102444800&skn=z",
+        ] {
+            let settings = EventHubsConfig::new().connection_string(format!("{host}{signs}"));
+            let access = Access::find(&settings).unwrap();
+            let OfClient::Shared(text) = access.of_client("t") else {
+                panic!("no identity was named");
+            };
+            let theirs: Theirs = text.expose().parse().unwrap();
+            let whole = format!("{host}{signs};EntityPath=t")
+                .parse::<Theirs>()
+                .unwrap();
+            assert!(theirs == whole);
+        }
     }
 
     #[test]

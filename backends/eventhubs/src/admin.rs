@@ -14,6 +14,7 @@ use anyhub_core::{
 use anyhub_groups::{Leasing, Part as _, Resume, StoredGroups};
 use async_trait::async_trait;
 use std::{
+    collections::{HashMap, hash_map::Entry},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -54,7 +55,10 @@ pub(crate) async fn partitions(
 /// What can't be done by AMQP.
 fn elsewhere(operation: &'static str, what: &str, how: &str) -> Error {
     let message = format!("{what} by AMQP");
-    let how = format!("{how}; or give a Provisioner in EventHubsConfig");
+    let how = format!(
+        "give subscription= and resource_group= for Azure Resource Manager to do it, or a Provisioner in \
+         EventHubsConfig; or {how}"
+    );
     Error::new(ErrorKind::Unsupported, HUB, operation, message).with_advice(how)
 }
 
@@ -86,8 +90,8 @@ impl EventHubsAdmin {
         operation: &'static str,
         what: &str,
         how: &str,
-    ) -> Result<&Arc<dyn Provisioner>> {
-        let provisioner = self.namespace.config().provisioner.as_ref();
+    ) -> Result<Arc<dyn Provisioner>> {
+        let provisioner = self.namespace.provisioner()?;
         provisioner.ok_or_else(|| elsewhere(operation, what, how))
     }
 }
@@ -210,7 +214,8 @@ impl Admin for EventHubsAdmin {
         groups.list(&topic.to_ascii_lowercase()).await
     }
 
-    /// Its checkpoints; the consumer group of that name stays, which keeps nothing.
+    /// Its checkpoints, on all event hubs. The consumer groups of that name stay: they keep nothing, and
+    /// others may read by them.
     async fn delete_group(&self, group: &str) -> Result<()> {
         const DELETE: &str = "delete_group";
         self.namespace.check_open(DELETE)?;
@@ -236,6 +241,8 @@ impl EventHubsAdmin {
         let (topic, group) = (topic.to_ascii_lowercase(), group.to_ascii_lowercase());
         let group = groups.group(&topic, &group).await?;
         let mut lag = Vec::with_capacity(there.len());
+        // Partitions that were begun together have one time: each is looked for in all of them at once.
+        let mut located: HashMap<SystemTime, HashMap<u32, i64>> = HashMap::new();
         for (number, ends) in there {
             let part = Numbered::from(number);
             let from = group.resume(&part)?;
@@ -243,10 +250,15 @@ impl EventHubsAdmin {
                 Resume::Start => ends.first,
                 Resume::At(at) => at,
                 Resume::Time(time) => {
-                    let reader_group = &self.namespace.config().reader_group;
-                    let found = locate::at(client, LAG, reader_group, time).await?;
-                    let found = found.into_iter().find(|(found, _)| *found == number);
-                    found.map_or(ends.next, |(_, at)| at)
+                    let found = match located.entry(time) {
+                        Entry::Occupied(found) => found.into_mut(),
+                        Entry::Vacant(vacant) => {
+                            let reader_group = &self.namespace.config().reader_group;
+                            let found = locate::at(client, LAG, reader_group, time).await?;
+                            vacant.insert(found.into_iter().collect())
+                        }
+                    };
+                    found.get(&number).copied().unwrap_or(ends.next)
                 }
             };
             let left = ends.next - at.clamp(ends.first, ends.next);

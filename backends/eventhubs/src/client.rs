@@ -1,11 +1,13 @@
 //! The way to a namespace, and to each event hub in it.
 
 use crate::{
-    access::Access,
+    access::{self, Access},
     config::EventHubsConfig,
     connection::{Connection, Target},
     error::{HUB, closed, config, no_topic},
     io::Io,
+    provision::Provisioner,
+    resource_manager::ResourceManager,
 };
 use anyhub_core::Result;
 use azure_core::http::Url;
@@ -28,6 +30,8 @@ pub(crate) struct Namespace(Arc<Inner>);
 struct Inner {
     config: EventHubsConfig,
     access: OnceLock<Arc<Access>>,
+    /// By the settings, where they name none of the caller's own.
+    resource_manager: OnceLock<Arc<ResourceManager>>,
     refusing: AtomicBool,
 }
 
@@ -36,6 +40,7 @@ impl Namespace {
         Self(Arc::new(Inner {
             config,
             access: OnceLock::new(),
+            resource_manager: OnceLock::new(),
             refusing: AtomicBool::new(false),
         }))
     }
@@ -65,12 +70,33 @@ impl Namespace {
         Ok(self.0.access.get_or_init(|| found).clone())
     }
 
+    /// Who makes event hubs and consumer groups, if anybody does. Config as [`Access::find`], and for an
+    /// identity that is of no use.
+    pub(crate) fn provisioner(&self) -> Result<Option<Arc<dyn Provisioner>>> {
+        let config = &self.0.config;
+        if let Some(own) = &config.provisioner {
+            return Ok(Some(own.clone()));
+        }
+        if let Some(there) = self.0.resource_manager.get() {
+            return Ok(Some(there.clone()));
+        }
+        provide_tls();
+        let host = &self.access()?.host;
+        let found = ResourceManager::of(config, host, || access::identity(config))?;
+        Ok(found.map(|found| {
+            let there = self.0.resource_manager.get_or_init(|| Arc::new(found));
+            there.clone() as Arc<dyn Provisioner>
+        }))
+    }
+
     /// What tells this namespace from others that share a store of leases. Config as [`Access::find`].
     pub(crate) fn place(&self) -> Result<String> {
-        let host = self.access()?.host.to_ascii_lowercase();
-        Ok(match &self.0.config.endpoint {
+        let access = self.access()?;
+        let host = access.host.to_ascii_lowercase();
+        let is_local = |endpoint: &String| EventHubsConfig::new().endpoint(endpoint).is_local();
+        Ok(match &access.endpoint {
             // Namespaces on this machine all have one name.
-            Some(endpoint) if self.0.config.is_local() => format!("{HUB}:{host}:{endpoint}"),
+            Some(endpoint) if is_local(endpoint) => format!("{HUB}:{host}:{endpoint}"),
             _ => format!("{HUB}:{host}"),
         })
     }
@@ -86,7 +112,7 @@ impl Namespace {
         access.check(topic)?;
         let unread = |_| config(format!("'{}' is no namespace", access.host));
         let url = Url::parse(&format!("amqps://{}/{topic}", access.host)).map_err(unread)?;
-        let endpoint = self.0.config.endpoint.as_deref();
+        let endpoint = access.endpoint.as_deref();
         let endpoint = endpoint.map(Url::parse).transpose();
         Ok(Target {
             url,
@@ -132,6 +158,10 @@ impl Client {
 
     pub(crate) fn io(&self) -> &Io {
         &self.0.io
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.0.target
     }
 
     pub(crate) fn url(&self) -> String {

@@ -1,6 +1,7 @@
 use crate::{
     error::{HUB, config},
     provision::Provisioner,
+    resource_manager,
 };
 use anyhub_core::{HubUrl, Result, Secret, nearest};
 use anyhub_groups::{LeasesIn, check_lease_time, lease_time};
@@ -24,13 +25,19 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 ///
 /// | option | what | default |
 /// |---|---|---|
-/// | `endpoint` | another address: a private endpoint, the emulator; `amqp:`, in the clear, on this machine alone | `amqps://NAMESPACE:5671` |
+/// | `endpoint` | another address: a private endpoint, the emulator; `amqp:`, in the clear, on this machine alone | the connection string's: `amqps://NAMESPACE:5671`, or its port; with `UseDevelopmentEmulator=true` `amqp:`, port 5672 |
 /// | `connection_string_file` | the file that holds the connection string | none |
 /// | `credential` | `managed_identity`, `workload_identity`, `client_secret` (by `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`), `azure_cli` or `developer_tools` | as above |
 /// | `partitioning` | `hash`: the partition of a key is chosen here, as Microsoft's clients choose it; `service`: Event Hubs chooses, for hubs that others write to by key | `hash` |
 /// | `reader_group` | the consumer group as which consumers without a group read | `$Default` |
 /// | `leases` | where groups keep who reads what and how far: `memory` (of this hub alone), `sqlite:FILE` (of this machine; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
 /// | `lease_time` | how long a member that died keeps its partitions; members may differ | `10s` |
+/// | `subscription`, `resource_group` | where the namespace is in Azure: with both, event hubs and consumer groups are made, changed and deleted by Azure Resource Manager | none: that is Unsupported, and consumer groups have to be there |
+/// | `management_endpoint` | Azure Resource Manager of another cloud; `http:`, in the clear, on this machine alone | `https://management.azure.com` |
+///
+/// Azure Resource Manager takes tokens of Microsoft Entra ID alone, whoever sends and reads: those of
+/// [`token_credential`](Self::token_credential) or `credential`, else of the developer's tools. To make
+/// and change takes the role Contributor or Azure Event Hubs Data Owner.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -65,7 +72,15 @@ pub struct EventHubsConfig {
     /// A credential of your own for Microsoft Entra ID, in the place of [`credential`](Self::credential).
     #[serde(skip)]
     pub token_credential: Option<Arc<dyn TokenCredential>>,
-    /// Who makes and deletes event hubs for [`Admin`](anyhub_core::Admin); None: that is Unsupported.
+    /// The subscription of the namespace, by its ID; together with
+    /// [`resource_group`](Self::resource_group), or not at all.
+    pub subscription: Option<String>,
+    /// The resource group of the namespace.
+    pub resource_group: Option<String>,
+    /// Another address of Azure Resource Manager, without a path.
+    pub management_endpoint: Option<String>,
+    /// Who makes and deletes event hubs for [`Admin`](anyhub_core::Admin), in the place of Azure
+    /// Resource Manager.
     #[serde(skip)]
     pub provisioner: Option<Arc<dyn Provisioner>>,
 }
@@ -102,7 +117,7 @@ pub enum Partitioning {
     Service,
 }
 
-const OPTIONS: [&str; 7] = [
+const OPTIONS: [&str; 10] = [
     "endpoint",
     "connection_string_file",
     "credential",
@@ -110,6 +125,9 @@ const OPTIONS: [&str; 7] = [
     "reader_group",
     "leases",
     "lease_time",
+    "subscription",
+    "resource_group",
+    "management_endpoint",
 ];
 
 /// The group that every event hub has.
@@ -129,6 +147,9 @@ impl Default for EventHubsConfig {
             lease_time: Duration::from_secs(10),
             store: None,
             token_credential: None,
+            subscription: None,
+            resource_group: None,
+            management_endpoint: None,
             provisioner: None,
         }
     }
@@ -206,6 +227,24 @@ impl EventHubsConfig {
         self
     }
 
+    /// Sets [`subscription`](Self::subscription).
+    pub fn subscription(mut self, id: impl Into<String>) -> Self {
+        self.subscription = Some(id.into());
+        self
+    }
+
+    /// Sets [`resource_group`](Self::resource_group).
+    pub fn resource_group(mut self, name: impl Into<String>) -> Self {
+        self.resource_group = Some(name.into());
+        self
+    }
+
+    /// Sets [`management_endpoint`](Self::management_endpoint).
+    pub fn management_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.management_endpoint = Some(url.into());
+        self
+    }
+
     /// Sets [`provisioner`](Self::provisioner).
     pub fn provisioner(mut self, provisioner: Arc<dyn Provisioner>) -> Self {
         self.provisioner = Some(provisioner);
@@ -243,6 +282,9 @@ impl EventHubsConfig {
                 "reader_group" => this.reader_group = value.to_owned(),
                 "leases" => this.leases = Some(LeasesIn::from_option(HUB, value)?),
                 "lease_time" => this.lease_time = lease_time(HUB, value)?,
+                "subscription" => this.subscription = Some(value.to_owned()),
+                "resource_group" => this.resource_group = Some(value.to_owned()),
+                "management_endpoint" => this.management_endpoint = Some(value.to_owned()),
                 _ => {}
             }
         }
@@ -275,6 +317,7 @@ impl EventHubsConfig {
             return Err(config("reader_group is empty")
                 .with_advice(format!("every event hub has {DEFAULT_GROUP}")));
         }
+        resource_manager::check(self)?;
         check_lease_time(HUB, self.lease_time)
     }
 
@@ -353,7 +396,8 @@ mod tests {
         let config = parse(
             "eventhubs://n.servicebus.windows.net/t?endpoint=amqps://10.0.0.1:5671\
              &credential=workload_identity&partitioning=service&reader_group=score\
-             &leases=sqlite:/var/lib/l.db&lease_time=2m",
+             &leases=sqlite:/var/lib/l.db&lease_time=2m&subscription=0-1&resource_group=rg\
+             &management_endpoint=https://management.usgovcloudapi.net",
         )
         .unwrap();
         assert_eq!(
@@ -369,6 +413,10 @@ mod tests {
             Some(LeasesIn::Sqlite("/var/lib/l.db".into()))
         );
         assert_eq!(config.lease_time, Duration::from_secs(120));
+        assert_eq!(config.subscription.as_deref(), Some("0-1"));
+        assert_eq!(config.resource_group.as_deref(), Some("rg"));
+        let management = config.management_endpoint.as_deref();
+        assert_eq!(management, Some("https://management.usgovcloudapi.net"));
         let config = parse("eventhubs:/t?connection_string_file=/run/secrets/hub").unwrap();
         assert_eq!(config.namespace, None);
         assert_eq!(
@@ -416,6 +464,10 @@ mod tests {
             ("eventhubs://n/t?reader_group=", "is empty"),
             ("eventhubs://n/t?leases=blob", "leases=memory"),
             ("eventhubs://n/t?lease_time=1ms", "100ms or more"),
+            (
+                "eventhubs://n/t?subscription=0",
+                "resource_group is missing",
+            ),
         ];
         for (url, expected) in cases {
             let error = parse(url).unwrap_err();

@@ -7,6 +7,8 @@ use anyhub_core::{Result, Secret};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConnectionString {
     pub(crate) host: String,
+    /// Where it is dialed, if not at the namespace's own address.
+    pub(crate) endpoint: Option<String>,
     pub(crate) signer: Signer,
     /// The event hub that it is for, where it is for one alone.
     pub(crate) hub: Option<String>,
@@ -25,6 +27,7 @@ impl ConnectionString {
     /// Config, naming what is missing; what stands in it is not printed.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let (mut host, mut name, mut key, mut signature, mut hub) = (None, None, None, None, None);
+        let mut emulator = None;
         for part in text
             .split(';')
             .map(str::trim)
@@ -39,7 +42,8 @@ impl ConnectionString {
                 "sharedaccesskey" => &mut key,
                 "sharedaccesssignature" => &mut signature,
                 "entitypath" => &mut hub,
-                // UseDevelopmentEmulator and what is to come.
+                "usedevelopmentemulator" => &mut emulator,
+                // What is to come.
                 _ => continue,
             };
             *place = Some(value.trim().to_owned()).filter(|value| !value.is_empty());
@@ -57,24 +61,41 @@ impl ConnectionString {
                 return Err(missing("SharedAccessKeyName and SharedAccessKey"));
             }
         };
+        let emulator = emulator.is_some_and(|value: String| value.eq_ignore_ascii_case("true"));
+        let (host, port) = authority(&host)?;
         Ok(Self {
-            host: host_of(&host)?,
+            endpoint: endpoint(&host, port, emulator),
+            host,
             signer,
             hub,
         })
     }
 }
 
-/// The host of `sb://HOST:PORT/`.
-fn host_of(endpoint: &str) -> Result<String> {
+/// The host and port of `sb://HOST:PORT/`.
+fn authority(endpoint: &str) -> Result<(String, Option<u16>)> {
     let rest = endpoint.split_once("://").map(|(_, rest)| rest);
     let authority = rest.and_then(|rest| rest.split('/').next());
-    let host = authority.and_then(|authority| authority.split(':').next());
-    match host {
-        Some(host) if !host.is_empty() => Ok(host.to_ascii_lowercase()),
-        _ => Err(wrong(
+    let (host, port) = match authority.unwrap_or_default().rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority.unwrap_or_default(), None),
+    };
+    let number = port.and_then(|port| port.parse().ok());
+    if host.is_empty() || number.is_some() != port.is_some() || number == Some(0) {
+        return Err(wrong(
             "its Endpoint is no sb://NAMESPACE.servicebus.windows.net/",
-        )),
+        ));
+    }
+    Ok((host.to_ascii_lowercase(), number))
+}
+
+/// Microsoft's emulator is dialed in the clear, as Microsoft's clients do it (azure-eventhub 5 for
+/// Python, `use_tls`; 2026-11).
+fn endpoint(host: &str, port: Option<u16>, emulator: bool) -> Option<String> {
+    match (emulator, port) {
+        (true, port) => Some(format!("amqp://{host}:{}", port.unwrap_or(5672))),
+        (false, None | Some(5671)) => None,
+        (false, Some(port)) => Some(format!("amqps://{host}:{port}")),
     }
 }
 
@@ -111,6 +132,39 @@ mod tests {
         );
         let signature = Secret::new("SharedAccessSignature sr=x&se=1");
         assert_eq!(parsed.unwrap().signer, Signer::Signature(signature));
+    }
+
+    #[test]
+    fn says_where_it_is_dialed() {
+        for (text, expected) in [
+            ("sb://n.example.com/", None),
+            ("sb://n.example.com:5671", None),
+            (
+                "sb://n.example.com:5672/",
+                Some("amqps://n.example.com:5672"),
+            ),
+            (
+                "sb://localhost;UseDevelopmentEmulator=true",
+                Some("amqp://localhost:5672"),
+            ),
+            (
+                "sb://localhost:7;usedevelopmentemulator=True;",
+                Some("amqp://localhost:7"),
+            ),
+            (
+                "sb://[::1]:7;UseDevelopmentEmulator=true;",
+                Some("amqp://[::1]:7"),
+            ),
+            ("sb://localhost;UseDevelopmentEmulator=false", None),
+        ] {
+            let text = format!("SharedAccessKeyName=a;SharedAccessKey=b;Endpoint={text}");
+            let parsed = ConnectionString::parse(&text).unwrap();
+            assert_eq!(parsed.endpoint.as_deref(), expected, "{text}");
+        }
+        for port in ["0", "65536", "x", ""] {
+            let text = WHOLE.replace("5671", port);
+            assert!(ConnectionString::parse(&text).is_err(), "{port}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) async fn open(
     let group = match &options.group {
         Some(name) => {
             let store = leasing.store("consumer").await?;
-            ensure(&client, config, topic, name).await?;
+            ensure(&client, namespace, topic, name).await?;
             let scope = scope(&namespace.place()?, topic, name);
             Some(Group::new(store, scope, config.lease_time))
         }
@@ -63,8 +63,8 @@ pub(crate) fn scope(place: &str, topic: &str, group: &str) -> Scope {
 }
 
 /// The consumer group of this name is there from now on; NotFound where nobody can make it.
-async fn ensure(client: &Client, config: &EventHubsConfig, topic: &str, group: &str) -> Result<()> {
-    if let Some(provisioner) = &config.provisioner {
+async fn ensure(client: &Client, namespace: &Namespace, topic: &str, group: &str) -> Result<()> {
+    if let Some(provisioner) = namespace.provisioner()? {
         return provisioner.ensure_group(topic, group).await;
     }
     // AMQP tells of no groups: a reader without an epoch is let in, or refused for other readers of

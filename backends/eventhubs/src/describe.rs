@@ -133,7 +133,8 @@ impl<'a> Management<'a> {
             names.insert("partition".to_owned(), id);
         }
         let call = self.amqp.call(what.to_owned(), names);
-        self.connection.within(self.operation, what, call).await
+        let told = self.connection.within(self.operation, what, call).await;
+        self.connection.told(told).await
     }
 }
 

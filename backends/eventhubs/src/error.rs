@@ -1,7 +1,10 @@
 //! Event Hubs' errors as kinds to act on, each with what to do.
 
 use anyhub_core::{Error, ErrorKind};
+use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
+use azure_messaging_eventhubs::{EventHubsError, error::ErrorKind as EventHubsErrorKind};
+use fe2o3_amqp::link::RecvError;
 use std::{error::Error as StdError, io};
 
 /// The hub's name in errors.
@@ -41,6 +44,12 @@ pub(crate) fn unanswered(operation: &'static str, what: &str) -> Error {
         .with_advice("look at the endpoint and the network")
 }
 
+/// The connection's token has ended; another connection asks for another one, or tells why there is none.
+pub(crate) fn expired(operation: &'static str, source: Error) -> Error {
+    let message = "the connection's token has expired";
+    Error::new(ErrorKind::Unavailable, HUB, operation, message).with_source(source)
+}
+
 /// The connection is gone.
 pub(crate) fn lost(operation: &'static str) -> Error {
     let message = "the connection to the namespace is lost";
@@ -57,18 +66,94 @@ pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> 
         AmqpErrorKind::ManagementStatusCode(status, text) => {
             status_code(operation, topic, u16::from(*status), text.as_deref())
         }
-        _ => unreached(operation, &error),
+        _ if is_unreadable(&error) => {
+            let message = format!("a message can't be read: {error}");
+            Error::new(ErrorKind::Unexpected, HUB, operation, one_line(&message))
+        }
+        _ => unreached(operation, "the namespace", &error),
     };
     told.with_source(error)
 }
 
-/// What Azure's libraries beneath the AMQP answered: those that give tokens.
+/// What one of the SDK's own clients says.
+pub(crate) fn of_client(operation: &'static str, topic: &str, error: EventHubsError) -> Error {
+    match error.kind {
+        EventHubsErrorKind::AmqpError(error) => failed(operation, topic, error),
+        EventHubsErrorKind::AzureCore(error) => match error.kind() {
+            AzureErrorKind::Credential => no_token(operation, error),
+            _ => {
+                let text = one_line(&root(&error).to_string());
+                let message = format!("the namespace can't be reached: {text}");
+                Error::new(ErrorKind::Unavailable, HUB, operation, message)
+                    .with_advice("look at the namespace's name, the endpoint and the network")
+                    .with_source(error)
+            }
+        },
+        kind => {
+            let error = EventHubsError { kind };
+            let message = one_line(&error.to_string());
+            Error::new(ErrorKind::Unexpected, HUB, operation, message).with_source(error)
+        }
+    }
+}
+
+/// Whether a message came whole, and is nothing that the SDK can read: it never will.
+pub(crate) fn is_unreadable(error: &AmqpError) -> bool {
+    let AmqpErrorKind::TransportImplementationError(cause) = error.kind() else {
+        return false;
+    };
+    matches!(cause.downcast_ref(), Some(RecvError::MessageDecode(_)))
+}
+
+/// No connection could be opened to this place.
+pub(crate) fn unopened(operation: &'static str, place: &str, error: AmqpError) -> Error {
+    match error.kind() {
+        AmqpErrorKind::AmqpDescribedError(_) | AmqpErrorKind::ManagementStatusCode(..) => {
+            failed(operation, "", error)
+        }
+        _ => unreached(operation, place, &error).with_source(error),
+    }
+}
+
+/// What Azure's libraries beneath the AMQP answered: those that give tokens. Unavailable where nobody
+/// could be asked, Denied where there is none to be had.
 pub(crate) fn no_token(operation: &'static str, error: azure_core::Error) -> Error {
     let text = one_line(&root(&error).to_string());
     let message = format!("Microsoft Entra ID gives no token: {text}");
-    Error::new(ErrorKind::Denied, HUB, operation, message)
-        .with_advice("look at credential= in the URL, and at what that one needs; az login for a developer's machine")
+    // A program or a file that is not there, or not allowed, does not come by waiting.
+    let missing = causes(&error).any(|cause| {
+        let kind = cause.downcast_ref().map(io::Error::kind);
+        matches!(
+            kind,
+            Some(io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+        )
+    });
+    let (kind, advice) = match !missing && causes(&error).any(is_passing) {
+        true => (
+            ErrorKind::Unavailable,
+            "look at the network, and at the service that gives the tokens",
+        ),
+        false => (
+            ErrorKind::Denied,
+            "look at credential= in the URL, and at what that one needs; az login for a developer's machine",
+        ),
+    };
+    Error::new(kind, HUB, operation, message)
+        .with_advice(advice)
         .with_source(error)
+}
+
+/// Whether a token may be had later, by this cause.
+fn is_passing(cause: &(dyn StdError + 'static)) -> bool {
+    match cause.downcast_ref().map(azure_core::Error::kind) {
+        Some(AzureErrorKind::Connection | AzureErrorKind::Io) => return true,
+        Some(AzureErrorKind::HttpResponse { status, .. }) => {
+            let status = u16::from(*status);
+            return matches!(status, 408 | 429 | 500..);
+        }
+        _ => {}
+    }
+    cause.is::<io::Error>() || cause.is::<tokio::time::error::Elapsed>()
 }
 
 /// An error by its AMQP condition.
@@ -82,7 +167,7 @@ pub(crate) fn refused(
     let text = described.description.as_deref().map(one_line);
     let text = text.unwrap_or_default();
     if kind == ErrorKind::NotFound && !topic.is_empty() {
-        return match text.contains("ConsumerGroups") {
+        return match names_group(&text) {
             true => no_group(operation, topic, &text),
             false => no_topic(operation, topic),
         };
@@ -98,8 +183,29 @@ pub(crate) fn refused(
     }
 }
 
+/// Whether a text of the service's names a consumer group: as `NAMESPACE:eventhub:HUB~N|GROUP` (as
+/// users quote it, logstash-input-azure_event_hubs #32), or by its path.
+fn names_group(text: &str) -> bool {
+    let numbered = |rest: &str| {
+        let (number, _) = rest.split_once('|').unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    text.split('~').skip(1).any(numbered) || is_path_of_group(text)
+}
+
+/// The gateway writes it in lower case.
+fn is_path_of_group(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("/consumergroups/")
+}
+
 fn no_group(operation: &'static str, topic: &str, text: &str) -> Error {
-    let message = format!("the event hub '{topic}' has no such consumer group: {text}");
+    let message = match is_path_of_group(text) {
+        // The path of a reader, whatever of it is missing.
+        true => {
+            format!("there is no event hub '{topic}', or it has no such consumer group: {text}")
+        }
+        false => format!("the event hub '{topic}' has no such consumer group: {text}"),
+    };
     Error::new(ErrorKind::NotFound, HUB, operation, message)
         .with_advice("create the consumer group in the Azure portal, or by az eventhubs eventhub consumer-group create")
 }
@@ -156,17 +262,10 @@ fn advice(kind: ErrorKind, condition: &AmqpErrorCondition) -> Option<&'static st
 
 /// An error of `$management` or `$cbs`, which answer with HTTP's codes.
 fn status_code(operation: &'static str, topic: &str, status: u16, text: Option<&str>) -> Error {
-    let kind = match status {
-        401 | 403 => ErrorKind::Denied,
-        404 if !topic.is_empty() => return no_topic(operation, topic),
-        404 | 410 => ErrorKind::NotFound,
-        400 => ErrorKind::Invalid,
-        408 | 504 => ErrorKind::Timeout,
-        429 => ErrorKind::Throttled,
-        500 | 502 | 503 => ErrorKind::Unavailable,
-        501 => ErrorKind::Unsupported,
-        _ => ErrorKind::Unexpected,
-    };
+    if status == 404 && !topic.is_empty() {
+        return no_topic(operation, topic);
+    }
+    let kind = kind_of_status(status);
     let message = match text.map(one_line).filter(|text| !text.is_empty()) {
         Some(text) => format!("{text} ({status})"),
         None => format!("status {status}"),
@@ -180,13 +279,27 @@ fn status_code(operation: &'static str, topic: &str, status: u16, text: Option<&
     }
 }
 
+/// What a caller can do about a status of HTTP.
+pub(crate) fn kind_of_status(status: u16) -> ErrorKind {
+    match status {
+        401 | 403 => ErrorKind::Denied,
+        404 | 410 => ErrorKind::NotFound,
+        400 => ErrorKind::Invalid,
+        408 | 504 => ErrorKind::Timeout,
+        429 => ErrorKind::Throttled,
+        500 | 502 | 503 => ErrorKind::Unavailable,
+        501 => ErrorKind::Unsupported,
+        _ => ErrorKind::Unexpected,
+    }
+}
+
 /// It did not get there, or the answer did not get back.
-fn unreached(operation: &'static str, error: &AmqpError) -> Error {
+fn unreached(operation: &'static str, place: &str, error: &AmqpError) -> Error {
     let root = root(error);
     let text = one_line(&root.to_string());
     let denied = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
     let certificate = denied.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData);
-    let message = format!("the namespace can't be reached: {text}");
+    let message = format!("{place} can't be reached: {text}");
     let advice = match certificate {
         true => "look at the server's certificate: SSL_CERT_FILE names a file with those to trust",
         false => "look at the namespace's name, the endpoint and the network",
@@ -202,12 +315,12 @@ fn causes<'a>(
     })
 }
 
-fn root<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+pub(crate) fn root<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     causes(error).last().unwrap_or(error)
 }
 
 /// Errors are one line each.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -255,9 +368,27 @@ mod tests {
     fn what_is_not_there_is_named() {
         let error = described(AmqpErrorCondition::NotFound, "The messaging entity 'x'");
         assert!(error.message().contains("'tweets'"), "{error}");
-        let text = "The messaging entity 'tweets/ConsumerGroups/score' could not be found.";
+        for (text, may_be_hub) in [
+            (
+                "The messaging entity 'ns:eventhub:tweets~32766|score' could not be found.",
+                false,
+            ),
+            (
+                "'amqps://ns/tweets/consumergroups/score/partitions/0' could not be found.",
+                true,
+            ),
+            ("'tweets/ConsumerGroups/score' could not be found.", true),
+        ] {
+            let error = described(AmqpErrorCondition::NotFound, text);
+            let message = error.message();
+            assert!(message.contains("no such consumer group"), "{error}");
+            assert!(message.contains("score"), "{error}");
+            let hub = message.contains("there is no event hub 'tweets'");
+            assert_eq!(hub, may_be_hub, "{error}");
+        }
+        let text = "The messaging entity 'ns:eventhub:a~b|c' could not be found.";
         let error = described(AmqpErrorCondition::NotFound, text);
-        assert!(error.message().contains("score"), "{error}");
+        assert_eq!(error.message(), "there is no event hub 'tweets'");
         let status = azure_core::http::StatusCode::from(404);
         let error = failed(
             "producer",

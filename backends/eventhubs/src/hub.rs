@@ -57,7 +57,11 @@ impl Hub for EventHubsHub {
     }
 
     fn capabilities(&self) -> Capabilities {
-        *CAPABILITIES
+        let mut can = *CAPABILITIES;
+        // In the tiers that let partitions be added; not by AMQP.
+        let config = self.namespace.config();
+        can.resize = config.provisioner.is_some() || config.subscription.is_some();
+        can
     }
 
     async fn producer(&self, topic: &str, options: ProducerOptions) -> Result<Arc<dyn Producer>> {

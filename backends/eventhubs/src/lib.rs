@@ -8,13 +8,14 @@
 //! | clause | on Event Hubs |
 //! |---|---|
 //! | E1 | the annotation `x-opt-partition-key`, on every event; all of Microsoft's clients read it back |
+//! | E2 | no body is an empty payload; data that is null, which Microsoft's JavaScript client sends for a body of null, can't be read by the SDK: `receive` fails and says where, and a seek goes behind it |
 //! | E3 | application properties; what others wrote as numbers and the like is read as its text |
 //! | E5 | what a link takes, 1 MiB in most tiers, less what AMQP adds |
 //! | P2 | nothing in Event Hubs tells an event that was sent again from the first: an answer that is lost may write events twice |
 //! | P3 | a lane for each partition, with one batch in flight; what failed goes first. With `partitioning=service` a batch has one key, and lanes share the keys |
 //! | P4 | the partition; no answer of Event Hubs tells where in it |
-//! | C2, C10 | leases of `lease_time` in [`EventHubsConfig::leases`], renewed at a third of it; the epoch of a link is how often the partition's owner has changed, so that Event Hubs, too, lets no earlier owner read on |
-//! | C7 | End is the next sequence number when it is asked for; partitions that are added are found within a minute |
+//! | C2, C10 | leases of `lease_time` in [`EventHubsConfig::leases`], renewed at a third of it; the epoch of a link rises with each owner of the partition, so that Event Hubs, too, lets no earlier owner read on |
+//! | C7 | End is the next sequence number when it is asked for; partitions that are added are found within ten seconds |
 //! | C8, C9 | checkpoints are kept with the leases: Event Hubs keeps none |
 //! | C12 | reads as the consumer group `reader_group`, of which Event Hubs lets five readers at a partition |
 //! | C13 | a producer keeps to the partitions that there were when it was opened; keys move where there are more |
@@ -22,8 +23,8 @@
 //!
 //! ## Groups
 //!
-//! A group reads as the consumer group of its name, which a
-//! [`Provisioner`](EventHubsConfig::provisioner) makes if it is not there; without one it has to be there.
+//! A group reads as the consumer group of its name. Where the settings name `subscription` and
+//! `resource_group`, or a [`Provisioner`] of one's own, it is made if it is not there; otherwise it has to be.
 //! A consumer group is for one group of ours, or for readers of other kinds: a reader with a higher epoch
 //! takes the partition away, and the group takes it back.
 //!
@@ -33,6 +34,10 @@
 //! Microsoft's .NET, Java, JavaScript and Rust clients use for their buffered producers. Microsoft warns
 //! that Event Hubs itself may choose otherwise. So take `service` for an event hub that others write to
 //! by key, which leaves the choice to Event Hubs for all; it costs batches of one key each.
+//!
+//! ## The SDK's own clients
+//!
+//! [`NativeClient`] opens them for what the traits leave out, and says what to mind with them.
 //!
 //! ## TLS
 //!
@@ -63,6 +68,7 @@ mod producer;
 mod provision;
 mod reader;
 mod receiver;
+mod resource_manager;
 mod send;
 mod sender;
 mod start;
@@ -72,6 +78,13 @@ pub use anyhub_groups::LeasesIn;
 /// Where groups are kept, for [`EventHubsConfig::store`]: `ObjectLeases` (feature `object-store`) on
 /// Azure Blob Storage, for the members on many machines.
 pub use anyhub_leases as leases;
+/// The SDK's foundation, in the version that this crate is built on: `TokenCredential`, for
+/// [`EventHubsConfig::token_credential`].
+pub use azure_core;
+/// The SDK's AMQP, in the same way: for [`NativeClient::connection`].
+pub use azure_core_amqp;
+/// The SDK itself, in the same way: for [`NativeClient::producer_client`] and the like.
+pub use azure_messaging_eventhubs;
 pub use config::{EventHubsConfig, Identity, Partitioning};
 pub use hash::partition_of;
 pub use hub::EventHubsHub;

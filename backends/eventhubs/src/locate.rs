@@ -9,6 +9,7 @@ use crate::{
     receiver::{Opening, Origin, Receiver},
 };
 use anyhub_core::Result;
+use azure_core_amqp::AmqpDeliveryApis as _;
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -69,8 +70,8 @@ async fn first(
     };
     let receiver = Receiver::open(connection.clone(), operation, opening).await?;
     let came = timeout(COMES, receiver.next()).await;
-    let message = came.map_err(|_| unanswered(operation, "a time"))??;
-    let read = message::decode(message);
+    let delivery = came.map_err(|_| unanswered(operation, "a time"))??;
+    let read = message::decode(delivery.into_message());
     let read = read.ok_or_else(|| incomplete(operation, "sequence number of an event"))?;
     Ok(read.at)
 }

@@ -50,8 +50,8 @@ impl From<u32> for Numbered {
 impl Log for EventHubsLog {
     const HUB: &'static str = HUB;
     const PART: &'static str = "partition";
-    /// In the tiers that let partitions be added.
-    const GROWS: Option<Duration> = Some(Duration::from_secs(60));
+    /// In the tiers that let partitions be added; as often as JavaScript's client looks (2026-11).
+    const GROWS: Option<Duration> = Some(Duration::from_secs(10));
     type At = i64;
     type Part = Numbered;
     type Page = Reads;

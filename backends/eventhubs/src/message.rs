@@ -5,14 +5,17 @@
 //! Microsoft's buffered producer for Java has it since azure-sdk-for-java #43039), so that every
 //! client reads it back.
 
-use crate::error::{HUB, failed};
+use crate::{
+    config::Partitioning,
+    error::{HUB, failed},
+};
 use anyhub_core::{Error, ErrorKind, Event, Header, Key, Result};
 use azure_core_amqp::{
     AmqpMessage, AmqpSimpleValue, AmqpSymbol, AmqpValue,
     message::{AmqpAnnotationKey, AmqpAnnotations, AmqpApplicationProperties, AmqpMessageBody},
 };
 use bytes::Bytes;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The annotations of Event Hubs (AMQP 1.0 protocol guide, 2026-11).
 const KEY: &str = "x-opt-partition-key";
@@ -26,15 +29,22 @@ pub(crate) const BATCH: u32 = 0x8001_3700;
 /// headers.
 const ADDED: usize = 64;
 
+/// The bytes of the longest key: 128 characters of UTF-8.
+const KEY_BYTES: usize = 512;
+
 /// The most bytes of an event on a link that takes messages of `largest` bytes: what is sure to fit
 /// whatever the key. Headers add some ten bytes each; one that does not fit for these is TooLarge all
 /// the same.
-pub(crate) fn event_bytes(largest: usize) -> usize {
-    largest.saturating_sub(ADDED)
+pub(crate) fn event_bytes(partitioning: Partitioning, largest: usize) -> usize {
+    let key = match partitioning {
+        Partitioning::Hash => 0,
+        Partitioning::Service => on_batch(KEY_BYTES),
+    };
+    largest.saturating_sub(ADDED + key)
 }
 
 /// The event, encoded. TooLarge if it can't travel in a message of `largest` bytes.
-pub(crate) fn encode(event: &Event, largest: usize) -> Result<Vec<u8>> {
+pub(crate) fn encode(event: &Event, partitioning: Partitioning, largest: usize) -> Result<Vec<u8>> {
     let message = AmqpMessage {
         body: AmqpMessageBody::Binary(vec![event.payload.to_vec()]),
         message_annotations: event.key.as_ref().and_then(annotations),
@@ -43,7 +53,11 @@ pub(crate) fn encode(event: &Event, largest: usize) -> Result<Vec<u8>> {
     };
     let encoded = AmqpMessage::serialize(&message);
     let encoded = encoded.map_err(|error| failed("submit", "", error))?;
-    let size = in_batch(encoded.len());
+    let key = match (partitioning, &event.key) {
+        (Partitioning::Service, Some(key)) => on_batch(key.as_bytes().len()),
+        _ => 0,
+    };
+    let size = key + in_batch(encoded.len());
     if size > largest {
         let message = format!("the event takes a message of {size} bytes, of {largest}");
         return Err(Error::new(ErrorKind::TooLarge, HUB, "submit", message)
@@ -56,6 +70,15 @@ pub(crate) fn encode(event: &Event, largest: usize) -> Result<Vec<u8>> {
 /// 3.2.6; part 1, 1.6.19).
 pub(crate) fn in_batch(encoded: usize) -> usize {
     encoded + if encoded < 256 { 5 } else { 8 }
+}
+
+/// The bytes that a key of so many takes on a batch: a section of annotations, a map of one, short or
+/// long (AMQP 1.0, part 3, 3.2.3; part 1, 1.6.20 and 1.6.23).
+pub(crate) fn on_batch(key: usize) -> usize {
+    // The SDK takes the short form below 255 (serde_amqp 0.16).
+    let text = key + if key < 255 { 2 } else { 5 };
+    let pair = 2 + KEY.len() + text;
+    pair + if pair < 255 { 6 } else { 12 }
 }
 
 /// A batch of encoded events; with a key, it decides on the partition of all.
@@ -186,14 +209,18 @@ fn text(value: AmqpSimpleValue) -> Bytes {
         Is::Double(number) => number.to_string().into(),
         Is::Char(character) => character.to_string().into(),
         Is::Uuid(uuid) => uuid.to_string().into(),
-        Is::TimeStamp(time) => {
-            let since = time
-                .0
-                .map(|time| time.duration_since(SystemTime::UNIX_EPOCH));
-            let millis = since.and_then(Result::ok).unwrap_or_default().as_millis();
-            millis.to_string().into()
-        }
+        Is::TimeStamp(time) => time.0.map_or(0, millis).to_string().into(),
         other => format!("{other:?}").into(),
+    }
+}
+
+/// Milliseconds since 1970.
+fn millis(time: SystemTime) -> i64 {
+    let whole = |time: Duration| time.as_millis() as u64;
+    match time.duration_since(UNIX_EPOCH) {
+        // The SDK takes a time before 1970 for an unsigned number (azure_core_amqp 1.2.0-beta.1).
+        Ok(since) => whole(since).cast_signed(),
+        Err(before) => whole(before.duration()).cast_signed().saturating_neg(),
     }
 }
 
@@ -206,12 +233,29 @@ mod tests {
     #[test]
     fn one_that_just_fits_passes_and_one_byte_more_does_not() {
         let event = |size: usize| Event::new(vec![b'x'; size]).with_key("k");
-        let size = |payload| in_batch(encode(&event(payload), usize::MAX).unwrap().len());
-        for payload in [0, 1, 200, 255, 256, 1000] {
-            let whole = size(payload);
-            assert!(encode(&event(payload), whole).is_ok());
-            let refused = encode(&event(payload), whole - 1).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::TooLarge);
+        for partitioning in [Partitioning::Hash, Partitioning::Service] {
+            let key = (partitioning == Partitioning::Service).then_some("k");
+            for payload in [0, 1, 200, 255, 256, 1000] {
+                let encode = |largest| encode(&event(payload), partitioning, largest);
+                let whole = batch(vec![encode(usize::MAX).unwrap()], key);
+                let whole = AmqpMessage::serialize(&whole).unwrap().len();
+                assert!(encode(whole).is_ok());
+                let refused = encode(whole - 1).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::TooLarge);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_key_takes_on_a_batch_is_counted() {
+        let size = |key: Option<&str>| {
+            let batch = batch(vec![vec![0; 300], vec![0; 3]], key);
+            AmqpMessage::serialize(&batch).unwrap().len()
+        };
+        assert_eq!(size(None), in_batch(300) + in_batch(3));
+        for length in 1..=KEY_BYTES {
+            let key = "k".repeat(length);
+            assert_eq!(size(Some(&key)), size(None) + on_batch(length), "{length}");
         }
     }
 
@@ -223,9 +267,12 @@ mod tests {
         ) {
             let mut event = Event::new(vec![b'x'; size]);
             event.key = key.map(Key::from);
-            let largest = event.size() + ADDED;
-            prop_assert_eq!(event_bytes(largest), event.size());
-            prop_assert!(encode(&event, largest).is_ok());
+            for partitioning in [Partitioning::Hash, Partitioning::Service] {
+                let kept = usize::MAX - event_bytes(partitioning, usize::MAX);
+                let largest = event.size() + kept;
+                prop_assert_eq!(event_bytes(partitioning, largest), event.size());
+                prop_assert!(encode(&event, partitioning, largest).is_ok());
+            }
         }
     }
 
@@ -240,6 +287,15 @@ mod tests {
             (Is::Null, ""),
         ] {
             assert_eq!(text(value), expected);
+        }
+        let after = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.cast_unsigned());
+        for (time, expected) in [
+            (after(1_500), "1500"),
+            // As the SDK hands it out, and as it would be.
+            (after(-724_380_211_014), "-724380211014"),
+            (UNIX_EPOCH - Duration::from_millis(1), "-1"),
+        ] {
+            assert_eq!(text(Is::TimeStamp(time.into())), expected);
         }
         assert_eq!(body(AmqpMessageBody::Empty), "");
         assert_eq!(body(AmqpMessageBody::from(AmqpValue::from("text"))), "text");

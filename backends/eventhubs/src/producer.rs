@@ -80,7 +80,7 @@ impl EventHubsProducer {
             hurries: AtomicUsize::new(0),
         });
         core.start(first);
-        let event_bytes = message::event_bytes(largest);
+        let event_bytes = message::event_bytes(partitioning, largest);
         Ok(Arc::new(Self {
             buffer: Buffer::new(HUB, &options),
             limits: Limits::new(event_bytes, options.buffer_events, options.buffer_bytes),
@@ -148,7 +148,7 @@ impl Producer for EventHubsProducer {
             check(event, HUB, &CAPABILITIES)?;
         }
         let (_turn, room) = self.buffer.admit(&batch, &self.limits).await?;
-        let encode = |event| message::encode(event, self.largest);
+        let encode = |event| message::encode(event, self.partitioning, self.largest);
         let encoded: Vec<_> = batch.iter().map(encode).collect::<Result<_>>()?;
         Ok(self.hand_over(&batch, encoded, room))
     }

@@ -3,7 +3,8 @@ use async_trait::async_trait;
 use std::fmt;
 
 /// Who makes, changes and deletes event hubs and consumer groups, which can't be done by AMQP: for
-/// [`EventHubsConfig::provisioner`](crate::EventHubsConfig). In Azure that is Azure Resource Manager.
+/// [`EventHubsConfig::provisioner`](crate::EventHubsConfig). In Azure that is Azure Resource Manager, which
+/// `subscription` and `resource_group` in the settings bring; one of your own goes another way.
 #[async_trait]
 pub trait Provisioner: fmt::Debug + Send + Sync {
     /// Makes an event hub. AlreadyExists if it is there.

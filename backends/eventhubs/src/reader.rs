@@ -10,8 +10,11 @@ use crate::{
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_groups::{Arrivals, Arrived, Room};
+use azure_core_amqp::AmqpDelivery;
 use futures_util::FutureExt as _;
 use std::{
+    collections::VecDeque,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -41,6 +44,9 @@ struct Epoch {
     /// It was raised above the take counter.
     raised: bool,
 }
+
+/// What a link brings.
+type Came = Result<AmqpDelivery>;
 
 /// Why a partition is read no further.
 enum Ended {
@@ -109,29 +115,26 @@ impl Reading {
             Ok(receiver) => receiver,
             Err(ended) => return ended,
         };
-        // Kept from one round to the next: what it has taken in would be lost with it.
-        let mut next = Box::pin(receiver.next());
+        // What came while there was no room for it.
+        let mut early = VecDeque::new();
         loop {
             let mut arrived = Vec::new();
-            let mut came = Some((&mut next).await);
+            let mut came = early.pop_front();
+            if came.is_none() {
+                came = Some(receiver.next().await);
+            }
             let mut failed = None;
-            while let Some(message) = came.take() {
-                match message.and_then(|message| self.take(message)) {
-                    Ok((read, credit)) => {
-                        drop(next);
-                        if let Some(credit) = credit {
-                            receiver.set_credit(credit).await;
-                        }
-                        next = Box::pin(receiver.next());
-                        arrived.extend(read);
-                    }
+            while let Some(delivery) = came.take() {
+                match self.take(&receiver, delivery).await {
+                    Ok(read) => arrived.extend(read),
                     Err(error) => {
                         failed = Some(error);
                         break;
                     }
                 }
                 if arrived.len() < TOGETHER {
-                    came = (&mut next).now_or_never();
+                    came = early.pop_front();
+                    came = came.or_else(|| receiver.next().now_or_never());
                 }
             }
             match self.hand_on(arrived).await {
@@ -140,16 +143,38 @@ impl Reading {
                 Err(error) => return error.into(),
             }
             match failed {
-                Some(error) if error.kind() == ErrorKind::Fenced && self.epoch.is_some() => {
-                    return Ended::Taken;
-                }
-                Some(error) => return error.into(),
+                Some(error) if self.is_taken(&error) => return Ended::Taken,
+                Some(error) => return self.located(error).into(),
                 None => {}
             }
-            if self.arrivals.room().await.is_none() {
-                return Ended::Unwanted;
+            if let Err(ended) = self.rest(&receiver, &mut early).await {
+                return ended;
             }
         }
+    }
+
+    /// Waits until there is room. What the link has already is taken from it meanwhile, no more than its
+    /// credit: behind that it may be told that another reader has the partition, and nothing that waits may
+    /// be delivered then.
+    async fn rest(&self, receiver: &Receiver, early: &mut VecDeque<Came>) -> Result<(), Ended> {
+        let mut room = pin!(self.arrivals.room());
+        loop {
+            let has_failed = matches!(early.back(), Some(Err(_)));
+            let came = tokio::select! {
+                biased;
+                room = &mut room => return room.map(drop).ok_or(Ended::Unwanted),
+                came = receiver.next(), if !has_failed => came,
+            };
+            match came {
+                Err(error) if self.is_taken(&error) => return Err(Ended::Taken),
+                came => early.push_back(came),
+            }
+        }
+    }
+
+    /// Whether a link has failed since another reader took the partition from a member of the group.
+    fn is_taken(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::Fenced && self.epoch.is_some()
     }
 
     async fn open(&mut self) -> Result<Receiver, Ended> {
@@ -182,16 +207,16 @@ impl Reading {
         }
     }
 
-    /// The event of a message, and the credit to set. None: it was read before.
-    fn take(
-        &mut self,
-        message: azure_core_amqp::AmqpMessage,
-    ) -> Result<(Option<Read>, Option<u32>)> {
+    /// The event of a delivery. None: it was read before.
+    async fn take(&mut self, receiver: &Receiver, delivery: Came) -> Result<Option<Read>> {
+        let message = receiver.accept(delivery?).await?;
         let read = message::decode(message);
         let read = read.ok_or_else(|| incomplete("receive", "sequence number of an event"))?;
-        let credit = self.credit.came(read.event.size());
+        if let Some(credit) = self.credit.came(read.event.size()) {
+            receiver.set_credit(credit).await;
+        }
         let again = matches!(self.origin, Origin::Sequence(next) if read.at < next);
-        Ok(((!again).then_some(read), credit))
+        Ok((!again).then_some(read))
     }
 
     /// Hands on what came; false if nobody wants it any more.
@@ -229,6 +254,28 @@ impl Reading {
         let ends = management.ends(self.partition).await;
         management.close().await;
         Ok(ends?.first > due)
+    }
+
+    /// Says where something stands that can't be read: all before it has been handed on.
+    fn located(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Unexpected {
+            return error;
+        }
+        let partition = self.partition;
+        let (place, advice) = match self.origin {
+            Origin::Sequence(due) => (
+                format!("position {due}"),
+                format!("seek to position {} to read on behind it", due + 1),
+            ),
+            Origin::Start | Origin::Time(_) => (
+                "the first event".to_owned(),
+                "seek behind it; Admin::describe_topic tells where the partition begins".to_owned(),
+            ),
+        };
+        let message = format!("partition {partition}, {place}: {}", error.message());
+        Error::new(ErrorKind::Unexpected, HUB, "receive", message)
+            .with_source(error)
+            .with_advice(advice)
     }
 
     fn held_by_another(&self, error: Error) -> Error {

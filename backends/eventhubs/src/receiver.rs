@@ -3,7 +3,7 @@
 use crate::{connection::Connection, error::lost};
 use anyhub_core::Result;
 use azure_core_amqp::{
-    AmqpDeliveryApis as _, AmqpDescribed, AmqpMessage, AmqpOrderedMap, AmqpReceiver,
+    AmqpDelivery, AmqpDeliveryApis as _, AmqpDescribed, AmqpMessage, AmqpOrderedMap, AmqpReceiver,
     AmqpReceiverApis as _, AmqpReceiverOptions, AmqpSession, AmqpSource, AmqpSymbol, AmqpValue,
     ReceiverCreditMode, message::AmqpSourceFilter,
 };
@@ -90,7 +90,7 @@ impl Receiver {
             name: Some(name),
             properties: Some(properties),
             credit_mode: Some(ReceiverCreditMode::Auto(opening.credit)),
-            auto_accept: true,
+            auto_accept: false,
             ..AmqpReceiverOptions::default()
         };
         let amqp = AmqpReceiver::new();
@@ -103,18 +103,24 @@ impl Receiver {
         })
     }
 
-    /// The next message.
+    /// What comes next. Until it is accepted, no fresh credit is given for it.
     ///
-    /// Not cancel-safe: the SDK accepts what it has taken in before it hands it out.
-    pub(crate) async fn next(&self) -> Result<AmqpMessage> {
+    /// Cancel-safe: where the answer to a detach is lost with it, the next one fails all the same.
+    pub(crate) async fn next(&self) -> Result<AmqpDelivery> {
         tokio::select! {
             biased;
-            delivery = self.amqp.receive_delivery() => match delivery {
-                Ok(delivery) => Ok(delivery.into_message()),
-                Err(error) => Err(self.connection.failed("receive", error)),
-            },
+            delivery = self.amqp.receive_delivery() => {
+                delivery.map_err(|error| self.connection.failed("receive", error))
+            }
             () = self.connection.died() => Err(lost("receive")),
         }
+    }
+
+    /// The message of a delivery, which is done with. Not while [`next`](Self::next) runs.
+    pub(crate) async fn accept(&self, delivery: AmqpDelivery) -> Result<AmqpMessage> {
+        let accepted = self.amqp.accept_delivery(&delivery).await;
+        accepted.map_err(|error| self.connection.failed("receive", error))?;
+        Ok(delivery.into_message())
     }
 
     /// How many events may be under way, from the next refill on. Not while [`next`](Self::next) runs.

@@ -98,8 +98,7 @@ async fn run(core: Arc<Core>, index: usize, first: Option<Sender>) {
                 }
             }
             Step::Send(request) => {
-                let trouble = core.lane(index).trouble();
-                let rest = link.send(&core, request, trouble).await;
+                let rest = link.send(&core, index, request).await;
                 core.lane(index).answered(rest, Instant::now());
             }
         }
@@ -114,28 +113,28 @@ struct Link {
 }
 
 impl Link {
-    /// Sends a message, and tells those of its events that get late meanwhile.
-    async fn send(&mut self, core: &Core, mut request: Request, trouble: Option<Error>) -> Rest {
+    /// Sends a message of the lane's, and tells what gets late meanwhile.
+    async fn send(&mut self, core: &Core, lane: usize, mut request: Request) -> Rest {
         let message = request.message();
         let handed_on = AtomicBool::new(false);
         let answer = {
             let mut sending = pin!(self.deliver(core, &message, &handed_on));
             loop {
-                let Some(deadline) = request.first_deadline() else {
+                let in_flight = handed_on.load(Ordering::Relaxed);
+                let now = Instant::now();
+                let next = core.lane(lane).expire(&mut request, now, in_flight);
+                let Some(deadline) = next else {
                     // Nobody waits for it any more, and the next ones shall not have to.
                     let late = "given up at the deadline of all of its events";
                     let late = Error::new(ErrorKind::Timeout, crate::error::HUB, "submit", late);
-                    break match handed_on.load(Ordering::Relaxed) {
+                    break match in_flight {
                         true => Answer::Lost(late),
                         false => Answer::Unwritten(late),
                     };
                 };
                 tokio::select! {
                     answer = &mut sending => break answer,
-                    () = sleep_until(deadline.into()) => {
-                        let in_flight = handed_on.load(Ordering::Relaxed);
-                        request.expire(Instant::now(), in_flight, trouble.as_ref());
-                    }
+                    () = sleep_until(deadline.into()) => {}
                 }
             }
         };

@@ -4,12 +4,12 @@ use crate::{
     connection::Connection,
     error::{HUB, incomplete, lost, refused, unanswered},
     lanes::Answer,
-    message::BATCH,
+    message::{BATCH, in_batch},
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use azure_core_amqp::{
     AmqpMessage, AmqpSendOptions, AmqpSendOutcome, AmqpSender, AmqpSenderApis as _,
-    AmqpSenderOptions, AmqpSession, SenderSettleMode,
+    AmqpSenderOptions, AmqpSession, SenderSettleMode, message::AmqpMessageBody,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -63,25 +63,36 @@ impl Sender {
         !self.connection.is_dead()
     }
 
-    /// Sends a batch and waits for what becomes of it, for `patience`. After Lost the link is of no use.
+    /// Sends a batch and waits for what becomes of it, for `patience` from when it is known to be with
+    /// the peer: on a slow way, that is much later than when it is handed on. After Lost the link is of no
+    /// use.
     pub(crate) async fn send(&self, message: &AmqpMessage, patience: Duration) -> Answer {
         let options = AmqpSendOptions {
             message_format: Some(BATCH),
             ..AmqpSendOptions::default()
         };
+        let under_way = self.connection.hand_on(size(message));
         let sending = self.amqp.send_ref(message, Some(options));
         tokio::pin!(sending);
-        let given_up = Instant::now() + patience;
-        let mut late = Instant::now() + LATE;
+        let doubtful = Instant::now() + LATE;
+        let mut late = doubtful;
+        let mut given_up: Option<Instant> = None;
         loop {
+            let looks = given_up.map_or(late, |given_up| late.min(given_up));
             tokio::select! {
                 sent = &mut sending => return match sent {
-                    Ok(outcome) => self.outcome(outcome),
+                    Ok(outcome) => {
+                        under_way.answered();
+                        self.outcome(outcome)
+                    }
                     Err(error) => Answer::Lost(self.connection.failed("submit", error)),
                 },
                 () = self.connection.died() => return Answer::Lost(lost("submit")),
-                () = sleep_until(late.min(given_up)) => {
-                    if Instant::now() >= given_up {
+                () = self.connection.sign_since(doubtful), if late > doubtful && given_up.is_none() => {
+                    given_up = Some(Instant::now() + patience);
+                }
+                () = sleep_until(looks) => {
+                    if given_up.is_some_and(|given_up| given_up <= Instant::now()) {
                         return Answer::Lost(unanswered("submit", "a batch"));
                     }
                     self.connection.doubt();
@@ -111,5 +122,13 @@ impl Sender {
             AmqpSendOutcome::Released => not_taken("released"),
             AmqpSendOutcome::Modified(_) => not_taken("modified"),
         }
+    }
+}
+
+/// Bytes of a batch, but for a few.
+fn size(batch: &AmqpMessage) -> usize {
+    match &batch.body {
+        AmqpMessageBody::Binary(events) => events.iter().map(|event| in_batch(event.len())).sum(),
+        _ => 0,
     }
 }

@@ -1,6 +1,6 @@
 use crate::{
     control::{Ask, let_go, list},
-    error::failed,
+    error::{HUB, failed},
     events::{Asked, Events},
     native::NativeMember,
 };
@@ -39,51 +39,78 @@ impl Shell {
         })
     }
 
-    /// Leaves the group and lets go of everything; blocks until that is done or `deadline` is over.
-    pub(crate) fn leave(&self, deadline: Instant) {
-        leave(self, &self.topic, deadline);
+    /// Leaves the group and lets go of everything; blocks until that is done, a minute at most.
+    pub(crate) fn leave(&self) {
+        leave(self, &self.topic);
     }
 }
 
-/// How long a client that is dropped takes to leave its group at most.
+/// How long a client takes to leave its group at most. Members that do not answer can hold a join up
+/// for longer, and behind it the coordinator reads no leave: it answers a connection in turn.
 const LEAVE: Duration = Duration::from_secs(60);
 
-/// How long it waits for a join that is under way.
+/// How long one that joins for the first time is waited for.
 const JOIN: Duration = Duration::from_secs(10);
 
-fn leave(member: &NativeMember, topic: &str, deadline: Instant) {
+/// librdkafka 2.12.1 says that it leaves only where no rebalance is under way: closed in one, it goes
+/// without a word, and the group misses it only after its session. So it is closed when it has left.
+fn leave(member: &NativeMember, topic: &str) {
+    let until = Instant::now() + LEAVE;
     member.events().close();
-    // librdkafka leaves only when it has its answer: what was asked for and is not done yet is given
-    // up with all the rest.
-    if let Some(asked) = member.events().asked() {
-        let given = match (asked, member.assignment()) {
-            (Asked::ToTakeUp, _) => member.take_up(&TopicPartitionList::new()),
-            (_, Ok(all)) => list(topic, &all, Offset::Invalid).and_then(|all| member.give_up(&all)),
-            (_, Err(error)) => Err(error),
-        };
-        if let Err(error) = given {
-            tracing::debug!(%error, "a rebalance at the close");
-        }
-    }
     if member.is_subscribed() {
-        // The coordinator answers in turn. While a join waits for other members, a leave would wait
-        // behind it, and librdkafka gives that up: the group would miss us only after the session.
-        // So does this question wait, whose answer means that there is no such join any more.
-        let any = list(topic, &[0], Offset::Invalid);
-        let left = deadline.saturating_duration_since(Instant::now()).min(JOIN);
-        if let Err(error) = any.and_then(|any| member.committed(any, left)) {
-            tracing::debug!(%error, "the group was left amid a rebalance");
-        }
-        // A member of the cooperative protocol that owns nothing leaves by this, and not by its close.
+        await_id(member, topic);
+        // Before any answer, after which it would join anew. Amid a rebalance it is put off to the end
+        // of that, before the next join.
         member.unsubscribe();
+    }
+    serve_until(member, until, || !member.is_known());
+    if member.is_known() {
+        tracing::warn!(
+            hub = HUB,
+            "a rebalance did not end; the group misses this member after its session"
+        );
     }
     if let Err(error) = member.close() {
         tracing::debug!(%error, "the consumer could not be closed");
         return;
     }
-    while !member.closed() && Instant::now() < deadline {
+    serve_until(member, until, || member.closed());
+}
+
+/// A first join is answered with an id, under which the group waits for another join. Unsubscribed
+/// before it has come, librdkafka would not tell the group that there is none.
+fn await_id(member: &NativeMember, topic: &str) {
+    let until = Instant::now() + JOIN;
+    while !member.is_known() {
+        // The coordinator answers in turn: a join that went before this question is answered before.
+        let left = until.saturating_duration_since(Instant::now());
+        let any = list(topic, &[0], Offset::Invalid);
+        let asked = any.and_then(|any| member.committed(any, left));
+        if let Err(error) = &asked {
+            tracing::debug!(%error, "the group was left amid a join");
+        }
+        if asked.is_err() || member.has_joined() || Instant::now() >= until {
+            return;
+        }
+        sleep(PAUSE);
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Answers what librdkafka asks for; what it has fetched is nobody's any more.
+fn serve_until(member: &NativeMember, until: Instant, done: impl Fn() -> bool) {
+    while !done() && Instant::now() < until {
+        let answered = match member.events().asked() {
+            Some(Asked::ToTakeUp) => member.take_up(&TopicPartitionList::new()),
+            Some(Asked::ToGiveUp) => member.give_up_all(),
+            None => Ok(()),
+        };
+        if let Err(error) = answered {
+            tracing::debug!(%error, "a rebalance at the close");
+        }
         if member.fetch(1_000).len() == 0 {
-            sleep(Duration::from_millis(2));
+            sleep(PAUSE);
         }
     }
 }
@@ -106,7 +133,7 @@ impl Drop for Shell {
             member.events().close();
             let_go(move || {
                 if !member.closed() {
-                    leave(&member, &topic, Instant::now() + LEAVE);
+                    leave(&member, &topic);
                 }
                 drop(member);
             });

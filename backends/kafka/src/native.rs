@@ -118,7 +118,7 @@ impl NativeMember {
         told(code, KafkaError::MetadataFetch)
     }
 
-    /// Wants to be a member no more.
+    /// Wants to be a member no more; amid a rebalance only after it.
     pub(crate) fn unsubscribe(&self) {
         // SAFETY: the client is alive. It fails only where there is no group.
         #[allow(unsafe_code)]
@@ -143,6 +143,28 @@ impl NativeMember {
         }
     }
 
+    /// Whether the group knows it: from the answer to its first join until it says that it leaves.
+    pub(crate) fn is_known(&self) -> bool {
+        // SAFETY: the client is alive; the id is null or ends in NUL, and is ours to free.
+        #[allow(unsafe_code)]
+        unsafe {
+            let id = sys::rd_kafka_memberid(self.native_ptr());
+            let any = !id.is_null() && *id != 0;
+            sys::rd_kafka_mem_free(self.native_ptr(), id.cast());
+            any
+        }
+    }
+
+    /// Whether it was ever part of a generation of its group.
+    pub(crate) fn has_joined(&self) -> bool {
+        // SAFETY: the client is alive; the answer is null or a constant that ends in NUL.
+        #[allow(unsafe_code)]
+        unsafe {
+            let protocol = sys::rd_kafka_rebalance_protocol(self.native_ptr());
+            !protocol.is_null() && CStr::from_ptr(protocol).to_bytes() != b"NONE"
+        }
+    }
+
     /// Takes partitions up, in the way of the group's protocol.
     pub(crate) fn take_up(&self, list: &TopicPartitionList) -> KafkaResult<()> {
         self.events().answered();
@@ -155,23 +177,15 @@ impl NativeMember {
         give_up(self.native_ptr(), list.ptr())
     }
 
+    /// Gives up whatever it reads.
+    pub(crate) fn give_up_all(&self) -> KafkaResult<()> {
+        self.events().answered();
+        give_up_all(self.native_ptr())
+    }
+
     /// Whether the group assigns all partitions anew at each rebalance.
     pub(crate) fn is_eager(&self) -> bool {
         is_eager(self.native_ptr())
-    }
-
-    /// What librdkafka reads now.
-    pub(crate) fn assignment(&self) -> KafkaResult<Vec<u32>> {
-        let mut list = ptr::null_mut();
-        // SAFETY: the client is alive and `list` a place to write to; the list is ours to free.
-        #[allow(unsafe_code)]
-        unsafe {
-            let code = sys::rd_kafka_assignment(self.native_ptr(), &mut list);
-            told(code, KafkaError::MetadataFetch)?;
-            let partitions = partitions(list);
-            sys::rd_kafka_topic_partition_list_destroy(list);
-            Ok(partitions)
-        }
     }
 
     /// Whether the group has taken the assignment away, told or not.
@@ -305,11 +319,12 @@ unsafe extern "C" fn on_rebalance(
     if events.rebalance(assigned, lost, partitions) {
         return;
     }
-    // Nobody listens: nothing is taken up, and what is asked back is given.
+    // Nobody listens: nothing is taken up, and all that was is given up. What is asked back may not
+    // have been taken up at all, which librdkafka does not take for an answer.
     let given = if assigned {
         take_up(client, TopicPartitionList::new().ptr())
     } else {
-        give_up(client, list)
+        give_up_all(client)
     };
     if let Err(error) = given {
         tracing::debug!(%error, "a rebalance at the close");
@@ -391,6 +406,21 @@ fn give_up(
         } else {
             taken(sys::rd_kafka_incremental_unassign(client, list))
         }
+    }
+}
+
+fn give_up_all(client: *mut sys::rd_kafka_t) -> KafkaResult<()> {
+    let mut list = ptr::null_mut();
+    // SAFETY: the caller's client is alive and `list` a place to write to; the list is ours to free.
+    #[allow(unsafe_code)]
+    unsafe {
+        told(
+            sys::rd_kafka_assignment(client, &mut list),
+            KafkaError::MetadataFetch,
+        )?;
+        let given = give_up(client, list);
+        sys::rd_kafka_topic_partition_list_destroy(list);
+        given
     }
 }
 

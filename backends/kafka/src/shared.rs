@@ -1,6 +1,6 @@
 use crate::{
     config::KafkaConfig,
-    control::{Asker, Control, PATIENCE, is_passing, places},
+    control::{Asker, Control, PATIENCE, is_passing, let_go, places},
     error::{HUB, closed, coded, failed},
     hub::Traffic,
     member::NativeConsumer,
@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::Notify,
+    sync::{Notify, oneshot},
     task::spawn_blocking,
     time::{sleep, timeout},
 };
@@ -197,12 +197,15 @@ impl Shared {
         };
         // The leaving goes on by itself from here.
         *closed = Some(result.clone());
-        let (shell, deadline) = (self.native.shell(), Instant::now() + PATIENCE);
-        let leaving = spawn_blocking(move || shell.leave(deadline));
-        if timeout(PATIENCE, leaving).await.is_err() {
+        let (shell, (done, left)) = (self.native.shell(), oneshot::channel());
+        let_go(move || {
+            shell.leave();
+            done.send(()).ok();
+        });
+        if timeout(PATIENCE, left).await.is_err() {
             tracing::warn!(
                 hub = HUB,
-                "the group was not left in time; it notices by itself"
+                "the group was not left in time; the leaving goes on"
             );
         }
         *closed = Some(Ok(()));

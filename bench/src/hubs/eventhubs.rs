@@ -50,6 +50,12 @@ impl Namespace {
         self.server.cpu()
     }
 
+    /// By time; the backend refuses a size.
+    fn retain(&self, hub: &str, retention: &Retention, operation: &'static str) -> Result<()> {
+        let set = self.server.set_retention(hub, None, retention.time);
+        set.map_err(|error| failed(ErrorKind::NotFound, operation, error))
+    }
+
     fn hubs(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.hubs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,6 +66,7 @@ impl Provisioner for Namespace {
     async fn create_hub(&self, hub: &TopicConfig) -> Result<()> {
         let made = self.server.create_hub(&hub.name, hub.partitions);
         made.map_err(|error| failed(ErrorKind::Invalid, "create_topic", error))?;
+        self.retain(&hub.name, &hub.retention, "create_topic")?;
         self.hubs().insert(hub.name.clone());
         Ok(())
     }
@@ -74,14 +81,13 @@ impl Provisioner for Namespace {
         Ok(self.hubs().iter().cloned().collect())
     }
 
-    async fn set_partitions(&self, _: &str, _: u32) -> Result<()> {
-        let message = "the stand-in adds no partitions";
-        Err(failed(ErrorKind::Unsupported, "set_partitions", message))
+    async fn set_partitions(&self, hub: &str, partitions: u32) -> Result<()> {
+        let set = self.server.set_partitions(hub, partitions);
+        set.map_err(|error| failed(ErrorKind::Invalid, "set_partitions", error))
     }
 
-    async fn set_retention(&self, _: &str, _: &Retention) -> Result<()> {
-        let message = "the stand-in keeps all";
-        Err(failed(ErrorKind::Unsupported, "set_retention", message))
+    async fn set_retention(&self, hub: &str, retention: &Retention) -> Result<()> {
+        self.retain(hub, retention, "set_retention")
     }
 
     async fn ensure_group(&self, hub: &str, group: &str) -> Result<()> {
@@ -91,8 +97,8 @@ impl Provisioner for Namespace {
     }
 }
 
-fn failed(kind: ErrorKind, operation: &'static str, why: impl fmt::Display) -> Error {
-    Error::new(kind, "eventhubs", operation, why.to_string())
+fn failed(kind: ErrorKind, operation: &'static str, error: anyhub_local::Error) -> Error {
+    Error::new(kind, "eventhubs", operation, error.to_string())
 }
 
 impl fmt::Debug for Namespace {

@@ -1,8 +1,11 @@
 use crate::{Log, Page, shared::Shared, slot::SlotId};
-use anyhub_core::Error;
-use std::{fmt, sync::Weak};
+use anyhub_core::{Error, ErrorKind};
+use std::{fmt, sync::Weak, thread};
+use tokio::runtime::Handle;
 
 /// Where what a reader of one partition brings goes to. It keeps no consumer alive.
+///
+/// Dropped by a panic of the reader, it tells of it: nobody else would, and the partition would fall silent.
 pub struct Arrivals<L: Log> {
     shared: Weak<Shared<L>>,
     id: SlotId,
@@ -51,7 +54,7 @@ impl<L: Log> Arrivals<L> {
         shared.is_some_and(|shared| shared.came(self.id, arrived, ended))
     }
 
-    /// The partition can't be read on, until a seek.
+    /// The partition can't be read on, until a seek: told once what it has brought is delivered.
     pub fn fail(&self, error: Error) {
         if let Some(shared) = self.shared.upgrade() {
             shared.fail(self.id, error);
@@ -81,6 +84,35 @@ impl<L: Log> Arrivals<L> {
         };
         tracing::warn!(hub = L::HUB, %partition, "another reader has taken the partition");
         shared.give_back(self.id, grant);
+    }
+}
+
+impl<L: Log> Drop for Arrivals<L> {
+    fn drop(&mut self) {
+        let (true, Ok(runtime)) = (thread::panicking(), Handle::try_current()) else {
+            return;
+        };
+        let (shared, id) = (self.shared.clone(), self.id);
+        // Not from here: who started the reader, and panics with it, holds the lock.
+        runtime.spawn(async move {
+            if let Some(shared) = shared.upgrade() {
+                shared.panicked(id);
+            }
+        });
+    }
+}
+
+impl<L: Log> Shared<L> {
+    fn panicked(&self, id: SlotId) {
+        let Some(partition) = self.with(id, |slot| slot.partition.clone()) else {
+            return;
+        };
+        let message = format!("the reader of {} {partition} panicked", L::PART);
+        let error = Error::new(ErrorKind::Unexpected, L::HUB, "receive", message);
+        self.fail(
+            id,
+            error.with_advice("the panic hook has told where; a seek starts another reader"),
+        );
     }
 }
 

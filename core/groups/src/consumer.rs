@@ -37,6 +37,10 @@ impl<L: Log> GroupedConsumer<L> {
     /// leases do.
     pub async fn open(log: L, options: ConsumerOptions, group: Option<Group>) -> Result<Self> {
         let shared = Arc::new(Shared::new(log, options, group));
+        if shared.group.is_none() {
+            // Before the keeper looks for partitions that were added: these would be all that there are.
+            start::of_private(&shared).await?;
+        }
         let keeper = tokio::spawn(keep(Arc::downgrade(&shared)));
         let consumer = Self {
             acks: Acks::new(shared.clone()),
@@ -46,8 +50,6 @@ impl<L: Log> GroupedConsumer<L> {
         if consumer.shared.group.is_some() {
             consumer.shared.join("consumer").await?;
             consumer.shared.settle("consumer").await?;
-        } else {
-            start::of_private(&consumer.shared).await?;
         }
         Ok(consumer)
     }

@@ -1,7 +1,7 @@
 //! Membership in a consumer group: its leases, and where it begins.
 
 use crate::{
-    Log,
+    Log, Part as _,
     attend::attend,
     error::of_leases,
     lineage::{descendants, is_childless, is_kept},
@@ -91,6 +91,12 @@ impl<L: Log> Shared<L> {
         let listed = self.list(operation).await?;
         let rows = group.rows::<L>(operation).await?;
         let new = start::of_group(self, operation, &listed, &rows).await?;
+        {
+            let state = &mut *self.state();
+            if state.listed.is_empty() {
+                state.listed = listed.iter().map(|part| part.id().clone()).collect();
+            }
+        }
         let begun = new.iter().map(|new| new.partition.clone()).collect();
         let options = group.options::<L>();
         let joined = Leases::join(group.store.clone(), group.scope.clone(), options, new).await;

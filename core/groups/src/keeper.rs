@@ -216,13 +216,18 @@ impl<L: Log> Shared<L> {
         }
     }
 
-    /// Partitions that were added, now and then; beside all else, as the answer may take long.
+    /// Partitions that were added, now and then; beside all else, as the answer may take long. One that
+    /// is still awaited is not asked for again.
     fn look_for_added(self: &Arc<Self>) {
         let state = &mut *self.state();
         if L::GROWS.is_none_or(|every| state.looked.elapsed() < every) {
             return;
         }
         state.looked = Instant::now();
+        let looks = |task: &Task| !task.0.is_finished();
+        if matches!(state.presence, Presence::Closed) || state.looking.as_ref().is_some_and(looks) {
+            return;
+        }
         let shared = self.clone();
         let looking = tokio::spawn(async move {
             if let Err(error) = start::of_added(&shared).await {

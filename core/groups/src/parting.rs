@@ -59,8 +59,9 @@ impl<L: Log> Shared<L> {
         true
     }
 
-    /// All partitions go: what of each is finished and not committed yet.
+    /// All partitions go, and no more are looked for: what of each is finished and not committed yet.
     pub(crate) fn revoke_all(&self, state: &mut State<L>) -> Vec<(Grant, L::At)> {
+        state.looking = None;
         let slots = std::mem::take(&mut state.slots).into_iter();
         let finished = slots.filter_map(|slot| {
             let finished = self.lanes.revoke(slot.lane);

@@ -134,6 +134,7 @@ impl<L: Log> Shared<L> {
             begin,
             backlog: Backlog::default(),
             mode: Mode::Reading,
+            failure: None,
             reader,
         });
         self.wake.notify_one();
@@ -195,6 +196,7 @@ impl<L: Log> Shared<L> {
         let (id, reader) = self.start(state, &part, begin, grant.as_ref());
         let slot = &mut state.slots[index];
         slot.id = id;
+        slot.failure = None;
         slot.reader = reader;
     }
 
@@ -276,11 +278,11 @@ impl<L: Log> Shared<L> {
         Some(say(slot))
     }
 
-    /// A reader can't go on.
+    /// A reader can't go on: told behind what it has brought, which a seek may pass over.
     pub(crate) fn fail(&self, id: SlotId, error: Error) {
         let state = &mut *self.state();
-        if state.slots.iter().any(|slot| slot.id == id) {
-            state.failure.get_or_insert(error);
+        if let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == id) {
+            slot.failure = Some(error);
             self.wake.notify_one();
         }
     }
@@ -313,6 +315,9 @@ impl<L: Log> Shared<L> {
                 continue;
             }
             if slot.backlog.waiting() == 0 {
+                if let Some(failure) = slot.failure.take() {
+                    state.failure.get_or_insert(failure);
+                }
                 if slot.backlog.is_exhausted() {
                     reader.ended(slot.lane);
                     // Its end is for the keeper to see.
@@ -335,7 +340,10 @@ impl<L: Log> Shared<L> {
         }
         drop(reader);
         self.room.notify_waiters();
-        Ok(polled)
+        match &state.failure {
+            Some(failure) if polled.batch.is_empty() => Err(failure.clone()),
+            _ => Ok(polled),
+        }
     }
 
     /// Partitions that wait for the last answer are looked at.

@@ -21,6 +21,8 @@ pub(crate) struct Slot<L: Log> {
     pub(crate) begin: Result<L::Begin, Error>,
     pub(crate) backlog: Backlog<L::Page>,
     pub(crate) mode: Mode,
+    /// Why it is read no further, to be told once all that came before is delivered.
+    pub(crate) failure: Option<Error>,
     /// None where there is nothing to read.
     pub(crate) reader: Option<Task>,
 }

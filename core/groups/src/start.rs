@@ -19,7 +19,8 @@ use std::{
 /// from these are added, at their beginning. What is neither ancestor nor descendant of any was left out by
 /// a member that died while it made the beginning, and begins at the consumer's start, too; but where
 /// retention has taken a partition with a row, what lay between may be gone as well, and all that is left
-/// comes from there. On logs that grow without lineage it was added, unless the group is new.
+/// comes from there. On logs that grow without lineage it was added, unless the group is new and it was there
+/// when this member came.
 pub(crate) async fn of_group<L: Log>(
     shared: &Shared<L>,
     operation: &'static str,
@@ -42,12 +43,18 @@ pub(crate) async fn of_group<L: Log>(
         let id = part.id();
         !known.contains(id) && !covered.contains(id) && !ancestors.contains(id)
     };
-    let left_out: Vec<_> = listed.iter().filter(left_out).cloned().collect();
-    if L::GROWS.is_some() && was_made_before(rows) {
-        let added = left_out.iter().map(|part| part.id().clone());
-        new.extend(added.map(NewPartition::new));
-        return Ok(new);
-    }
+    let left_out = listed.iter().filter(left_out).cloned();
+    let (added, left_out): (Vec<_>, Vec<_>) = {
+        let there = &shared.state().listed;
+        let is_new = |part: &L::Part| !there.is_empty() && !there.contains(part.id());
+        let is_old = was_made_before(rows);
+        left_out.partition(|part| L::GROWS.is_some() && (is_old || is_new(part)))
+    };
+    new.extend(
+        added
+            .iter()
+            .map(|part| NewPartition::new(part.id().clone())),
+    );
     if left_out.is_empty() {
         return Ok(new);
     }

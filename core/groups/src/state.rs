@@ -28,7 +28,9 @@ pub(crate) struct State<L: Log> {
     pub(crate) done: HashSet<Arc<str>>,
     /// Where it begins those that wait for their parents.
     pub(crate) begun: HashMap<Arc<str>, L::Begin>,
-    /// When it was last looked for partitions that were added, and who does so now.
+    /// What the log had when it first joined its group: all else was added.
+    pub(crate) listed: HashSet<Arc<str>>,
+    /// When it was last due to look for partitions that were added, and who does so now.
     pub(crate) looked: Instant,
     pub(crate) looking: Option<Task>,
     /// Which slot is read first: none goes hungry.
@@ -71,6 +73,7 @@ impl<L: Log> State<L> {
             away_since: Some(Instant::now()),
             done: HashSet::new(),
             begun: HashMap::new(),
+            listed: HashSet::new(),
             looked: Instant::now(),
             looking: None,
             turn: 0,

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -22,6 +22,13 @@ struct Numbers(Arc<Mutex<World>>);
 struct World {
     partitions: u32,
     readers: Vec<(u32, Arrivals<Numbers>)>,
+    /// How long listing takes, and how often it was begun.
+    listing: Duration,
+    lists: u32,
+    /// How long it takes to say where a reader without a group begins.
+    beginning: Duration,
+    /// The next reader panics once it has brought what there is.
+    panics: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -100,6 +107,12 @@ impl Log for Numbers {
     }
 
     async fn list(&self, _: &'static str) -> Result<Vec<Numbered>> {
+        let listing = {
+            let mut world = self.0.lock().unwrap();
+            world.lists += 1;
+            world.listing
+        };
+        sleep(listing).await;
         let all = 0..self.0.lock().unwrap().partitions;
         Ok(all
             .map(|number| Numbered(number.to_string().into()))
@@ -120,6 +133,8 @@ impl Log for Numbers {
     }
 
     async fn begin_alone(&self, parts: &[Numbered], at: &Point) -> Result<Vec<(Numbered, i64)>> {
+        let beginning = self.0.lock().unwrap().beginning;
+        sleep(beginning).await;
         let resumes = self.resolve(parts, at).await?.into_iter();
         Ok(resumes
             .map(|(part, at)| (part, at.place().unwrap_or_default()))
@@ -156,6 +171,9 @@ impl Log for Numbers {
                 page: Run(begin..10),
             };
             if arrivals.came(arrived, false) {
+                if std::mem::take(&mut this.0.lock().unwrap().panics) {
+                    std::panic::panic_any("from outside");
+                }
                 let number = part.0.parse().unwrap();
                 this.0.lock().unwrap().readers.push((number, arrivals));
             }
@@ -256,6 +274,69 @@ async fn partitions_that_are_added_are_read_from_their_beginning() {
     }
 }
 
+/// Several times as long as it is from one look for added partitions to the next.
+const SLOW: Duration = Duration::from_millis(200);
+
+#[tokio::test]
+async fn a_private_reader_begins_where_it_should_though_opening_takes_long() {
+    let numbers = Numbers::new(1);
+    numbers.0.lock().unwrap().beginning = SLOW;
+    let private = GroupedConsumer::open(numbers.clone(), options().start(Point::End), None);
+    let mut private = private.await.unwrap();
+    numbers.grow(2);
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.iter().copied().eq(all_of(1)), "{places:?}");
+    private.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn partitions_that_are_added_are_found_though_listing_takes_long() {
+    let numbers = Numbers::new(1);
+    let private = GroupedConsumer::open(numbers.clone(), options().start(Point::End), None);
+    let mut private = private.await.unwrap();
+    numbers.0.lock().unwrap().listing = SLOW;
+    numbers.grow(2);
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.into_iter().eq(all_of(1)));
+    private.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn closed_it_looks_for_nothing_any_more() {
+    let numbers = Numbers::new(1);
+    let private = GroupedConsumer::open(numbers.clone(), options(), None);
+    let mut private = private.await.unwrap();
+    let lists = {
+        let mut world = numbers.0.lock().unwrap();
+        world.listing = Duration::from_secs(3_600);
+        world.lists
+    };
+    until(|| numbers.0.lock().unwrap().lists > lists).await;
+    private.close().await.unwrap();
+    drop(private);
+    until(|| Arc::strong_count(&numbers.0) == 1).await;
+}
+
+async fn until(so: impl Fn() -> bool) {
+    let waiting = async {
+        while !so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn so_are_those_that_are_added_to_a_group_that_was_just_made() {
+    let store = Arc::new(MemoryLeases::new());
+    let numbers = Numbers::new(1);
+    let mut member = numbers.member(&store, Point::End).await;
+    numbers.grow(2);
+    let (places, ..) = take(&mut member, 10).await;
+    assert!(places.into_iter().eq(all_of(1)));
+    member.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_a_new_group_lacks_begins_where_the_group_does() {
     let store = Arc::new(MemoryLeases::new());
@@ -309,4 +390,55 @@ async fn a_checkpoint_that_is_none_is_told_until_a_seek() {
     let (places, ..) = take(&mut member, 10).await;
     assert!(places.into_iter().eq(all_of(0)));
     member.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_came_before_a_failure_is_delivered_before_it_is_told() {
+    let numbers = Numbers::new(1);
+    let private = GroupedConsumer::open(numbers.clone(), options(), None);
+    let mut private = private.await.unwrap();
+    let reader = async {
+        loop {
+            let reader = numbers.0.lock().unwrap().readers.pop();
+            match reader {
+                Some((_, reader)) => return reader,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let reader = timeout(PATIENCE, reader).await.unwrap();
+    reader.fail(Error::new(
+        ErrorKind::Unexpected,
+        "numbers",
+        "receive",
+        "ten",
+    ));
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.into_iter().eq(all_of(0)));
+    for _ in 0..2 {
+        let told = timeout(PATIENCE, private.receive(1)).await.unwrap();
+        assert_eq!(told.unwrap_err().message(), "ten");
+    }
+    private.seek(Point::Start).await.unwrap();
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.into_iter().eq(all_of(0)), "it reads on");
+    private.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_panics_is_told_and_a_seek_starts_another() {
+    let numbers = Numbers::new(1);
+    numbers.0.lock().unwrap().panics = true;
+    let private = GroupedConsumer::open(numbers.clone(), options(), None);
+    let mut private = private.await.unwrap();
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.into_iter().eq(all_of(0)));
+    let told = timeout(PATIENCE, private.receive(1)).await.unwrap();
+    let told = told.unwrap_err();
+    assert_eq!(told.kind(), ErrorKind::Unexpected, "{told}");
+    assert!(told.message().contains("partition 0"), "{told}");
+    private.seek(Point::Start).await.unwrap();
+    let (places, ..) = take(&mut private, 10).await;
+    assert!(places.into_iter().eq(all_of(0)));
+    private.close().await.unwrap();
 }

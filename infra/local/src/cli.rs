@@ -22,7 +22,7 @@ const HUBS: [&str; 4] = ["kafka", "kinesis", "eventhubs", "pubsub"];
 /// The servers that stand in for one of ours, and the hub: `--with`.
 const SERVERS: [(&str, &str); 2] = [("kinesis", "localstack"), ("pubsub", "pstest")];
 
-/// Starts real event hubs on this machine, without containers
+/// Starts event hubs on this machine, without containers: a real Kafka, stand-ins for the others
 #[derive(Debug, Parser)]
 #[command(name = "anyhub-local", version, arg_required_else_help = true)]
 #[command(after_help = "Example:\n  anyhub-local up kafka --brokers 3\n\n\

@@ -1,23 +1,25 @@
 //! A local Azure Event Hubs, in this process: AMQP 1.0 as the official clients speak it, with the documented limits, things
 //! that go wrong on request, and counts.
 //!
-//! Connections are in the clear or over TLS, with SASL ANONYMOUS, MSSBCBS or PLAIN; shared access signatures are checked. What
+//! Connections are in the clear or over TLS, with SASL ANONYMOUS, MSSBCBS or PLAIN; tokens are checked. What
 //! differs from Azure:
 //!
 //! | What | Here |
 //! |---|---|
-//! | Tokens | shared access signatures by one key that may do everything; no Microsoft Entra ID; a link isn't closed when its token expires, only no new one opens |
+//! | Tokens | shared access signatures by one key that may do everything; of Microsoft Entra ID those that [`EventHubs::accept_bearer`] names, which may do everything too: what stands in them isn't read |
 //! | Partition of a key | Jenkins' lookup3, as Microsoft's buffered producers choose it; they warn that the service may choose otherwise |
 //! | Throughput units | a bucket of one second's worth; ServerBusy is an outcome of the message, not the end of the link |
 //! | Retention | by size and by time; whole messages go, oldest first, and a batch is one |
 //! | Message larger than 1 MiB | rejected, and the link closed |
+//! | Connections and links | 5,000 connections, unless told otherwise, each with 5,000 links on 5,000 sessions; what a peer begins and doesn't end is bounded |
 //! | Offsets | bytes from the partition's beginning, as decimal text |
 //! | Start after the end | refused with `com.microsoft:argument-out-of-range` |
-//! | Not here | geo-replication, publishers' policies, capture, schema registry, AMQP over WebSockets, transactions; the Kafka endpoint; hubs are made by [`EventHubs::create_hub`], not by Azure Resource Manager |
+//! | Not here | geo-replication, publishers' policies, capture, schema registry, AMQP over WebSockets, transactions; the Kafka endpoint; hubs are made and changed by [`EventHubs::create_hub`] and its like, not by Azure Resource Manager |
 
 mod access;
 mod address;
 mod amqp;
+mod answers;
 mod attach;
 mod builder;
 mod certificate;
@@ -33,10 +35,13 @@ mod outlet;
 mod publisher;
 mod readers;
 mod request;
+mod segment;
 mod server;
 mod session;
+mod shared;
 mod start;
 mod subscriber;
+mod throughput;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -108,6 +113,13 @@ impl EventHubs {
         )
     }
 
+    /// A shared access signature for a hub and what is within, good for so long, in whole seconds: for
+    /// `SharedAccessSignature=` in a connection string. When it ends, links that no newer one covers are closed.
+    pub fn token(&self, hub: &str, time: Duration) -> String {
+        let until = (access::now() / 1_000).saturating_add(time.as_secs());
+        access::sign(hub, access::KEY, until)
+    }
+
     /// A hub's URL: `eventhubs://localhost/HUB?endpoint=amqp://127.0.0.1:PORT&leases=memory`. Groups need a place, and a
     /// process's memory will do for a try.
     pub fn url(&self, hub: &str) -> String {
@@ -139,6 +151,39 @@ impl EventHubs {
         }
     }
 
+    /// Changes what each partition of a hub keeps, at once: at most so many bytes, and nothing for longer than this time. A
+    /// part that is None stays as it is.
+    ///
+    /// # Errors
+    /// Invalid if there is no such hub.
+    pub fn set_retention(
+        &self,
+        hub: &str,
+        bytes: Option<usize>,
+        time: Option<Duration>,
+    ) -> Result<(), Error> {
+        let there = self.namespace.hub(hub).ok_or_else(|| missing(hub))?;
+        there.keep(bytes, time);
+        Ok(())
+    }
+
+    /// Adds partitions to a hub, until there are so many, as the tiers Premium and Dedicated let one: keys may go elsewhere from
+    /// then on, and clients that are connected have to ask anew.
+    ///
+    /// # Errors
+    /// Invalid if there is no such hub, and for as many partitions as it has, fewer, or more than 1,024.
+    pub fn set_partitions(&self, hub: &str, partitions: u32) -> Result<(), Error> {
+        let there = self.namespace.hub(hub).ok_or_else(|| missing(hub))?;
+        builder::check_partitions(partitions)?;
+        match there.grow(partitions) {
+            true => Ok(()),
+            false => Err(Error::Invalid(format!(
+                "the hub {hub:?} has {} partitions, and they can't be fewer",
+                there.partitions().len()
+            ))),
+        }
+    }
+
     /// Makes a consumer group of a hub.
     ///
     /// # Errors
@@ -151,6 +196,12 @@ impl EventHubs {
                 "the hub {hub:?} has a consumer group {group:?} already"
             ))),
         }
+    }
+
+    /// Takes this token of Microsoft Entra ID from now on, by `$cbs` and as `jwt`, for so long; then its links are closed. A token
+    /// that is named again is taken for longer, or less long, when it is put again. Others are refused.
+    pub fn accept_bearer(&self, token: &str, valid: Duration) {
+        self.namespace.bearers.accept(token, valid);
     }
 
     /// The seed of the faults, to be printed where a test fails.

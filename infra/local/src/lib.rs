@@ -1,10 +1,10 @@
-//! Starts real event hubs on this machine, without containers: for tests, benchmarks and a first try.
+//! Starts event hubs on this machine, without containers: for tests, benchmarks and a first try.
 //!
 //! | Hub | What runs | What it needs |
 //! |---|---|---|
 //! | [`Kafka`] | Apache Kafka itself, one to five brokers | Java 17 or newer; Maven, once, to fetch the jars |
 //! | `Kinesis` | ferrokinesis in this process, behind a layer with limits, faults and counts | the feature `kinesis`, on by default |
-//! | `EventHubs` | our own stand-in in this process, AMQP 1.0, with limits, faults and counts | the feature `eventhubs`, on by default |
+//! | `EventHubs` | a stand-in of our own in this process, with limits, faults and counts | the feature `eventhubs`, on by default |
 //! | `PubSub` | our own stand-in in this process, gRPC and JSON, with limits, faults and counts | the feature `pubsub`, on by default |
 //! | [`LocalStack`] | LocalStack, a second and independent Kinesis | Python 3.13, Node.js with npm; pip, once |
 //! | [`PsTest`] | pstest, Google's own fake, a second and independent Pub/Sub | Go 1.24 or newer, once |

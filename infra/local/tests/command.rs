@@ -321,7 +321,7 @@ fn event_hubs_answers_where_it_says_until_it_is_told_to_stop() {
     let endpoint = said["endpoint"].as_str().unwrap();
     assert_eq!(
         said["url"],
-        format!("eventhubs://localhost/a?endpoint={endpoint}")
+        format!("eventhubs://localhost/a?endpoint={endpoint}&leases=memory")
     );
     let address = endpoint.strip_prefix("amqp://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();

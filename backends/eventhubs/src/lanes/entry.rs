@@ -12,6 +12,10 @@ pub(crate) struct Entry {
     pub(super) key: Option<Arc<str>>,
     batch: Arc<Submitted>,
     index: u32,
+    /// Its place among all of its lane.
+    pub(super) number: u64,
+    /// It may be what a message was refused for: it goes alone.
+    pub(super) alone: bool,
     /// It may have been written, by a message whose answer was lost.
     pub(super) maybe: bool,
 }
@@ -28,6 +32,8 @@ impl Entry {
             key,
             batch,
             index,
+            number: 0,
+            alone: false,
             maybe: false,
         }
     }

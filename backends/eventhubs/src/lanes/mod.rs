@@ -2,7 +2,7 @@
 //! the clock is passed in.
 //!
 //! Strict order for each key (P3) rests on three rules: a key has one lane; a lane has one message in
-//! flight; what failed goes again before everything later.
+//! flight; what failed goes again before everything later, from where it was.
 
 mod entry;
 mod pace;
@@ -14,7 +14,7 @@ mod tests;
 pub(crate) use entry::Entry;
 pub(crate) use request::{Answer, Request, Rest};
 
-use crate::message::in_batch;
+use crate::message::{in_batch, on_batch};
 use anyhub_core::{Error, Partition};
 use pace::Pace;
 use rand::{SeedableRng, rngs::StdRng};
@@ -33,8 +33,10 @@ pub(crate) struct Lane {
     /// Bytes of the largest message.
     largest: usize,
     linger: Duration,
-    /// All of one lane have deadlines in their order.
+    /// In the order of their submission, which is that of their deadlines.
     queue: VecDeque<Entry>,
+    /// So many were submitted.
+    count: u64,
     /// Bytes that the queue takes in messages.
     bytes: usize,
     /// Until then it waits for more to come. None: nothing is here.
@@ -42,8 +44,6 @@ pub(crate) struct Lane {
     pace: Pace,
     /// Why the last message failed.
     trouble: Option<Error>,
-    /// So many of the first go alone.
-    alone: usize,
     in_flight: bool,
     ending: bool,
     bell: Arc<Notify>,
@@ -77,11 +77,11 @@ impl Lane {
             largest,
             linger,
             queue: VecDeque::new(),
+            count: 0,
             bytes: 0,
             due: None,
             pace: Pace::default(),
             trouble: None,
-            alone: 0,
             in_flight: false,
             ending: false,
             bell: Arc::default(),
@@ -94,10 +94,6 @@ impl Lane {
         self.bell.clone()
     }
 
-    pub(crate) fn trouble(&self) -> Option<Error> {
-        self.trouble.clone()
-    }
-
     /// Takes events in, behind all others. With `hurry` they wait for no more.
     pub(crate) fn submit(
         &mut self,
@@ -105,7 +101,9 @@ impl Lane {
         now: Instant,
         hurry: bool,
     ) {
-        for entry in entries {
+        for mut entry in entries {
+            entry.number = self.count;
+            self.count += 1;
             self.bytes += in_batch(entry.encoded.len());
             self.queue.push_back(entry);
         }
@@ -123,6 +121,8 @@ impl Lane {
 
     /// What the lane's task does next. After Send it answers before it asks again.
     pub(crate) fn next(&mut self, now: Instant) -> Step {
+        // Also where the task before failed under way.
+        self.in_flight = false;
         self.tell_late(now);
         let Some(first) = self.queue.front() else {
             self.due = None;
@@ -142,6 +142,22 @@ impl Lane {
         Step::Send(Request::new(entries, self.partition.clone()))
     }
 
+    /// While a message is on its way: tells what is late, of it and of what waits, and when the next
+    /// one is; None: all of the message are. `handed_on`: it may be written by now.
+    pub(crate) fn expire(
+        &mut self,
+        request: &mut Request,
+        now: Instant,
+        handed_on: bool,
+    ) -> Option<Instant> {
+        request.expire(now, handed_on, self.trouble.as_ref());
+        self.tell_late(now);
+        let first = request.first_deadline()?;
+        // Where Event Hubs chooses, others may wait since before the last of the message.
+        let waiting = self.queue.front().map(Entry::deadline);
+        Some(waiting.map_or(first, |waiting| waiting.min(first)))
+    }
+
     /// What is left of the lane's message after its answer.
     pub(crate) fn answered(&mut self, rest: Rest, now: Instant) {
         self.in_flight = false;
@@ -151,14 +167,8 @@ impl Lane {
             Some(_) if rest.one_by_one => {}
             Some(error) => self.pace.failed(error, now, &mut self.rng),
         }
-        if rest.one_by_one {
-            self.alone = rest.again.len();
-        }
         self.trouble = rest.trouble;
-        for entry in rest.again.into_iter().rev() {
-            self.bytes += in_batch(entry.encoded.len());
-            self.queue.push_front(entry);
-        }
+        self.put_back(rest.again);
         if !self.queue.is_empty() {
             self.due = Some(now);
         }
@@ -191,7 +201,22 @@ impl Lane {
             entry.tell_late(false, self.trouble.as_ref());
             self.bytes -= in_batch(entry.encoded.len());
             self.queue.pop_front();
-            self.alone = self.alone.saturating_sub(1);
+        }
+    }
+
+    /// Back to where they were.
+    fn put_back(&mut self, mut again: Vec<Entry>) {
+        let Some(last) = again.last().map(|entry| entry.number) else {
+            return;
+        };
+        let sizes = again.iter().map(|entry| in_batch(entry.encoded.len()));
+        self.bytes += sizes.sum::<usize>();
+        while let Some(entry) = self.queue.pop_front_if(|entry| entry.number < last) {
+            again.push(entry);
+        }
+        again.sort_by_key(|entry| entry.number);
+        for entry in again.into_iter().rev() {
+            self.queue.push_front(entry);
         }
     }
 
@@ -199,17 +224,23 @@ impl Lane {
     fn take(&mut self) -> Vec<Entry> {
         let mut taken: Vec<Entry> = Vec::new();
         let mut passed = Vec::new();
-        let mut size = 0;
+        let key = self.queue.front().and_then(|first| first.key.as_deref());
+        let mut size = key.map_or(0, |key| on_batch(key.len()));
         while let Some(entry) = self.queue.pop_front() {
             let bytes = in_batch(entry.encoded.len());
-            let full = !taken.is_empty() && (size + bytes > self.largest || self.alone > 0);
-            if full {
+            let alone = entry.alone;
+            let full = alone || size + bytes > self.largest;
+            if full && !taken.is_empty() {
                 self.queue.push_front(entry);
                 break;
             }
             if taken.first().is_none_or(|first| first.key == entry.key) {
                 size += bytes;
+                self.bytes -= bytes;
                 taken.push(entry);
+                if alone {
+                    break;
+                }
             } else {
                 passed.push(entry);
                 if passed.len() == SEARCHED {
@@ -220,8 +251,6 @@ impl Lane {
         for entry in passed.into_iter().rev() {
             self.queue.push_front(entry);
         }
-        self.bytes -= size;
-        self.alone = self.alone.saturating_sub(1);
         taken
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum Answer {
 /// What is left to do.
 #[derive(Debug, Default)]
 pub(crate) struct Rest {
-    /// In their order, to go first.
+    /// In their order.
     pub(super) again: Vec<Entry>,
     pub(super) trouble: Option<Error>,
     /// Something among them is refused: each goes alone, to find out what.
@@ -69,12 +69,12 @@ impl Request {
     }
 
     /// When the first event is late that was not told so; None: all were.
-    pub(crate) fn first_deadline(&self) -> Option<Instant> {
+    pub(super) fn first_deadline(&self) -> Option<Instant> {
         self.entries.get(self.told).map(Entry::deadline)
     }
 
     /// Tells those that are late.
-    pub(crate) fn expire(&mut self, now: Instant, in_flight: bool, trouble: Option<&Error>) {
+    pub(super) fn expire(&mut self, now: Instant, in_flight: bool, trouble: Option<&Error>) {
         while let Some(entry) = self.entries.get(self.told)
             && entry.is_late(now)
         {
@@ -95,11 +95,16 @@ impl Request {
                 }
                 Rest::default()
             }
-            Answer::Refused(error) if self.entries.len() > 1 && is_of_one(&error) => Rest {
-                again: self.entries,
-                trouble: Some(error),
-                one_by_one: true,
-            },
+            Answer::Refused(error) if self.entries.len() > 1 && is_of_one(&error) => {
+                for entry in &mut self.entries {
+                    entry.alone = true;
+                }
+                Rest {
+                    again: self.entries,
+                    trouble: Some(error),
+                    one_by_one: true,
+                }
+            }
             Answer::Refused(error) => {
                 for entry in &self.entries {
                     entry.tell_refused(&error);

@@ -1,7 +1,10 @@
 //! A lane against a log that writes, refuses and keeps silent by the seed, in a time of its own.
 
 use super::{Answer, Entry, Lane, Step};
-use crate::{error::HUB, message::in_batch};
+use crate::{
+    error::HUB,
+    message::{in_batch, on_batch},
+};
 use anyhub_core::{Error, ErrorKind, Partition, Pending, Receipt, Result, driver};
 use futures_util::FutureExt as _;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -116,6 +119,27 @@ fn one_that_is_refused_does_not_take_the_others_along() {
 }
 
 #[test]
+fn where_event_hubs_chooses_one_that_is_refused_does_not_take_the_others_along() {
+    let mut lane = Lane::new(None, LARGEST, Duration::ZERO, 7);
+    let now = Instant::now();
+    submit(
+        &mut lane,
+        0,
+        &[Some("a"), Some("b"), Some("a"), Some("b")],
+        now,
+    );
+    let request = send(&mut lane, now);
+    assert_eq!(numbers(&request), [0, 2]);
+    let refused = Answer::Refused(trouble(ErrorKind::Invalid));
+    lane.answered(request.settle(refused), now);
+    for expected in [&[0][..], &[1], &[2], &[3]] {
+        let request = send(&mut lane, now);
+        assert_eq!(numbers(&request), expected);
+        lane.answered(request.settle(Answer::Written), now);
+    }
+}
+
+#[test]
 fn what_is_late_is_told_truly() {
     let mut lane = lane();
     let now = Instant::now();
@@ -138,6 +162,22 @@ fn what_is_late_is_told_truly() {
     assert!(matches!(lane.next(now + PATIENCE), Step::Gone));
 }
 
+#[test]
+fn a_lane_that_lost_its_message_is_rung_again() {
+    let mut lane = lane();
+    let now = Instant::now();
+    let bell = lane.bell();
+    let rung = || bell.notified().now_or_never().is_some();
+    submit(&mut lane, 0, &[None], now);
+    assert!(rung());
+    let now = now + Duration::from_millis(5);
+    // Its task fails: the answer is never told, and another task asks.
+    drop(send(&mut lane, now));
+    assert!(matches!(lane.next(now), Step::Wait(None)));
+    submit(&mut lane, 1, &[None], now);
+    assert!(rung());
+}
+
 /// What the log does with a message.
 fn answer(rng: &mut impl Rng) -> (bool, Answer) {
     match rng.random_range(0..10) {
@@ -146,6 +186,7 @@ fn answer(rng: &mut impl Rng) -> (bool, Answer) {
         2 => (true, Answer::Lost(trouble(ErrorKind::Timeout))),
         3 => (false, Answer::Lost(trouble(ErrorKind::Unavailable))),
         4 => (false, Answer::Refused(trouble(ErrorKind::Denied))),
+        5 => (false, Answer::Refused(trouble(ErrorKind::Invalid))),
         _ => (true, Answer::Written),
     }
 }
@@ -173,53 +214,124 @@ fn check(log: &[usize], told: &HashMap<usize, Result<Receipt>>, keys: usize, see
     }
 }
 
-#[test]
-fn every_outcome_is_true_and_every_key_in_order() {
-    for seed in 0..500 {
-        let mut rng = StdRng::seed_from_u64(seed);
+/// A lane's events, and when each of them was told.
+struct Simulation {
+    seed: u64,
+    rng: StdRng,
+    lane: Lane,
+    service: bool,
+    now: Instant,
+    count: usize,
+    open: Vec<(Instant, Submitted)>,
+    told: HashMap<usize, Result<Receipt>>,
+    log: Vec<usize>,
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+/// How much later than at its deadline an event may be told: the steps of the time here.
+const BOUND: Duration = Duration::from_millis(5);
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
         let service = seed % 2 == 1;
         let partition = (!service).then(|| Partition::number(3));
-        let mut lane = Lane::new(partition, LARGEST, Duration::from_millis(5), seed);
-        let mut now = Instant::now();
-        let (mut log, mut submitted, mut count) = (Vec::new(), Vec::new(), 0);
-        let names = ["a", "b", "c"];
-        let mut step = 0;
-        while step < 200
-            || submitted
-                .iter()
-                .any(|it: &Submitted| !it.pending.is_empty())
-        {
-            step += 1;
-            if step < 200 && rng.random_bool(0.5) {
-                let size = rng.random_range(1..8);
-                let key = |nth| service.then(|| names[(count + nth) % names.len()]);
-                let keys: Vec<_> = (0..size).map(key).collect();
-                submitted.push(submit(&mut lane, count, &keys, now));
-                count += size;
+        Self {
+            seed,
+            rng: StdRng::seed_from_u64(seed),
+            lane: Lane::new(partition, LARGEST, Duration::from_millis(5), seed),
+            service,
+            now: Instant::now(),
+            count: 0,
+            open: Vec::new(),
+            told: HashMap::new(),
+            log: Vec::new(),
+        }
+    }
+
+    fn submit(&mut self) {
+        let (size, service) = (self.rng.random_range(1..8), self.service);
+        let key = |number| service.then(|| NAMES[number % NAMES.len()]);
+        let keys: Vec<_> = (self.count..self.count + size).map(key).collect();
+        let submitted = submit(&mut self.lane, self.count, &keys, self.now);
+        self.open.push((self.now + PATIENCE, submitted));
+        self.count += size;
+    }
+
+    /// Takes in what is told by now, which is all whose time is over.
+    fn look(&mut self) {
+        let (told, now, seed) = (&mut self.told, self.now, self.seed);
+        self.open.retain_mut(|(deadline, one)| {
+            let Some(outcomes) = (&mut one.pending).now_or_never() else {
+                let first = one.first;
+                assert!(now < *deadline + BOUND, "seed {seed}: {first} is not told");
+                return true;
+            };
+            told.extend((one.first..).zip(outcomes));
+            false
+        });
+    }
+
+    /// A message is on its way until its answer, or until nobody waits for it. Now and then that takes
+    /// long.
+    fn send(&mut self, mut request: super::Request, submits: bool) {
+        let sizes: usize = request.sizes().into_iter().map(in_batch).sum();
+        let key = request.entries[0].key.as_ref();
+        let key = key.map_or(0, |key| on_batch(key.len()));
+        assert!(key + sizes <= LARGEST, "seed {}", self.seed);
+        let (written, mut answer) = answer(&mut self.rng);
+        if written {
+            self.log.extend(numbers(&request));
+        }
+        let longest = if self.rng.random_bool(0.1) {
+            15_000
+        } else {
+            200
+        };
+        let took = Duration::from_millis(self.rng.random_range(0..longest));
+        let answered = self.now + took;
+        loop {
+            let next = self.lane.expire(&mut request, self.now, true);
+            self.look();
+            let Some(next) = next else {
+                answer = Answer::Lost(trouble(ErrorKind::Timeout));
+                break;
+            };
+            if self.now >= answered {
+                break;
             }
-            match lane.next(now) {
-                Step::Send(request) => {
-                    let sizes: usize = request.sizes().into_iter().map(in_batch).sum();
-                    assert!(sizes <= LARGEST, "seed {seed}");
-                    now += Duration::from_millis(rng.random_range(0..200));
-                    let (written, answer) = answer(&mut rng);
-                    if written {
-                        log.extend(numbers(&request));
-                    }
-                    lane.answered(request.settle(answer), now);
-                }
-                Step::Wait(Some(until)) => now = until,
-                Step::Wait(None) if step >= 200 => break,
-                Step::Wait(None) => now += Duration::from_millis(1),
+            let while_away = Duration::from_millis(self.rng.random_range(1..2_000));
+            self.now = answered.min(next).min(self.now + while_away);
+            if submits && self.rng.random_bool(0.5) {
+                self.submit();
+            }
+        }
+        self.lane.answered(request.settle(answer), self.now);
+    }
+
+    fn run(mut self) {
+        let mut step = 0;
+        while step < 200 || !self.open.is_empty() {
+            step += 1;
+            if step < 200 && self.rng.random_bool(0.5) {
+                self.submit();
+            }
+            let next = self.lane.next(self.now);
+            self.look();
+            match next {
+                Step::Send(request) => self.send(request, step < 200),
+                Step::Wait(Some(until)) => self.now = until,
+                Step::Wait(None) => self.now += Duration::from_millis(1),
                 Step::Gone => panic!("it did not end"),
             }
         }
-        let mut told = HashMap::new();
-        for one in submitted {
-            let outcomes = one.pending.now_or_never();
-            let outcomes = outcomes.unwrap_or_else(|| panic!("seed {seed}: something is not told"));
-            told.extend((one.first..).zip(outcomes));
-        }
-        check(&log, &told, names.len(), seed);
+        assert_eq!(self.told.len(), self.count, "seed {}", self.seed);
+        check(&self.log, &self.told, NAMES.len(), self.seed);
+    }
+}
+
+#[test]
+fn every_outcome_is_true_and_in_time_and_every_key_in_order() {
+    for seed in 0..500 {
+        Simulation::new(seed).run();
     }
 }

@@ -6,3 +6,4 @@ mod limits;
 mod log;
 mod plain;
 mod service;
+mod slow;

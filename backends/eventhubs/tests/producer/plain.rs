@@ -1,6 +1,6 @@
 use crate::log::{config, hub, numbered, occurrences, producer, publish, read, server, within};
 use anyhub_core::{ErrorKind, Event, Hub, Partition, ProducerExt, ProducerOptions};
-use anyhub_eventhubs::EventHubsHub;
+use anyhub_eventhubs::{EventHubsConfig, EventHubsHub};
 use std::collections::HashSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,6 +64,16 @@ async fn each_event_of_a_batch_has_its_own_key_and_its_keys_partition() {
     let usage = hub.usage();
     assert_eq!(usage.get("ingress_events"), 1_000);
     within(producer.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_emulators_connection_string_alone_is_enough() {
+    let server = server(1);
+    let config = EventHubsConfig::new().connection_string(server.connection_string("t"));
+    let hub = EventHubsHub::new(config).unwrap();
+    let producer = producer(&hub).await;
+    publish(&*producer, vec![Event::new("x")]).await;
+    assert_eq!(read(&server, "t").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,4 +6,5 @@ mod groups;
 mod limits;
 mod starts;
 mod typed;
+mod unreadable;
 mod world;

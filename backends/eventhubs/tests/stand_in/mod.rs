@@ -35,14 +35,19 @@ impl Local {
         }))
     }
 
+    /// By time; the backend refuses a size.
+    fn retain(&self, hub: &str, retention: &Retention, operation: &'static str) -> Result<()> {
+        let set = self.server.set_retention(hub, None, retention.time);
+        set.map_err(|error| failed(ErrorKind::NotFound, operation, error))
+    }
+
     fn hubs(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.hubs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn unsupported(operation: &'static str) -> Error {
-    let message = "the stand-in can't";
-    Error::new(ErrorKind::Unsupported, "eventhubs", operation, message)
+fn failed(kind: ErrorKind, operation: &'static str, error: anyhub_local::Error) -> Error {
+    Error::new(kind, "eventhubs", operation, error.to_string())
 }
 
 #[async_trait]
@@ -55,31 +60,27 @@ impl Provisioner for Local {
             return Err(Error::new(kind, "eventhubs", "create_topic", message));
         }
         let made = self.server.create_hub(&hub.name, hub.partitions);
-        made.map_err(|error| {
-            let message = error.to_string();
-            Error::new(ErrorKind::Invalid, "eventhubs", "create_topic", message)
-        })
+        made.map_err(|error| failed(ErrorKind::Invalid, "create_topic", error))?;
+        self.retain(&hub.name, &hub.retention, "create_topic")
     }
 
     async fn delete_hub(&self, hub: &str) -> Result<()> {
         self.hubs().remove(hub);
         let deleted = self.server.delete_hub(hub);
-        deleted.map_err(|error| {
-            let message = error.to_string();
-            Error::new(ErrorKind::NotFound, "eventhubs", "delete_topic", message)
-        })
+        deleted.map_err(|error| failed(ErrorKind::NotFound, "delete_topic", error))
     }
 
     async fn list_hubs(&self) -> Result<Vec<String>> {
         Ok(self.hubs().iter().cloned().collect())
     }
 
-    async fn set_partitions(&self, _: &str, _: u32) -> Result<()> {
-        Err(unsupported("set_partitions"))
+    async fn set_partitions(&self, hub: &str, partitions: u32) -> Result<()> {
+        let set = self.server.set_partitions(hub, partitions);
+        set.map_err(|error| failed(ErrorKind::Invalid, "set_partitions", error))
     }
 
-    async fn set_retention(&self, _: &str, _: &Retention) -> Result<()> {
-        Err(unsupported("set_retention"))
+    async fn set_retention(&self, hub: &str, retention: &Retention) -> Result<()> {
+        self.retain(hub, retention, "set_retention")
     }
 
     async fn ensure_group(&self, hub: &str, group: &str) -> Result<()> {
@@ -154,8 +155,8 @@ impl Harness for StandIn {
             .silence(LEASE)
     }
 
-    fn forgetful(&self, _: TopicConfig) -> Option<TopicConfig> {
-        None
+    fn forgetful(&self, topic: TopicConfig) -> Option<TopicConfig> {
+        Some(topic.retention(Retention::new().time(Duration::from_secs(2))))
     }
 
     async fn stalling(&self, _: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String> {

@@ -1,6 +1,10 @@
 //! Members of a group, and what librdkafka does with them.
 
 use super::*;
+use futures_util::future::join_all;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use tokio::time::sleep;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_group_may_use_an_eager_strategy() {
@@ -76,17 +80,62 @@ async fn members_that_go_amid_a_rebalance_leave_at_once() {
         };
         let (second, ()) = tokio::join!(joining, polling);
         drop(second.expect("the second"));
-        // Members that have not left keep their partitions for 45 s.
-        let owning = async {
-            let opened = hub.consumer(&topic, options).await;
-            let mut third = opened.expect("the third");
-            while third.assignment().len() < 4 {
-                third.receive(10).await.expect("changes");
-            }
-            third.close().await.expect("closed");
-        };
-        let owned = timeout(Duration::from_secs(25), owning).await;
-        assert!(owned.is_ok(), "round {round}: the group was not left");
+        let left = is_left(&hub, &topic, options).await;
+        assert!(left, "round {round}: the group was not left");
+    }
+    hub.close().await.expect("closed");
+}
+
+/// Members that have not left keep their partitions, or the group waiting, for 45 s.
+async fn is_left(hub: &KafkaHub, topic: &str, options: ConsumerOptions) -> bool {
+    let owning = async {
+        let opened = hub.consumer(topic, options).await;
+        let mut last = opened.expect("the last");
+        while last.assignment().len() < 4 {
+            last.receive(10).await.expect("changes");
+        }
+        last.close().await.expect("closed");
+    };
+    timeout(Duration::from_secs(25), owning).await.is_ok()
+}
+
+/// Three at once, each of which goes while it joins, is asked for something or reads. `ANYHUB_SEED`
+/// gives other moments.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn members_that_come_and_go_at_any_moment_leave_at_once() {
+    let Some(hub) = hub().await else { return };
+    let topic = topic(&hub, 4).await;
+    let seed = std::env::var("ANYHUB_SEED").map_or(1, |seed| seed.parse().expect("a number"));
+    let mut random = Pcg64Mcg::seed_from_u64(seed);
+    for round in 0..20 {
+        let options = ConsumerOptions::new().group(format!("{topic}-{round}"));
+        let lives: Vec<_> = (0..3)
+            .map(|_| {
+                let start = Duration::from_micros(random.random_range(0..200_000));
+                let life = Duration::from_micros(random.random_range(0..1_000_000));
+                let dropped: bool = random.random();
+                let opening = hub.consumer(&topic, options.clone());
+                async move {
+                    sleep(start).await;
+                    let end = sleep(life);
+                    tokio::pin!(end);
+                    let mut member = tokio::select! {
+                        opened = opening => opened.expect("a member"),
+                        () = &mut end => return,
+                    };
+                    tokio::select! {
+                        () = async { while member.receive(10).await.is_ok() {} } => {}
+                        () = end => {}
+                    }
+                    if !dropped {
+                        member.close().await.expect("closed");
+                    }
+                }
+            })
+            .collect();
+        join_all(lives).await;
+        let left = is_left(&hub, &topic, options).await;
+        assert!(left, "seed {seed}, round {round}: the group was not left");
     }
     hub.close().await.expect("closed");
 }

@@ -1,9 +1,10 @@
 //! What a member asks for, of shards where nothing happens and of busy ones.
 
-use crate::{GROUP, Outcome, STREAM, config, events::Writer, hub, server};
+use crate::{config, hub, server};
 use anyhub_core::{Consumer, ConsumerOptions, Hub, TopicConfig};
 use anyhub_kinesis::LeasesIn;
 use anyhub_local::kinesis::Kinesis;
+use anyhub_members::{GROUP, Outcome, TOPIC, Writer};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -13,10 +14,10 @@ const SHARDS: u32 = 4;
 pub(crate) async fn run(time: Duration) -> Outcome {
     let kinesis = server()?;
     let hub = hub(config(&kinesis.endpoint()).leases(LeasesIn::Memory))?;
-    let topic = TopicConfig::new(STREAM).partitions(SHARDS);
+    let topic = TopicConfig::new(TOPIC).partitions(SHARDS);
     hub.admin().create_topic(&topic).await?;
     let options = ConsumerOptions::new().group(GROUP);
-    let mut consumer = hub.consumer(STREAM, options).await?;
+    let mut consumer = hub.consumer(TOPIC, options).await?;
     // Idle is what has been silent for some seconds.
     receive(&mut *consumer, Duration::from_secs(8)).await?;
     let idle = measure(&kinesis, &mut *consumer, time).await?;

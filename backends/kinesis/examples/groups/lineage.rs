@@ -1,7 +1,7 @@
 //! What came to the members, shard by shard, and whether it may have come so.
 
-use crate::{Outcome, events, events::KEYS};
 use anyhub_core::{Batch, Change, Partition, PartitionLag, Position};
+use anyhub_members::{KEYS, Outcome, number};
 use std::collections::{HashMap, HashSet};
 
 /// Everything that came, on one clock of events.
@@ -50,7 +50,7 @@ impl Book {
         }
         for delivery in &batch.deliveries {
             self.clock += 1;
-            let number = events::number(delivery)?;
+            let number = number(delivery)?;
             let shard = self.shards.entry(delivery.partition.clone()).or_default();
             shard.first.get_or_insert(self.clock);
             let at = delivery.position.to_string();

@@ -1,26 +1,25 @@
-//! Consumer groups on the local Kinesis, under what befalls them: members that are killed, shards
-//! that are split and merged under load, and nothing to do at all. Each prints what it measured and
-//! exits 1 where something was lost, out of order or late.
+//! Consumer groups on the local Kinesis, under what befalls them: members that are killed, frozen for
+//! longer than their leases, come and gone; shards that are split and merged under load; and nothing to do
+//! at all. Each prints what it measured and exits 1 where something was lost, out of order or late.
 //!
 //! ```text
 //! cargo run --release -p anyhub-kinesis --example groups -- kill --times 20
+//! cargo run --release -p anyhub-kinesis --example groups -- freeze --times 10
+//! cargo run --release -p anyhub-kinesis --example groups -- rebalance --times 100
 //! cargo run --release -p anyhub-kinesis --example groups -- reshard --times 50
 //! cargo run --release -p anyhub-kinesis --example groups -- idle
 //! ```
 
-mod events;
 mod idle;
-mod kill;
 mod lineage;
-mod member;
 mod reshard;
 
-use anyhub_kinesis::{Aggregation, KinesisConfig, KinesisHub};
+use anyhub_core::{Hub, TopicConfig};
+use anyhub_kinesis::{Aggregation, KinesisConfig, KinesisHub, LeasesIn};
 use anyhub_local::kinesis::Kinesis;
+use anyhub_members::{Outcome, Stage, TOPIC};
 use clap::{Parser, Subcommand};
-use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
-
-type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 #[derive(Parser)]
 struct Arguments {
@@ -30,22 +29,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Three members, processes of their own with one SQLite lease file, of which one is killed, again
-    /// and again.
-    Kill {
-        /// How often.
-        #[arg(long, default_value_t = 20)]
-        times: u32,
-        /// Seconds of a lease.
-        #[arg(long, default_value_t = 5.0)]
-        lease: f64,
-        /// Events a second.
-        #[arg(long, default_value_t = 2_000)]
-        rate: u32,
-        /// Decides which member is killed, and when.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
+    #[command(flatten)]
+    Members(anyhub_members::Command),
     /// Two members while shards are split and merged under load.
     Reshard {
         /// How many splits and merges.
@@ -64,35 +49,13 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
-    /// One of the members that `kill` starts.
-    #[command(hide = true)]
-    Member {
-        endpoint: String,
-        leases: PathBuf,
-        lease: f64,
-    },
 }
 
 fn main() -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("groups: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let done = runtime.block_on(async {
-        match Arguments::parse().command {
-            Command::Kill {
-                times,
-                lease,
-                rate,
-                seed,
-            } => kill::run(times, Duration::from_secs_f64(lease), rate, seed).await,
+    let command = Arguments::parse().command;
+    anyhub_members::main(async {
+        match command {
+            Command::Members(command) => command.run::<Local>().await,
             Command::Reshard { times, rate, seed } => {
                 for aggregate in [Aggregation::Key, Aggregation::Shard] {
                     reshard::run(aggregate, times, rate, seed).await?;
@@ -100,25 +63,38 @@ fn main() -> ExitCode {
                 Ok(())
             }
             Command::Idle { seconds } => idle::run(Duration::from_secs(seconds)).await,
-            Command::Member {
-                endpoint,
-                leases,
-                lease,
-            } => member::run(&endpoint, leases, Duration::from_secs_f64(lease)).await,
         }
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("groups: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
-/// The stream that all of them use.
-const STREAM: &str = "tweets";
-const GROUP: &str = "score";
+struct Local(Kinesis);
+
+impl Stage for Local {
+    const PARTS: &'static str = "shards";
+
+    async fn start(partitions: u32) -> Outcome<Self> {
+        let server = server()?;
+        let topic = TopicConfig::new(TOPIC).partitions(partitions);
+        let hub = hub(config(&server.endpoint()))?;
+        hub.admin().create_topic(&topic).await?;
+        Ok(Self(server))
+    }
+
+    fn endpoint(&self) -> String {
+        self.0.endpoint()
+    }
+
+    fn hub(endpoint: &str, leases: &Path, lease: Duration) -> Outcome<Arc<dyn Hub>> {
+        let config = config(endpoint)
+            .leases(LeasesIn::Sqlite(leases.into()))
+            .lease_time(lease);
+        Ok(Arc::new(hub(config)?))
+    }
+
+    fn stolen(&self) -> Option<u64> {
+        None
+    }
+}
 
 fn config(endpoint: &str) -> KinesisConfig {
     KinesisConfig::new()

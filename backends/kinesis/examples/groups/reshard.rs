@@ -1,17 +1,12 @@
 //! Shards that are split and merged, and split again, while events are written and two members read.
 
-use crate::{
-    GROUP, Outcome, STREAM, config,
-    events::{Writer, event},
-    hub,
-    lineage::Book,
-    server,
-};
+use crate::{config, hub, lineage::Book, server};
 use anyhub_core::{Consumer, ConsumerOptions, Hub, TopicConfig};
 use anyhub_kinesis::{
     Aggregation, KinesisHub, LeasesIn, NativeHub,
     aggregate::{Aggregate, HashRange},
 };
+use anyhub_members::{GROUP, Outcome, TOPIC, Writer, event};
 use aws_sdk_kinesis::{
     Client,
     types::{Shard, ShardIteratorType},
@@ -40,7 +35,7 @@ pub(crate) async fn run(aggregate: Aggregation, times: u32, rate: u32, seed: u64
         .leases(LeasesIn::Memory)
         .lease_time(Duration::from_secs(2));
     let hub = Arc::new(hub(config)?);
-    let topic = TopicConfig::new(STREAM).partitions(4);
+    let topic = TopicConfig::new(TOPIC).partitions(4);
     hub.admin().create_topic(&topic).await?;
     let book = Arc::new(Mutex::new(Book::default()));
     let stop = Arc::new(AtomicBool::new(false));
@@ -49,11 +44,11 @@ pub(crate) async fn run(aggregate: Aggregation, times: u32, rate: u32, seed: u64
         let options = ConsumerOptions::new()
             .group(GROUP)
             .commit_interval(Duration::from_millis(100));
-        let consumer = hub.consumer(STREAM, options).await?;
+        let consumer = hub.consumer(TOPIC, options).await?;
         let (hub, book, stop) = (hub.clone(), book.clone(), stop.clone());
         members.push(tokio::spawn(read(hub, consumer, book, stop)));
     }
-    let writer = Writer::start(&hub, rate).await?;
+    let writer = Writer::start(&*hub, rate).await?;
     let client = client(&hub)?;
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let (mut splits, mut merges) = (0, 0);
@@ -121,7 +116,7 @@ async fn read(
         let batch = batch?;
         let lag = match batch.changes.is_empty() {
             true => Vec::new(),
-            false => hub.admin().lag(STREAM, GROUP).await?,
+            false => hub.admin().lag(TOPIC, GROUP).await?,
         };
         let mut book = book.lock().await;
         book.came(&batch, &lag)?;
@@ -170,7 +165,7 @@ async fn change(client: &Client, rng: &mut Pcg64Mcg) -> Outcome<Changed> {
         let at = range.start() + size / rng.random_range(2..5);
         let splitting = client
             .split_shard()
-            .stream_name(STREAM)
+            .stream_name(TOPIC)
             .shard_to_split(shard);
         splitting
             .new_starting_hash_key(at.to_string())
@@ -179,7 +174,7 @@ async fn change(client: &Client, rng: &mut Pcg64Mcg) -> Outcome<Changed> {
         return Ok(Changed::Split);
     }
     let nth = rng.random_range(0..open.len() - 1);
-    let merging = client.merge_shards().stream_name(STREAM);
+    let merging = client.merge_shards().stream_name(TOPIC);
     let merging = merging.shard_to_merge(&open[nth].1);
     merging
         .adjacent_shard_to_merge(&open[nth + 1].1)
@@ -189,7 +184,7 @@ async fn change(client: &Client, rng: &mut Pcg64Mcg) -> Outcome<Changed> {
 }
 
 async fn shards(client: &Client) -> Outcome<Vec<Shard>> {
-    let listed = client.list_shards().stream_name(STREAM).send().await?;
+    let listed = client.list_shards().stream_name(TOPIC).send().await?;
     Ok(listed.shards.unwrap_or_default())
 }
 
@@ -205,7 +200,7 @@ async fn visible(client: &Client, shards: &[Shard]) -> Outcome<HashSet<u64>> {
         let range = range(shard).ok_or("a shard without a range")?;
         let asked = client
             .get_shard_iterator()
-            .stream_name(STREAM)
+            .stream_name(TOPIC)
             .shard_id(&shard.shard_id);
         let asked = asked.shard_iterator_type(ShardIteratorType::TrimHorizon);
         let mut iterator = asked.send().await?.shard_iterator;

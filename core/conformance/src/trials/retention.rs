@@ -1,6 +1,6 @@
 //! C14: a consumer that retention has overtaken.
 
-use super::{Trial, trial};
+use super::{Trial, acks::tokens, trial};
 use crate::{
     Context, Failure, Outcome,
     failure::{ensure, ensure_eq},
@@ -8,7 +8,8 @@ use crate::{
     reading::{named, publish, take},
 };
 use anyhub_core::{
-    Batch, Change, Consumer, Delivery, ErrorKind, Partition, Point, Position, Producer, TopicConfig,
+    Batch, Change, Consumer, Delivery, ErrorKind, Event, Partition, Point, Position, Producer,
+    TopicConfig,
 };
 use std::sync::Arc;
 use tokio::time::sleep;
@@ -18,13 +19,13 @@ pub(super) const TRIALS: &[Trial] = &[
         "C14_overtaken_by_retention_is_told_once",
         told_once,
         [],
-        |can| can.overtaken && can.receipts
+        |can| can.overtaken
     ),
     trial!(
         "C14_a_seek_to_what_is_gone_is_out_of_range",
         out_of_range,
         [22],
-        |can| { can.overtaken && can.receipts }
+        |can| { can.overtaken }
     ),
     trial!(
         "C14_undeclared_overtaking_is_not_told",
@@ -34,14 +35,55 @@ pub(super) const TRIALS: &[Trial] = &[
     ),
 ];
 
+/// What is published, and where it stands.
+struct Published {
+    producer: Arc<dyn Producer>,
+    /// Where each event stands, in the order of the log, on hubs that tell of overtaking.
+    log: Vec<Position>,
+    /// Where receipts don't tell: a private reader that keeps up.
+    reader: Option<Box<dyn Consumer>>,
+}
+
+impl Published {
+    async fn to(ctx: &Context, topic: &str) -> Outcome<Self> {
+        let can = ctx.hub().capabilities();
+        let reader = match can.overtaken && !can.receipts {
+            true => Some(ctx.consumer(topic, ctx.reader()).await?),
+            false => None,
+        };
+        Ok(Self {
+            producer: ctx.producer(topic).await?,
+            log: Vec::new(),
+            reader,
+        })
+    }
+
+    async fn publish(&mut self, ctx: &Context, events: Vec<Event>) -> Outcome {
+        let receipts = publish(ctx, &*self.producer, events).await?;
+        let Some(reader) = &mut self.reader else {
+            let places = receipts.into_iter().filter_map(|receipt| receipt.position);
+            self.log.extend(places);
+            return Ok(());
+        };
+        let came = take(
+            ctx,
+            &mut **reader,
+            receipts.len(),
+            "what was just published",
+        )
+        .await?;
+        reader.acks().ack(&tokens(&came));
+        self.log.extend(came.into_iter().map(|it| it.position));
+        Ok(())
+    }
+}
+
 /// What retention has done to a group that was away.
 struct Overtaken {
-    producer: Arc<dyn Producer>,
+    published: Published,
     /// A member that has come back.
     consumer: Box<dyn Consumer>,
     partition: Partition,
-    /// Where each event stands, in the order of the log, on hubs that tell.
-    log: Vec<Position>,
     /// The event with which the group had to go on, and the first that was kept when it came back.
     due: Position,
     first: Position,
@@ -50,10 +92,8 @@ struct Overtaken {
 impl Overtaken {
     /// Publishes one event more: where retention goes by time, what was there may soon be gone.
     async fn publish(&mut self, ctx: &Context) -> Outcome {
-        let receipts = publish(ctx, &*self.producer, vec![named("k", "later")]).await?;
-        self.log
-            .extend(receipts.into_iter().filter_map(|receipt| receipt.position));
-        Ok(())
+        let later = vec![named("k", "later")];
+        self.published.publish(ctx, later).await
     }
 }
 
@@ -64,23 +104,23 @@ async fn overtaken(ctx: &Context) -> Outcome<Option<Overtaken>> {
         return Ok(None);
     };
     let topic = ctx.create(config).await?;
-    let producer = ctx.producer(&topic).await?;
+    let mut published = Published::to(ctx, &topic).await?;
     let group = ctx.name();
     let mut consumer = ctx.consumer(&topic, ctx.member(&group)).await?;
     let event = named("k", "x".repeat(1_000));
     let fill = ctx.settings().overflow_bytes / event.size() as u64 + 1;
     let events = (0..3).map(|nth| named("k", nth.to_string())).collect();
-    let mut receipts = publish(ctx, &*producer, events).await?;
+    published.publish(ctx, events).await?;
     let came = take(ctx, &mut *consumer, 3, "the first events").await?;
     consumer.acks().ack(&[came[0].token]);
     ctx.within("close", consumer.close()).await??;
-    receipts.extend(publish(ctx, &*producer, vec![event; fill as usize]).await?);
+    published.publish(ctx, vec![event; fill as usize]).await?;
 
     let due = came[1].position.clone();
     let going = async {
         loop {
             // Retention by time takes all of that: something has to come after it.
-            receipts.extend(publish(ctx, &*producer, vec![named("k", "later")]).await?);
+            published.publish(ctx, vec![named("k", "later")]).await?;
             let mut reader = ctx.consumer(&topic, ctx.reader()).await?;
             let first = take(ctx, &mut *reader, 1, "the first event that is kept").await?;
             ctx.within("the private reader to close", reader.close())
@@ -95,12 +135,10 @@ async fn overtaken(ctx: &Context) -> Outcome<Option<Overtaken>> {
     let first = ctx
         .within("retention to go past the checkpoint", going)
         .await??;
-    let log = receipts.into_iter().filter_map(|receipt| receipt.position);
     Ok(Some(Overtaken {
         consumer: ctx.consumer(&topic, ctx.member(&group)).await?,
-        producer,
+        published,
         partition: came[1].partition.clone(),
-        log: log.collect(),
         due,
         first,
     }))
@@ -129,11 +167,11 @@ impl Following {
             } = change
             {
                 ensure_eq!(*partition, case.partition, "where it happened");
-                self.overtaken(&case.log, from, to)?;
+                self.overtaken(&case.published.log, from, to)?;
             }
         }
         for Delivery { position: at, .. } in &batch.deliveries {
-            let due = case.log.get(self.due);
+            let due = case.published.log.get(self.due);
             let told = self.told;
             ensure_eq!(
                 Some(at),
@@ -174,7 +212,7 @@ async fn told_once(ctx: Context) -> Outcome {
     let Some(mut case) = overtaken(&ctx).await? else {
         return Err(nothing_to_wait_for());
     };
-    let last = case.log.len();
+    let last = case.published.log.len();
     let mut following = Following {
         due: 1,
         told: 0,
@@ -182,7 +220,7 @@ async fn told_once(ctx: Context) -> Outcome {
     };
     while following.due < last || following.to.is_some() {
         case.publish(&ctx).await?;
-        let what = format!("the events kept, up to {}", case.log[last - 1]);
+        let what = format!("the events kept, up to {}", case.published.log[last - 1]);
         let batch = ctx.within(what, case.consumer.receive(10)).await??;
         case.consumer.acks().ack(&batch.tokens());
         following.follow(&case, &batch)?;

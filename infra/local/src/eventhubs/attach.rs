@@ -1,18 +1,22 @@
 //! How a link begins, or why it doesn't.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::address::Address;
+use super::address::{self, Address};
 use super::amqp::performative::{self, Attach, Error, Fields};
 use super::amqp::read::{self, Malformed};
-use super::connection::{Shared, Stop};
+use super::answers::Answers;
+use super::connection::Stop;
+use super::hub::{Hub, Partition};
 use super::intake::Intake;
 use super::limits;
 use super::publisher::{Publisher, not_found};
 use super::readers::Reader;
-use super::session::{Answers, HANDLES, Link, Session};
+use super::session::{HANDLES, Link, Session};
+use super::shared::Shared;
 use super::start;
 use super::subscriber::{Opening, Subscriber};
 
@@ -21,6 +25,8 @@ const METRICS: &str = "com.microsoft:enable-receiver-runtime-metric";
 /// A sender's ways to settle: as it sends, and now so, now so.
 const SETTLED: u8 = 1;
 const MIXED: u8 = 2;
+/// What an attach takes at most beside the texts that come back with it.
+const ROOM: usize = 256;
 
 /// What a peer's attach says.
 struct Asked<'a> {
@@ -64,7 +70,7 @@ impl<'a> Asked<'a> {
 
     /// The address at our end.
     fn address(&self) -> Result<&'a str, Malformed> {
-        address(if self.receives {
+        address_of(if self.receives {
             self.source
         } else {
             self.target
@@ -73,7 +79,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The address of a source or target.
-fn address(end: &[u8]) -> Result<&str, Malformed> {
+fn address_of(end: &[u8]) -> Result<&str, Malformed> {
     Ok(Fields::of(end)?.text(0)?.unwrap_or_default())
 }
 
@@ -95,6 +101,11 @@ impl Session {
         if self.links.contains_key(&asked.handle) {
             let why = format!("The handle {} is in use.", asked.handle);
             return Err(Stop::End(Error::new("amqp:session:handle-in-use", why)));
+        }
+        let echoed = asked.name.len() + asked.source.len() + asked.target.len();
+        if echoed + ROOM > shared.largest {
+            let why = "The answer to an attach doesn't fit into a frame.";
+            return Err(Stop::End(Error::new("amqp:frame-size-too-small", why)));
         }
         match open(&asked, shared) {
             Ok(link) => {
@@ -130,10 +141,16 @@ fn answer(out: &mut BytesMut, asked: &Asked<'_>, refused: bool) {
 fn open(asked: &Asked<'_>, shared: &Shared) -> Result<Link, Error> {
     let unread = |Malformed(why)| Error::new("amqp:invalid-field", why);
     let text = asked.address().map_err(unread)?;
+    let target = address_of(asked.target).map_err(unread)?;
+    let receiver = asked.receiver.unwrap_or_default();
+    if target.len().max(receiver.len()) > limits::TEXT {
+        let why = format!("A name or address has {} bytes at most.", limits::TEXT);
+        return Err(Error::new("amqp:invalid-field", why));
+    }
     match (Address::parse(text), asked.receives) {
         (node @ (Address::Cbs | Address::Management), true) => Ok(Link::Answers(Answers {
             node,
-            target: address(asked.target).map_err(unread)?.to_owned(),
+            target: target.to_owned(),
             settled: asked.settle_mode == SETTLED,
             count: 0,
             credit: 0,
@@ -148,6 +165,7 @@ fn open(asked: &Asked<'_>, shared: &Shared) -> Result<Link, Error> {
             let partition = partition.map(|id| hub.partition(&id)).transpose()?;
             hub.connect(&shared.wake);
             Ok(Link::Publisher(Publisher::new(
+                address::path(text),
                 hub,
                 partition,
                 asked.initial,
@@ -162,13 +180,14 @@ fn open(asked: &Asked<'_>, shared: &Shared) -> Result<Link, Error> {
             true,
         ) => {
             permit(shared, text, "Listen")?;
-            let entity = || not_found(&format!("{hub}/ConsumerGroups/{group}"));
+            // As the service names it, by a number of its own (logstash-input-azure_event_hubs #32).
+            let entity = || not_found(&format!("local:eventhub:{hub}~32766|{group}"));
             let hub = shared.namespace.hub(&hub).ok_or_else(|| not_found(&hub))?;
             if !hub.has_group(&group) {
                 return Err(entity());
             }
-            let index = hub.partition(&partition)?;
-            subscribe(asked, shared, (hub, group, index)).map(Link::Subscriber)
+            let partition = hub.partition(&partition)?;
+            subscribe(asked, shared, (hub, group, partition)).map(Link::Subscriber)
         }
         _ => Err(not_found(text)),
     }
@@ -177,22 +196,19 @@ fn open(asked: &Asked<'_>, shared: &Shared) -> Result<Link, Error> {
 fn subscribe(
     asked: &Asked<'_>,
     shared: &Shared,
-    (hub, group, index): (std::sync::Arc<super::hub::Hub>, String, usize),
+    (hub, group, partition): (Arc<Hub>, String, Arc<Partition>),
 ) -> Result<Subscriber, Error> {
     let invalid = |why: String| Error::new("com.microsoft:argument-out-of-range", why);
     let start = start::of_source(asked.source)
         .map_err(|why| Error::new("com.microsoft:argument-error", why))?;
-    let partition = hub
-        .partitions
-        .get(index)
-        .ok_or_else(|| not_found(&hub.name))?;
     // Found before it joins: one that asks for what isn't there takes the partition from nobody.
     let next = partition.log().find(&start).map_err(invalid)?;
     let reader = Reader::new(asked.receiver, asked.epoch, &shared.wake);
     partition.readers.join(&group, &reader)?;
     hub.connect(&shared.wake);
     let opening = Opening {
-        partition: index,
+        address: address::path(asked.address().unwrap_or_default()).to_owned(),
+        partition,
         group,
         reader,
         next,

@@ -26,6 +26,7 @@ pub struct EventHubsBuilder {
     port: Option<u16>,
     tls: bool,
     retention: Retention,
+    connections: u64,
 }
 
 impl EventHubsBuilder {
@@ -42,6 +43,7 @@ impl EventHubsBuilder {
                 bytes: KEPT,
                 time: KEPT_FOR,
             },
+            connections: limits::CONNECTIONS,
         }
     }
 
@@ -97,11 +99,19 @@ impl EventHubsBuilder {
         self
     }
 
-    /// How much each partition keeps: at most so many bytes, 64 MiB by default, and nothing for longer than this time, 7 days
+    /// How much each partition keeps, unless [`EventHubs::set_retention`] says otherwise for its hub: at most so many bytes, 64 MiB by default, and nothing for longer than this time, 7 days
     /// by default. The message that came last is always kept.
     #[must_use]
     pub fn retention(mut self, bytes: usize, time: Duration) -> Self {
         self.retention = Retention { bytes, time };
+        self
+    }
+
+    /// How many connections the namespace may have at a time; 5,000 by default. Further ones are closed as they open, with
+    /// `amqp:resource-limit-exceeded`.
+    #[must_use]
+    pub fn connections(mut self, most: u64) -> Self {
+        self.connections = most;
         self
     }
 
@@ -120,7 +130,12 @@ impl EventHubsBuilder {
             false => self.units,
         };
         let dice = Dice::new(self.faults.clone(), self.seed);
-        let namespace = Arc::new(Namespace::new(self.retention, units, dice));
+        let namespace = Arc::new(Namespace::new(
+            self.retention,
+            self.connections,
+            units,
+            dice,
+        ));
         for (name, partitions) in &self.hubs {
             create(&namespace, name, *partitions)?;
         }
@@ -153,14 +168,20 @@ pub(super) fn create(namespace: &Namespace, name: &str, partitions: u32) -> Resu
             "{name:?} can't be a hub's name: up to 256 letters, digits, '.', '-' and '_', beginning with a letter or digit"
         )));
     }
-    if !(1..=limits::PARTITIONS).contains(&partitions) {
-        return Err(Error::Invalid(format!(
-            "a hub can't have {partitions} partitions: choose 1 to {}",
-            limits::PARTITIONS
-        )));
-    }
+    check_partitions(partitions)?;
     match namespace.create(name, partitions) {
         true => Ok(()),
         false => Err(Error::Invalid(format!("there is a hub {name:?} already"))),
+    }
+}
+
+/// Says why a hub can't have so many partitions, if so.
+pub(super) fn check_partitions(partitions: u32) -> Result<(), Error> {
+    match (1..=limits::PARTITIONS).contains(&partitions) {
+        true => Ok(()),
+        false => Err(Error::Invalid(format!(
+            "a hub can't have {partitions} partitions: choose 1 to {}",
+            limits::PARTITIONS
+        ))),
     }
 }

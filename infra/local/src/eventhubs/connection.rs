@@ -1,32 +1,30 @@
 //! A connection: from its first bytes to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::access::Grants;
 use super::amqp::frame::{self, Frame, Kind};
-use super::amqp::performative::{self, BEGIN, CLOSE, END, Error, OPEN, Outcome, Performative};
+use super::amqp::performative::{self, ATTACH, BEGIN, CLOSE, END, OPEN};
+use super::amqp::performative::{CHANNELS, Error, Outcome, Performative};
 use super::amqp::read::Malformed;
 use super::amqp::sasl::{self, Login};
 use super::hub::Namespace;
-use super::intake::Delivery;
-use super::session::{Link, Session};
-use super::{CONTAINER, access};
+use super::session::Session;
+use super::shared::Shared;
+use super::{CONTAINER, access, limits};
 
 /// What a connection without SASL begins with, and what follows SASL.
 const HEADER: [u8; 8] = *b"AMQP\x00\x01\x00\x00";
 /// How long a peer may be silent: the service's (seen in its open, 2026-11).
-const IDLE: Duration = Duration::from_millis(240_000);
+pub(super) const IDLE: Duration = Duration::from_millis(240_000);
 /// Bytes ready to be sent from which on nothing more is read: a peer that doesn't read gets no more answers.
 const BACKLOG: usize = 1024 * 1024;
-/// Bytes of deliveries that aren't whole yet, of all links.
-const PARTIAL: usize = 16 * 1024 * 1024;
 /// How long a peer has for the last bytes, and its own.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -54,88 +52,6 @@ impl From<Malformed> for Stop {
     }
 }
 
-/// What a connection's sessions share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) namespace: Arc<Namespace>,
-    /// Wakes the connection: there are events, or a link is over.
-    pub(super) wake: Arc<Notify>,
-    pub(super) grants: Grants,
-    /// The largest frame that the peer takes.
-    pub(super) largest: usize,
-    /// Bytes of deliveries that aren't whole yet.
-    partial: usize,
-    /// Answers that come later, by when and in their order.
-    late: BTreeMap<(Instant, u64), Late>,
-    counter: u64,
-}
-
-/// An answer that comes later.
-#[derive(Debug)]
-struct Late {
-    link: (u16, u32),
-    /// None if its sender wants none.
-    delivery: Option<u32>,
-    events: u64,
-}
-
-impl Shared {
-    /// Counts the bytes that a link holds of a delivery.
-    pub(super) fn hold(&mut self, before: usize, after: usize) -> Result<(), Stop> {
-        self.partial = (self.partial + after).saturating_sub(before);
-        match self.partial > PARTIAL {
-            true => Err(Stop::Close(Error::new(
-                "amqp:resource-limit-exceeded",
-                "Too many deliveries are begun and not ended.",
-            ))),
-            false => Ok(()),
-        }
-    }
-
-    pub(super) fn later(
-        &mut self,
-        after: Duration,
-        link: (u16, u32),
-        delivery: &Delivery,
-        events: u64,
-    ) {
-        self.counter += 1;
-        let late = Late {
-            link,
-            delivery: (!delivery.settled).then_some(delivery.id),
-            events,
-        };
-        self.late
-            .insert((Instant::now() + after, self.counter), late);
-    }
-
-    /// Answers that are due to a link.
-    pub(super) fn owed(&self, link: (u16, u32)) -> usize {
-        self.late.values().filter(|late| late.link == link).count()
-    }
-
-    /// Events written and not answered yet.
-    pub(super) fn pending(&self) -> u64 {
-        self.late.values().map(|late| late.events).sum()
-    }
-
-    pub(super) fn pending_on(&self, link: (u16, u32)) -> u64 {
-        let late = self.late.values().filter(|late| late.link == link);
-        late.map(|late| late.events).sum()
-    }
-
-    /// A link is gone, and with it what was due to it.
-    pub(super) fn forget(&mut self, id: (u16, u32), link: &Link) {
-        self.late.retain(|_, late| late.link != id);
-        let held = match link {
-            Link::Publisher(publisher) => publisher.intake.held(),
-            Link::Requests(_, intake) => intake.held(),
-            _ => 0,
-        };
-        self.partial = self.partial.saturating_sub(held);
-    }
-}
-
 /// How far a connection has come.
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
@@ -151,14 +67,22 @@ struct Connection {
     shared: Shared,
     phase: Phase,
     sessions: BTreeMap<u16, Session>,
+    /// Channels of sessions that we have ended and the peer hasn't yet: what it had under way comes to nothing.
+    ended: BTreeSet<u16>,
+    /// True if the namespace has all the connections that it may have.
+    is_full: bool,
     /// How often the peer wants to hear something.
     heartbeat: Option<Duration>,
 }
 
-/// Serves one connection until either side ends it, or a fault does.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, namespace: Arc<Namespace>) {
+/// Serves one connection until either side ends it, or a fault does. One that `is_full` holds for is told so as it opens.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
+    stream: S,
+    namespace: Arc<Namespace>,
+    is_full: bool,
+) {
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut connection = Connection::new(namespace);
+    let mut connection = Connection::new(namespace, is_full);
     let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
     let (mut heard, mut said) = (Instant::now(), Instant::now());
     let wake = Arc::clone(&connection.shared.wake);
@@ -169,15 +93,13 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, namespace: Arc<N
         };
         let mut next = heard + IDLE;
         next = next.min(wait.map_or(next, |wait| Instant::now() + wait));
-        next = next.min(connection.heartbeat.map_or(next, |every| said + every));
-        next = next.min(
-            connection
-                .shared
-                .late
-                .keys()
-                .next()
-                .map_or(next, |late| late.0),
-        );
+        next = next.min(connection.shared.due().unwrap_or(next));
+        let end = connection.shared.grants.end_in();
+        next = next.min(end.map_or(next, |end| Instant::now() + end));
+        // While something waits to go out, that it goes is the sign of life.
+        if out.is_empty() {
+            next = next.min(connection.heartbeat.map_or(next, |every| said + every));
+        }
         input.reserve(64 * 1024);
         tokio::select! {
             read = reader.read_buf(&mut input), if out.len() < BACKLOG => match read {
@@ -211,7 +133,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, namespace: Arc<N
                     performative::close(out, Some(error));
                 });
             }
-            if error.condition != "amqp:connection:forced" {
+            if error.condition != "amqp:connection:forced" && !connection.is_full {
                 let counters = &connection.shared.namespace.counters;
                 counters.add(|counts| counts.broken_connections += 1);
             }
@@ -241,19 +163,13 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, namespace: Arc<N
 }
 
 impl Connection {
-    fn new(namespace: Arc<Namespace>) -> Self {
+    fn new(namespace: Arc<Namespace>, is_full: bool) -> Self {
         Connection {
-            shared: Shared {
-                namespace,
-                wake: Arc::new(Notify::new()),
-                grants: Grants::default(),
-                largest: frame::LARGEST as usize,
-                partial: 0,
-                late: BTreeMap::new(),
-                counter: 0,
-            },
+            shared: Shared::new(namespace),
             phase: Phase::Header,
             sessions: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            is_full,
             heartbeat: None,
         }
     }
@@ -275,6 +191,11 @@ impl Connection {
             }
         }
         self.say_what_is_late(out);
+        if self.shared.grants.expire() {
+            for session in self.sessions.values_mut() {
+                session.expire(&mut self.shared, out);
+            }
+        }
         let mut wait = None;
         for session in self.sessions.values_mut() {
             if let Some(time) = session.pump(&mut self.shared, out)? {
@@ -347,7 +268,13 @@ impl Connection {
             performative::open(out, CONTAINER, frame::LARGEST, idle);
         });
         self.phase = Phase::Running;
-        Ok(())
+        match self.is_full {
+            true => Err(Stop::Close(Error::new(
+                "amqp:resource-limit-exceeded",
+                "The namespace has as many connections as it may have.",
+            ))),
+            false => Ok(()),
+        }
     }
 
     fn running(
@@ -361,31 +288,51 @@ impl Connection {
                 frame::put(out, Kind::Amqp, 0, |out| performative::close(out, None));
                 Err(Stop::Closed)
             }
+            BEGIN if channel > CHANNELS => {
+                Err(Malformed("a channel is above those agreed upon").into())
+            }
             BEGIN => {
                 let session = Session::begin(channel, &performative.fields()?, out)?;
+                self.ended.remove(&channel);
                 match self.sessions.insert(channel, session) {
                     Some(_) => Err(Malformed("a session began twice").into()),
                     None => Ok(()),
                 }
             }
+            END if self.ended.remove(&channel) => Ok(()),
+            _ if self.ended.contains(&channel) => Ok(()),
             END => {
                 self.end(channel);
                 frame::put(out, Kind::Amqp, channel, |out| performative::end(out, None));
                 Ok(())
             }
-            _ => {
+            code => {
+                let is_full = code == ATTACH && self.links() >= limits::LINKS;
                 let session = self.sessions.get_mut(&channel);
                 let session = session.ok_or(Malformed("a frame is of no session"))?;
-                match session.receive(performative, &mut self.shared, out) {
+                let done = match is_full {
+                    true => Err(Stop::End(Error::new(
+                        "amqp:resource-limit-exceeded",
+                        format!("A connection has {} links at most.", limits::LINKS),
+                    ))),
+                    false => session.receive(performative, &mut self.shared, out),
+                };
+                match done {
                     Err(Stop::End(error)) => {
                         session.put(out, |out| performative::end(out, Some(&error)));
                         self.end(channel);
+                        self.ended.insert(channel);
                         Ok(())
                     }
                     done => done,
                 }
             }
         }
+    }
+
+    fn links(&self) -> usize {
+        let sessions = self.sessions.values();
+        sessions.map(|session| session.links.len()).sum()
     }
 
     fn end(&mut self, channel: u16) {
@@ -398,13 +345,7 @@ impl Connection {
 
     fn say_what_is_late(&mut self, out: &mut BytesMut) {
         let now = Instant::now();
-        while let Some(entry) = self
-            .shared
-            .late
-            .first_entry()
-            .filter(|entry| entry.key().0 <= now)
-        {
-            let late = entry.remove();
+        while let Some(late) = self.shared.pop_due(now) {
             let (channel, handle) = late.link;
             let Some(session) = self.sessions.get_mut(&channel) else {
                 continue;

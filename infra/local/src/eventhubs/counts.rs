@@ -25,6 +25,8 @@ pub struct Counts {
     pub throttled: u64,
     /// Logins and tokens refused.
     pub refused_tokens: u64,
+    /// Links closed since their token had expired.
+    pub expired_links: u64,
     /// Receivers' links taken away by another one of at least their epoch.
     pub stolen_links: u64,
     /// Connections closed for what they sent: malformed frames, most often.

@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
+use super::access::Bearers;
 use super::amqp::message::Message;
 use super::amqp::performative::Error;
 use super::amqp::read::Malformed;
 use super::counts::Counters;
 use super::faults::Dice;
 use super::hash;
-use super::limits::Throughput;
 use super::log::{Log, Retention};
 use super::readers::Readers;
+use super::throughput::Throughput;
 
 /// The group that every hub has.
 pub(super) const DEFAULT_GROUP: &str = "$Default";
@@ -25,19 +26,32 @@ pub(super) const DEFAULT_GROUP: &str = "$Default";
 pub(super) struct Namespace {
     hubs: Mutex<BTreeMap<String, Arc<Hub>>>,
     retention: Retention,
+    /// How many there may be.
+    pub(super) connections: u64,
+    /// Bytes of deliveries that aren't whole yet, of all connections.
+    pub(super) partial: AtomicUsize,
     pub(super) throughput: Throughput,
     pub(super) dice: Dice,
     pub(super) counters: Counters,
+    pub(super) bearers: Bearers,
 }
 
 impl Namespace {
-    pub(super) fn new(retention: Retention, units: Option<u32>, dice: Dice) -> Self {
+    pub(super) fn new(
+        retention: Retention,
+        connections: u64,
+        units: Option<u32>,
+        dice: Dice,
+    ) -> Self {
         Namespace {
             hubs: Mutex::default(),
             retention,
+            connections,
+            partial: AtomicUsize::new(0),
             throughput: Throughput::new(units),
             dice,
             counters: Counters::default(),
+            bearers: Bearers::default(),
         }
     }
 
@@ -59,7 +73,7 @@ impl Namespace {
             return false;
         };
         hub.deleted.store(true, Ordering::Release);
-        hub.wake_all();
+        wake_all(&hub.connections);
         true
     }
 
@@ -70,7 +84,7 @@ impl Namespace {
     /// Drops what is past retention.
     pub(super) fn trim(&self) {
         let hubs: Vec<_> = lock(&self.hubs).values().cloned().collect();
-        for partition in hubs.iter().flat_map(|hub| &hub.partitions) {
+        for partition in hubs.iter().flat_map(|hub| hub.partitions()) {
             drop(partition.log());
         }
     }
@@ -78,7 +92,7 @@ impl Namespace {
     /// What is kept of all events, in bytes.
     pub(super) fn stored(&self) -> usize {
         let hubs: Vec<_> = lock(&self.hubs).values().cloned().collect();
-        let partitions = hubs.iter().flat_map(|hub| &hub.partitions);
+        let partitions = hubs.iter().flat_map(|hub| hub.partitions());
         partitions.map(|partition| partition.log().bytes()).sum()
     }
 }
@@ -88,7 +102,7 @@ pub(super) struct Hub {
     pub(super) name: String,
     /// Milliseconds since 1970.
     pub(super) created: i64,
-    pub(super) partitions: Box<[Partition]>,
+    layout: Mutex<Layout>,
     groups: Mutex<Vec<String>>,
     /// Where the next event without a key goes.
     turn: AtomicUsize,
@@ -97,12 +111,33 @@ pub(super) struct Hub {
     connections: Mutex<Vec<Weak<Notify>>>,
 }
 
+/// What of a hub can be changed.
+#[derive(Debug)]
+struct Layout {
+    partitions: Vec<Arc<Partition>>,
+    /// What each partition keeps, those to come included.
+    retention: Retention,
+}
+
+impl Layout {
+    fn grow(&mut self, partitions: u32) {
+        let retention = self.retention;
+        self.partitions
+            .resize_with(partitions as usize, || Arc::new(Partition::new(retention)));
+    }
+}
+
 impl Hub {
     fn new(name: &str, partitions: u32, retention: Retention) -> Self {
+        let mut layout = Layout {
+            partitions: Vec::new(),
+            retention,
+        };
+        layout.grow(partitions);
         Hub {
             name: name.to_owned(),
             created: now(),
-            partitions: (0..partitions).map(|_| Partition::new(retention)).collect(),
+            layout: Mutex::new(layout),
             groups: Mutex::new(vec![DEFAULT_GROUP.to_ascii_lowercase()]),
             turn: AtomicUsize::new(0),
             deleted: AtomicBool::new(false),
@@ -114,13 +149,42 @@ impl Hub {
         self.deleted.load(Ordering::Acquire)
     }
 
-    /// The index of the partition of this id.
-    pub(super) fn partition(&self, id: &str) -> Result<usize, Error> {
-        let index = id.parse().ok().filter(|n| *n < self.partitions.len());
+    /// All partitions, in their order.
+    pub(super) fn partitions(&self) -> Vec<Arc<Partition>> {
+        lock(&self.layout).partitions.clone()
+    }
+
+    /// Adds partitions, empty ones, until there are so many. False if there are as many already.
+    pub(super) fn grow(&self, partitions: u32) -> bool {
+        let mut layout = lock(&self.layout);
+        let is_more = partitions as usize > layout.partitions.len();
+        if is_more {
+            layout.grow(partitions);
+        }
+        is_more
+    }
+
+    /// Changes what each partition keeps.
+    pub(super) fn keep(&self, bytes: Option<usize>, time: Option<Duration>) {
+        let mut layout = lock(&self.layout);
+        let old = layout.retention;
+        layout.retention = Retention {
+            bytes: bytes.unwrap_or(old.bytes),
+            time: time.unwrap_or(old.time),
+        };
+        for partition in &layout.partitions {
+            lock(&partition.log).keep(layout.retention, now());
+        }
+    }
+
+    /// The partition of this id.
+    pub(super) fn partition(&self, id: &str) -> Result<Arc<Partition>, Error> {
+        let layout = lock(&self.layout);
         // "01" and "+1" are no ids.
-        let index = index.filter(|n: &usize| n.to_string() == id);
-        index.ok_or_else(|| {
-            let last = self.partitions.len().saturating_sub(1);
+        let index = id.parse().ok().filter(|n: &usize| n.to_string() == id);
+        let found = index.and_then(|index| layout.partitions.get(index));
+        found.cloned().ok_or_else(|| {
+            let last = layout.partitions.len().saturating_sub(1);
             Error::new(
                 "com.microsoft:argument-out-of-range",
                 format!(
@@ -132,11 +196,13 @@ impl Hub {
     }
 
     /// The partition that an event goes to when its sender leaves it to the hub.
-    pub(super) fn choose(&self, key: Option<&str>) -> usize {
-        match key {
-            Some(key) => hash::partition(key, self.partitions.len()),
-            None => self.turn.fetch_add(1, Ordering::Relaxed) % self.partitions.len().max(1),
-        }
+    pub(super) fn choose(&self, key: Option<&str>) -> Option<Arc<Partition>> {
+        let partitions = &lock(&self.layout).partitions;
+        let index = match key {
+            Some(key) => hash::partition(key, partitions.len()),
+            None => self.turn.fetch_add(1, Ordering::Relaxed) % partitions.len().max(1),
+        };
+        partitions.get(index).cloned()
     }
 
     pub(super) fn create_group(&self, name: &str) -> bool {
@@ -155,22 +221,7 @@ impl Hub {
 
     /// Has a connection woken when the hub is deleted.
     pub(super) fn connect(&self, wake: &Arc<Notify>) {
-        let mut connections = lock(&self.connections);
-        connections.retain(|other| other.strong_count() > 0);
-        if !connections
-            .iter()
-            .any(|other| other.as_ptr() == Arc::as_ptr(wake))
-        {
-            connections.push(Arc::downgrade(wake));
-        }
-    }
-
-    fn wake_all(&self) {
-        for connection in lock(&self.connections).drain(..) {
-            if let Some(wake) = connection.upgrade() {
-                wake.notify_one();
-            }
-        }
+        add(&self.connections, wake);
     }
 }
 
@@ -178,7 +229,7 @@ impl Hub {
 pub(super) struct Partition {
     log: Mutex<Log>,
     /// Connections of readers that have read everything.
-    waiting: Mutex<Vec<Arc<Notify>>>,
+    waiting: Mutex<Vec<Weak<Notify>>>,
     pub(super) readers: Readers,
 }
 
@@ -202,20 +253,33 @@ impl Partition {
     pub(super) fn append(
         &self,
         events: &[Message<'_>],
-        key: Option<&str>,
+        keys: &[Option<&str>],
     ) -> Result<(), Malformed> {
-        lock(&self.log).append(events, key, now())?;
-        for wake in lock(&self.waiting).drain(..) {
-            wake.notify_one();
-        }
+        lock(&self.log).append(events, keys, now())?;
+        wake_all(&self.waiting);
         Ok(())
     }
 
     /// Has a connection woken when events come; to be called with the log in hand, after it was found to have no more.
     pub(super) fn wait(&self, _log: &MutexGuard<'_, Log>, wake: &Arc<Notify>) {
-        let mut waiting = lock(&self.waiting);
-        if !waiting.iter().any(|other| Arc::ptr_eq(other, wake)) {
-            waiting.push(Arc::clone(wake));
+        add(&self.waiting, wake);
+    }
+}
+
+/// Adds a connection that is to be woken, once; those that have ended go.
+fn add(waiting: &Mutex<Vec<Weak<Notify>>>, wake: &Arc<Notify>) {
+    let mut waiting = lock(waiting);
+    waiting.retain(|other| other.strong_count() > 0);
+    let is_there = |other: &Weak<Notify>| other.as_ptr() == Arc::as_ptr(wake);
+    if !waiting.iter().any(is_there) {
+        waiting.push(Arc::downgrade(wake));
+    }
+}
+
+fn wake_all(waiting: &Mutex<Vec<Weak<Notify>>>) {
+    for connection in lock(waiting).drain(..) {
+        if let Some(wake) = connection.upgrade() {
+            wake.notify_one();
         }
     }
 }
@@ -228,4 +292,53 @@ pub(super) fn now() -> i64 {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn connections_that_have_ended_are_not_waited_with() {
+        let retention = Retention {
+            bytes: 1,
+            time: Duration::MAX,
+        };
+        let partition = Partition::new(retention);
+        let wake = Arc::new(Notify::new());
+        for _ in 0..100 {
+            partition.wait(&partition.log(), &wake);
+            partition.wait(&partition.log(), &Arc::new(Notify::new()));
+        }
+        assert!(lock(&partition.waiting).len() <= 2);
+    }
+
+    #[test]
+    fn what_is_changed_holds_for_partitions_that_are_there_and_to_come() {
+        let retention = Retention {
+            bytes: 1 << 20,
+            time: Duration::from_secs(60),
+        };
+        let hub = Hub::new("h", 1, retention);
+        assert!(hub.partition("1").is_err());
+        hub.keep(Some(1), None);
+        assert!(hub.grow(3) && !hub.grow(3) && !hub.grow(2));
+        let mut event = vec![0x00, 0x53, 0x75, 0xa0, 1];
+        event.push(b'x');
+        for id in ["0", "2"] {
+            let partition = hub.partition(id).unwrap();
+            for _ in 0..3 {
+                let events = [Message::read(&event).unwrap()];
+                partition.append(&events, &[None]).unwrap();
+            }
+            let ends = partition.log().ends();
+            assert_eq!((ends.first, ends.last), (2, 2), "only the last one is kept");
+        }
+        hub.keep(None, Some(Duration::ZERO));
+        let partition = hub.partition("0").unwrap();
+        while !partition.log().ends().empty {
+            std::thread::yield_now();
+        }
+    }
 }

@@ -24,6 +24,8 @@ pub(super) struct Delivery {
 pub(super) enum Taken {
     /// Part of a delivery, or the rest of one that was too large.
     Part,
+    /// The sender has thought better of it.
+    Aborted,
     Whole(Delivery),
     /// A delivery that is larger than a message may be, with the size that has come so far.
     TooLarge {
@@ -71,7 +73,7 @@ impl Intake {
         let (settled, more) = (fields.flag(4)?, fields.flag(5)?);
         if fields.flag(9)? {
             self.part = None;
-            return Ok(Taken::Part);
+            return Ok(Taken::Aborted);
         }
         let Some(part) = &mut self.part else {
             return self.begin(fields, settled, more, payload);

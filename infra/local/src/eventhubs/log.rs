@@ -1,18 +1,21 @@
 //! A partition's events, encoded as readers get them, in the order in which they came.
 //!
-//! What comes together is kept together: one buffer for all events of a message, so that a small event costs its bytes and
-//! four more. Retention drops such buffers whole, oldest first.
+//! What comes together is kept together: a small event costs its bytes and four more. Retention drops what came together whole,
+//! oldest first.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::amqp::message::{Message, Stored};
 use super::amqp::read::Malformed;
+use super::segment::{Place, Segments};
 
-/// What is kept beside a buffer's bytes and the four for each event, about: its entry and the allocations' own.
-const OVERHEAD: usize = 128;
+/// What is kept of a message beside its events' bytes and the four for each.
+const OVERHEAD: usize = size_of::<Chunk>();
+/// What is written together is put together in a place of its own; one larger than this is not kept.
+const SCRATCH: usize = 4 * 1024 * 1024;
 
 /// Where a reader begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub(super) struct Ends {
 #[derive(Debug)]
 pub(super) struct Log {
     chunks: VecDeque<Chunk>,
+    segments: Segments,
+    scratch: (BytesMut, Vec<u32>),
     /// The next event's place.
     next: i64,
     end: i64,
@@ -67,26 +72,17 @@ struct Chunk {
     first: i64,
     start: i64,
     time: i64,
-    data: Bytes,
-    /// Where each one ends.
-    ends: Box<[u32]>,
+    place: Place,
 }
 
 impl Chunk {
     fn len(&self) -> i64 {
         // Fewer than the bytes of a message.
-        i64::try_from(self.ends.len()).unwrap_or(i64::MAX)
+        i64::try_from(self.place.len()).unwrap_or(i64::MAX)
     }
 
     fn bytes(&self) -> usize {
-        self.data.len() + self.ends.len() * size_of::<u32>() + OVERHEAD
-    }
-
-    fn begin(&self, index: usize) -> usize {
-        let before = index
-            .checked_sub(1)
-            .and_then(|before| self.ends.get(before));
-        before.map_or(0, |end| *end as usize)
+        self.place.bytes() + OVERHEAD
     }
 }
 
@@ -94,6 +90,8 @@ impl Log {
     pub(super) fn new(retention: Retention) -> Self {
         Log {
             chunks: VecDeque::new(),
+            segments: Segments::default(),
+            scratch: Default::default(),
             next: 0,
             end: 0,
             ends: Ends {
@@ -107,39 +105,38 @@ impl Log {
         }
     }
 
-    /// Writes all events or none. `key`: the key of those that have none of their own.
+    /// Writes all events or none, each with its key.
     ///
     /// # Errors
     /// Malformed if one of them is.
     pub(super) fn append(
         &mut self,
         events: &[Message<'_>],
-        key: Option<&str>,
+        keys: &[Option<&str>],
         now: i64,
     ) -> Result<(), Malformed> {
         // The clock may be set back; what came later never seems to have come earlier.
         let time = now.max(self.ends.last_time);
-        let mut data = BytesMut::new();
-        let mut ends = Vec::with_capacity(events.len());
+        let (mut data, mut ends) = std::mem::take(&mut self.scratch);
+        data.clear();
+        ends.clear();
         let mut last = self.end;
-        for (event, sequence) in events.iter().zip(self.next..) {
+        for ((event, key), sequence) in events.iter().zip(keys).zip(self.next..) {
             last = self.end + i64::try_from(data.len()).unwrap_or(i64::MAX);
             let stored = Stored {
                 sequence,
                 offset: last,
                 time,
-                key: event.key()?.or(key),
+                key: *key,
             };
             event.write(&mut data, &stored)?;
             ends.push(u32::try_from(data.len()).map_err(|_| Malformed("a batch is too large"))?);
         }
-        // In a place of just its size: what is kept is counted by it.
         let chunk = Chunk {
             first: self.next,
             start: self.end,
             time,
-            data: Bytes::copy_from_slice(&data),
-            ends: ends.into_boxed_slice(),
+            place: self.segments.put(&data, &ends),
         };
         self.next += chunk.len();
         self.end += i64::try_from(data.len()).unwrap_or(i64::MAX);
@@ -152,14 +149,24 @@ impl Log {
             first: self.ends.first,
         };
         self.chunks.push_back(chunk);
+        if data.capacity() <= SCRATCH {
+            self.scratch = (data, ends);
+        }
         self.trim(now);
         Ok(())
+    }
+
+    /// Changes how much is kept.
+    pub(super) fn keep(&mut self, retention: Retention, now: i64) {
+        self.retention = retention;
+        self.trim(now);
     }
 
     /// Drops what retention no longer keeps.
     pub(super) fn trim(&mut self, now: i64) {
         let kept = i64::try_from(self.retention.time.as_millis()).unwrap_or(i64::MAX);
         let horizon = now.saturating_sub(kept);
+        let before = self.chunks.len();
         while let Some(oldest) = self.chunks.front() {
             // What has just come is kept even if it is larger than all that may be.
             let fits = self.bytes <= self.retention.bytes || self.chunks.len() == 1;
@@ -168,6 +175,10 @@ impl Log {
             }
             self.bytes -= oldest.bytes();
             self.chunks.pop_front();
+        }
+        if self.chunks.len() < before {
+            let oldest = self.chunks.front();
+            self.segments.give_up(oldest.map(|oldest| &oldest.place));
         }
         self.ends.first = self.chunks.front().map_or(self.next, |oldest| oldest.first);
         self.ends.empty = self.chunks.is_empty();
@@ -232,7 +243,9 @@ impl Log {
         let Some(chunk) = before else {
             return after;
         };
-        let within = chunk.ends.iter().zip(chunk.first + 1..);
+        let ends = self.segments.get(&chunk.place);
+        let ends = ends.map_or(&[][..], |(_, ends)| ends);
+        let within = ends.iter().zip(chunk.first + 1..);
         let mut within = within.take_while(|(_, number)| *number < after);
         let found = within.find(|(end, _)| chunk.start + i64::from(**end) >= offset);
         found.map_or(after, |(_, number)| number)
@@ -247,8 +260,13 @@ impl Log {
             .partition_point(|chunk| chunk.first + chunk.len() <= next);
         for chunk in self.chunks.range(index..) {
             let from = usize::try_from(next - chunk.first).unwrap_or(0);
-            for (index, end) in chunk.ends.iter().enumerate().skip(from) {
-                let Some(event) = chunk.data.get(chunk.begin(index)..*end as usize) else {
+            let Some((data, ends)) = self.segments.get(&chunk.place) else {
+                return next;
+            };
+            let mut begin = from.checked_sub(1).and_then(|before| ends.get(before));
+            for end in ends.iter().skip(from) {
+                let begin = begin.replace(end).map_or(0, |begin| *begin as usize);
+                let Some(event) = data.get(begin..*end as usize) else {
                     return next;
                 };
                 if !take(next, event) {
@@ -283,7 +301,7 @@ mod tests {
     fn append(log: &mut Log, texts: &[&str], now: i64) {
         let bytes: Vec<_> = texts.iter().map(|text| event(text)).collect();
         let events: Vec<_> = bytes.iter().map(|b| Message::read(b).unwrap()).collect();
-        log.append(&events, None, now).unwrap();
+        log.append(&events, &vec![None; events.len()], now).unwrap();
     }
 
     fn read(log: &Log, from: i64) -> Vec<(i64, String)> {
@@ -304,9 +322,14 @@ mod tests {
 
     fn offsets(log: &Log) -> Vec<i64> {
         let chunks = log.chunks.iter();
-        chunks
-            .flat_map(|chunk| (0..chunk.ends.len()).map(|n| chunk.start + chunk.begin(n) as i64))
-            .collect()
+        let begins = chunks.flat_map(|chunk| {
+            let (_, ends) = log.segments.get(&chunk.place).unwrap();
+            let begins = [0].into_iter().chain(ends.iter().copied());
+            begins
+                .take(ends.len())
+                .map(|begin| chunk.start + i64::from(begin))
+        });
+        begins.collect()
     }
 
     #[test]

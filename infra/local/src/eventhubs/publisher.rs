@@ -7,14 +7,17 @@ use super::amqp::message::Message;
 use super::amqp::performative::{Error, Outcome};
 use super::amqp::read::Malformed;
 use super::faults::{Fault, Strike};
-use super::hub::{Hub, Namespace};
+use super::hub::{Hub, Namespace, Partition};
 use super::intake::{Delivery, Intake};
 use super::limits;
 
 #[derive(Debug)]
 pub(super) struct Publisher {
+    /// What a token has to cover.
+    pub(super) address: String,
     pub(super) hub: Arc<Hub>,
-    partition: Option<usize>,
+    /// None: the hub chooses.
+    partition: Option<Arc<Partition>>,
     pub(super) intake: Intake,
 }
 
@@ -36,8 +39,14 @@ pub(super) enum Verdict {
 }
 
 impl Publisher {
-    pub(super) fn new(hub: Arc<Hub>, partition: Option<usize>, initial: u32) -> Self {
+    pub(super) fn new(
+        address: &str,
+        hub: Arc<Hub>,
+        partition: Option<Arc<Partition>>,
+        initial: u32,
+    ) -> Self {
         Publisher {
+            address: address.to_owned(),
             hub,
             partition,
             intake: Intake::new(initial),
@@ -62,8 +71,14 @@ impl Publisher {
         let message = Message::read(&delivery.payload)?;
         let envelope = message.key()?;
         let events = message.events(delivery.format)?;
-        let first = events.first().map_or(Ok(None), Message::key)?;
-        if let Some(refused) = unusable(envelope.or(first)) {
+        let keys = events.iter().map(|event| Ok(event.key()?.or(envelope)));
+        let keys: Vec<_> = keys.collect::<Result<_, Malformed>>()?;
+        let first = keys.first().copied().flatten();
+        if let Some(refused) = keys
+            .iter()
+            .chain([&envelope])
+            .find_map(|key| unusable(*key))
+        {
             return Ok(Verdict::Now(Outcome::Rejected(refused)));
         }
         let count = events.len() as u64;
@@ -79,13 +94,12 @@ impl Publisher {
             namespace.counters.add(|counts| counts.throttled += 1);
             return Ok(Verdict::Now(Outcome::Rejected(busy())));
         }
-        let index = match self.partition {
-            Some(index) => index,
+        let partition = match &self.partition {
+            Some(partition) => Some(Arc::clone(partition)),
             None => self.hub.choose(envelope.or(first)),
         };
-        let partition = self.hub.partitions.get(index);
         let partition = partition.ok_or(Malformed("there is no partition"))?;
-        partition.append(&events, envelope)?;
+        partition.append(&events, &keys)?;
         namespace.counters.add(|counts| counts.events_in += count);
         Ok(match strike {
             Some(strike) if strike.fault == Fault::SlowAck => {
@@ -129,7 +143,13 @@ fn before(namespace: &Namespace, strike: Strike, events: u64) -> Option<Verdict>
 }
 
 fn unusable(key: Option<&str>) -> Option<Error> {
-    let length = key?.chars().count();
+    let key = key?;
+    // A character has a byte at least.
+    let length = if key.len() > limits::KEY {
+        key.chars().count()
+    } else {
+        0
+    };
     (length > limits::KEY).then(|| {
         Error::new(
             "com.microsoft:argument-out-of-range",

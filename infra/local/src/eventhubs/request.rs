@@ -3,6 +3,8 @@
 //! Source: "AMQP 1.0 protocol guide", claims-based authorization; for management what Microsoft's clients send and read
 //! (2026-11).
 
+use std::sync::Arc;
+
 use bytes::{BufMut, BytesMut};
 
 use super::access::Grants;
@@ -10,7 +12,7 @@ use super::address::Address;
 use super::amqp::message::{Answer, Message};
 use super::amqp::read::Malformed;
 use super::amqp::write::Compound;
-use super::hub::{Hub, Namespace};
+use super::hub::{Hub, Namespace, Partition};
 use super::publisher::not_found;
 
 /// Message-id and reply-to among a message's properties (part 3, 3.2.4).
@@ -50,7 +52,7 @@ pub(super) fn answer(
     };
     told.write(&mut message, |out| match answered.body {
         Some(Body::Hub(hub)) => describe_hub(out, &hub),
-        Some(Body::Partition(hub, index)) => describe_partition(out, &hub, index),
+        Some(Body::Partition(hub, id, partition)) => describe_partition(out, &hub, &id, &partition),
         None => out.put_u8(0x40),
     });
     Ok(Reply {
@@ -67,8 +69,8 @@ struct Answered {
 }
 
 enum Body {
-    Hub(std::sync::Arc<Hub>),
-    Partition(std::sync::Arc<Hub>, usize),
+    Hub(Arc<Hub>),
+    Partition(Arc<Hub>, String, Arc<Partition>),
 }
 
 impl Answered {
@@ -104,9 +106,14 @@ fn put_token(
     if operation != "put-token" {
         return Ok(unknown(operation));
     }
+    let token = request.text().unwrap_or_default();
     let put = match request.application("type")? {
-        Some("servicebus.windows.net:sastoken") => grants.put(request.text().unwrap_or_default()),
-        _ => Err("MalformedToken: Only shared access signatures are understood here."),
+        Some("servicebus.windows.net:sastoken") => grants.put(token),
+        Some("jwt") => {
+            let resource = request.application("name")?.unwrap_or_default();
+            grants.put_bearer(&namespace.bearers, resource, token)
+        }
+        _ => Err("MalformedToken: Shared access signatures are understood here, and jwt."),
     };
     Ok(match put {
         Ok(()) => Answered::ok(202, "Accepted", None),
@@ -146,7 +153,7 @@ fn read(
     ) {
         (Some("com.microsoft:eventhub"), _) => Body::Hub(hub),
         (Some("com.microsoft:partition"), Some(id)) => match hub.partition(id) {
-            Ok(index) => Body::Partition(hub, index),
+            Ok(partition) => Body::Partition(hub, id.to_owned(), partition),
             Err(e) => return Ok(Answered::refused(400, e.condition, e.description)),
         },
         (what, _) => return Ok(unknown(what.unwrap_or_default())),
@@ -163,7 +170,7 @@ fn unknown(what: &str) -> Answered {
 }
 
 fn describe_hub(out: &mut BytesMut, hub: &Hub) {
-    let ids: Vec<_> = (0..hub.partitions.len()).map(|n| n.to_string()).collect();
+    let ids: Vec<_> = (0..hub.partitions().len()).map(|n| n.to_string()).collect();
     let count = i32::try_from(ids.len()).unwrap_or(i32::MAX);
     Compound::map(out)
         .string("name")
@@ -179,19 +186,15 @@ fn describe_hub(out: &mut BytesMut, hub: &Hub) {
         .end();
 }
 
-fn describe_partition(out: &mut BytesMut, hub: &Hub, index: usize) {
-    let ends = hub
-        .partitions
-        .get(index)
-        .map(|partition| partition.log().ends());
-    let ends = ends.unwrap_or_default();
+fn describe_partition(out: &mut BytesMut, hub: &Hub, id: &str, partition: &Partition) {
+    let ends = partition.log().ends();
     Compound::map(out)
         .string("name")
         .string(&hub.name)
         .string("type")
         .string("com.microsoft:partition")
         .string("partition")
-        .string(&index.to_string())
+        .string(id)
         .string("begin_sequence_number")
         .long(ends.first)
         .string("last_enqueued_sequence_number")

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection;
@@ -59,12 +60,13 @@ async fn serve(stream: TcpStream, namespace: Arc<Namespace>, tls: Option<TlsAcce
     let counters = &namespace.counters;
     counters.add(|counts| counts.connections += 1);
     let _open = counters.open(|counts| &mut counts.open_connections);
+    let is_full = counters.read().open_connections > namespace.connections;
     match tls {
-        None => connection::serve(stream, namespace).await,
+        None => connection::serve(stream, namespace, is_full).await,
         Some(tls) => {
             // One that fails at the handshake has been told so.
-            if let Ok(stream) = tls.accept(stream).await {
-                connection::serve(stream, namespace).await;
+            if let Ok(Ok(stream)) = timeout(connection::IDLE, tls.accept(stream)).await {
+                connection::serve(stream, namespace, is_full).await;
             }
         }
     }

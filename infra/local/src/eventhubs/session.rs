@@ -1,6 +1,6 @@
 //! A session: its links, and how much may be under way on it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 
@@ -9,12 +9,15 @@ use super::amqp::frame::{self, Kind};
 use super::amqp::performative::{self, Error, Fields, Flow, LinkFlow, Outcome, Performative};
 use super::amqp::performative::{ATTACH, DETACH, DISPOSITION, FLOW, TRANSFER};
 use super::amqp::read::Malformed;
-use super::connection::{Shared, Stop};
+use super::answers::Answers;
+use super::connection::Stop;
 use super::faults::{Fault, Strike};
 use super::intake::{Delivery, Intake, Taken};
+use super::limits;
 use super::outlet::Outlet;
 use super::publisher::{self, Publisher, Verdict};
 use super::request;
+use super::shared::Shared;
 use super::subscriber::{Pause, Subscriber};
 
 /// Frames that may be under way, either way: what the service tells (2026-11).
@@ -44,18 +47,6 @@ pub(super) enum Link {
     Answers(Answers),
     /// Ended by us; the peer hasn't said so yet.
     Ended,
-}
-
-/// A link for answers.
-#[derive(Debug)]
-pub(super) struct Answers {
-    pub(super) node: Address,
-    /// What the peer calls its end.
-    pub(super) target: String,
-    pub(super) settled: bool,
-    pub(super) count: u32,
-    pub(super) credit: u32,
-    pub(super) queue: VecDeque<BytesMut>,
 }
 
 impl Session {
@@ -179,6 +170,11 @@ impl Session {
         shared.hold(held, intake.held())?;
         match taken {
             Taken::Part => Ok(()),
+            // There was credit for it.
+            Taken::Aborted => {
+                self.refill(handle, shared, out);
+                Ok(())
+            }
             Taken::Whole(delivery) => self.delivery(handle, &delivery, shared, out),
             Taken::TooLarge { id, size } => {
                 let error = publisher::too_large(id, size);
@@ -237,7 +233,7 @@ impl Session {
                     &delivery.payload,
                 ) {
                     Ok(reply) => {
-                        self.enqueue(&node, reply);
+                        self.enqueue(&node, reply, shared);
                         Outcome::Accepted
                     }
                     Err(Malformed(why)) => Outcome::Rejected(Error::new("amqp:decode-error", why)),
@@ -253,7 +249,7 @@ impl Session {
     }
 
     /// Puts an answer where the peer waits for it: on its link from that node, by the address that it gave if it has several.
-    fn enqueue(&mut self, node: &Address, reply: request::Reply) {
+    fn enqueue(&mut self, node: &Address, reply: request::Reply, shared: &mut Shared) {
         let mut from = self.links.values_mut().filter_map(|link| match link {
             Link::Answers(answers) if answers.node == *node => Some(answers),
             _ => None,
@@ -267,7 +263,9 @@ impl Session {
             }
         }
         // A peer that never gives credit loses what it doesn't take.
-        if chosen.queue.len() < 1_000 {
+        let bytes = shared.answers + reply.message.len();
+        if bytes <= limits::ANSWERS && chosen.queue.len() < 1_000 {
+            shared.answers = bytes;
             chosen.queue.push_back(reply.message);
         }
     }
@@ -357,6 +355,29 @@ impl Session {
         });
     }
 
+    /// Closes the links that no token covers any more: "When a token expires, Service Bus promptly drops all links on the
+    /// connection to the respective entity" (Service Bus documentation, "AMQP 1.0 protocol guide", 2026-11).
+    pub(super) fn expire(&mut self, shared: &mut Shared, out: &mut BytesMut) {
+        let is_over = |link: &Link| match link {
+            Link::Publisher(publisher) => !shared.grants.cover(&publisher.address),
+            Link::Subscriber(subscriber) => !shared.grants.cover(&subscriber.address),
+            Link::Requests(..) | Link::Answers(_) | Link::Ended => false,
+        };
+        let over = self.links.iter().filter(|(_, link)| is_over(link));
+        let over: Vec<_> = over.map(|(handle, _)| *handle).collect();
+        let why = "ExpiredToken: The token is expired.";
+        for handle in over {
+            let counters = &shared.namespace.counters;
+            counters.add(|counts| counts.expired_links += 1);
+            self.end(
+                handle,
+                &Error::new("amqp:unauthorized-access", why),
+                shared,
+                out,
+            );
+        }
+    }
+
     /// Carries out a fault that breaks a link or the connection. `events`: in flight, and of these written and not answered,
     /// without those that answers are still to come for.
     fn strike(
@@ -426,7 +447,7 @@ impl Session {
                     over.push((*handle, publisher::not_found(&publisher.hub.name)));
                 }
                 Link::Answers(answers) => {
-                    answers.pump(*handle, shared.largest, &mut self.outlet, out);
+                    shared.answers -= answers.pump(*handle, shared.largest, &mut self.outlet, out);
                 }
                 _ => {}
             }
@@ -446,31 +467,5 @@ impl Session {
             self.strike(strike, handle, (in_flight, 0), shared, out)?;
         }
         Ok(wait)
-    }
-}
-
-impl Answers {
-    fn told(&self, handle: u32) -> LinkFlow {
-        LinkFlow {
-            handle,
-            delivery_count: self.count,
-            credit: self.credit,
-            drain: false,
-        }
-    }
-
-    fn pump(&mut self, handle: u32, largest: usize, outlet: &mut Outlet, out: &mut BytesMut) {
-        while self.credit > 0 {
-            let Some(next) = self.queue.front() else {
-                return;
-            };
-            if !outlet.has_room(next.len(), largest) {
-                return;
-            }
-            outlet.deliver(out, (handle, self.settled), largest, (&[], next));
-            self.queue.pop_front();
-            self.credit -= 1;
-            self.count = self.count.wrapping_add(1);
-        }
     }
 }

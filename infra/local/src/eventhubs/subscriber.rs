@@ -22,9 +22,11 @@ const AHEAD: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Subscriber {
+    /// What a token has to cover.
+    pub(super) address: String,
     namespace: Arc<Namespace>,
     hub: Arc<Hub>,
-    partition: usize,
+    partition: Arc<Partition>,
     group: String,
     reader: Arc<Reader>,
     /// The sequence number of the next event.
@@ -43,8 +45,9 @@ pub(super) struct Subscriber {
 /// How a subscriber was opened.
 #[derive(Debug)]
 pub(super) struct Opening {
+    pub(super) address: String,
     pub(super) hub: Arc<Hub>,
-    pub(super) partition: usize,
+    pub(super) partition: Arc<Partition>,
     pub(super) group: String,
     pub(super) reader: Arc<Reader>,
     pub(super) next: i64,
@@ -71,6 +74,7 @@ pub(super) enum Pause {
 impl Subscriber {
     pub(super) fn new(namespace: &Arc<Namespace>, opening: Opening) -> Self {
         Subscriber {
+            address: opening.address,
             namespace: Arc::clone(namespace),
             hub: opening.hub,
             partition: opening.partition,
@@ -117,9 +121,7 @@ impl Subscriber {
         if self.hub.is_deleted() {
             return Pause::Over(not_found(&self.hub.name));
         }
-        let Some(partition) = self.hub.partitions.get(self.partition) else {
-            return Pause::Idle;
-        };
+        let partition = &self.partition;
         if self.credit == 0 {
             return Pause::Idle;
         }
@@ -160,7 +162,7 @@ impl Subscriber {
         });
         debug_assert!(self.next >= before);
         if pause.is_none() {
-            Partition::wait(partition, &log, wake);
+            partition.wait(&log, wake);
         }
         drop(log);
         self.count = self.count.wrapping_add(sent);
@@ -183,9 +185,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        if let Some(partition) = self.hub.partitions.get(self.partition) {
-            partition.readers.leave(&self.group, &self.reader);
-        }
+        self.partition.readers.leave(&self.group, &self.reader);
     }
 }
 

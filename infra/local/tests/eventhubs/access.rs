@@ -1,8 +1,15 @@
 //! Who gets in, and what hubs and partitions say of themselves.
 
-use anyhub_local::EventHubs;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::client::{From, producer, receive, send, try_producer};
+use anyhub_local::EventHubs;
+use async_trait::async_trait;
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+use azure_core::time::OffsetDateTime;
+use azure_messaging_eventhubs::ProducerClient;
+
+use super::client::{DEADLINE, From, no_retries, producer, receive, send, try_producer};
 
 #[tokio::test]
 async fn hubs_and_partitions_describe_themselves() {
@@ -54,6 +61,59 @@ async fn a_wrong_key_is_refused() {
     let counts = hubs.counts();
     assert!(counts.refused_tokens > 0);
     assert_eq!(counts.messages_in, 0);
+}
+
+/// An identity that has this token, and takes it for good.
+#[derive(Debug)]
+struct Identity(&'static str);
+
+#[async_trait]
+impl TokenCredential for Identity {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let expires = OffsetDateTime::now_utc() + Duration::from_secs(3_600);
+        Ok(AccessToken::new(self.0, expires))
+    }
+}
+
+async fn producer_of(hubs: &EventHubs, token: &'static str) -> ProducerClient {
+    ProducerClient::builder()
+        .with_custom_endpoint(hubs.endpoint())
+        .with_retry_options(no_retries())
+        .open("localhost", "tweets", Arc::new(Identity(token)))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_identity_gets_in_by_its_token_until_that_expires() {
+    let hubs = EventHubs::builder().hub("tweets", 1).start().unwrap();
+    hubs.accept_bearer("good", Duration::from_secs(3_600));
+    hubs.accept_bearer("short", Duration::from_millis(1_500));
+    hubs.accept_bearer("old", Duration::ZERO);
+    let good = producer_of(&hubs, "good").await;
+    send(&good, "0", "x").await.unwrap();
+    for (token, why) in [("another", "InvalidToken"), ("old", "ExpiredToken")] {
+        let refused = producer_of(&hubs, token).await;
+        let error = format!("{:?}", send(&refused, "0", "x").await.unwrap_err());
+        assert!(error.contains(why), "{error}");
+    }
+    assert_eq!(hubs.counts().messages_in, 1);
+    assert!(hubs.counts().refused_tokens >= 2);
+
+    let short = producer_of(&hubs, "short").await;
+    send(&short, "0", "y").await.unwrap();
+    let closed = async {
+        while hubs.counts().expired_links == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, closed).await.unwrap();
+    assert_eq!(hubs.counts().expired_links, 1);
+    send(&good, "0", "z").await.unwrap();
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhub_local::EventHubs;
+use azure_messaging_eventhubs::ProducerClient;
 
 use super::client::{From, producer, receive, send};
 use super::raw::{BATCH, DISPOSITION, Raw, TRANSFER, batch, event};
@@ -115,6 +116,43 @@ async fn retention_by_size_bounds_what_is_stored() {
         first.sequence_number(),
         Some(ends.beginning_sequence_number)
     );
+}
+
+#[tokio::test]
+async fn a_hub_s_retention_and_its_number_of_partitions_can_be_changed() {
+    let hubs = EventHubs::builder()
+        .hub("tweets", 1)
+        .hub("other", 1)
+        .start()
+        .unwrap();
+    let tweets = producer(&hubs, "tweets").await;
+    let other = producer(&hubs, "other").await;
+    for _ in 0..10 {
+        send(&tweets, "0", "x").await.unwrap();
+        send(&other, "0", "x").await.unwrap();
+    }
+    hubs.set_retention("tweets", Some(1), None).unwrap();
+    hubs.set_partitions("tweets", 3).unwrap();
+    let first = async |client: &ProducerClient| {
+        let ends = client.get_partition_properties("0").await.unwrap();
+        ends.beginning_sequence_number
+    };
+    assert_eq!((first(&tweets).await, first(&other).await), (9, 0));
+    let described = tweets.get_eventhub_properties().await.unwrap();
+    assert_eq!(described.partition_ids.join(","), "0,1,2");
+    send(&tweets, "2", "y").await.unwrap();
+    let open = From::partition("2").open(&hubs, "tweets").await;
+    assert_eq!(receive(&open, 1).await.unwrap().len(), 1);
+
+    let refused = |answer: Result<(), anyhub_local::Error>, says: &str| {
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    refused(hubs.set_partitions("tweets", 3), "can't be fewer");
+    refused(hubs.set_partitions("tweets", 2), "can't be fewer");
+    refused(hubs.set_partitions("tweets", 1_025), "1 to 1024");
+    refused(hubs.set_partitions("nowhere", 2), "no hub");
+    refused(hubs.set_retention("nowhere", None, None), "no hub");
 }
 
 #[tokio::test]

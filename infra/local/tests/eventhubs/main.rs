@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod access;
+mod bounds;
 mod client;
 mod events;
 mod faults;
+mod hostile;
 mod limits;
 mod protocol;
 mod raw;

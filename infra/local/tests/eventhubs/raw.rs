@@ -15,7 +15,12 @@ pub(crate) const FLOW: u8 = 0x13;
 pub(crate) const TRANSFER: u8 = 0x14;
 pub(crate) const DISPOSITION: u8 = 0x15;
 pub(crate) const DETACH: u8 = 0x16;
+pub(crate) const END: u8 = 0x17;
 pub(crate) const CLOSE: u8 = 0x18;
+
+/// A partition of the hub `h`, and the filter for all of its events.
+pub(crate) const READ: &str = "h/ConsumerGroups/$Default/Partitions/0";
+pub(crate) const ALL: &str = "amqp.annotation.x-opt-offset > '-1'";
 
 /// What a connection begins with, SASL and then AMQP.
 pub(crate) const SASL: [u8; 8] = *b"AMQP\x03\x01\x00\x00";
@@ -152,18 +157,33 @@ impl Raw {
         let parts = payload.len().div_ceil(60_000).max(1);
         for n in 1..=parts {
             let part = &payload[(n - 1) * 60_000..payload.len().min(n * 60_000)];
-            let more = vec![if n < parts { 0x41 } else { 0x42 }];
-            let fields = [
-                uint(handle),
-                uint(id),
-                binary(&id.to_be_bytes()),
-                uint(format),
-                vec![0x42],
-                more,
-            ];
-            self.send(0, &[list(0x14, &fields), part.to_vec()].concat());
+            self.send(0, &transfer(handle, id, format, (n < parts, false), part));
         }
     }
+}
+
+/// A frame of a delivery, by what is not as usual with it: more of it comes, or it is given up.
+pub(crate) fn transfer(
+    handle: u32,
+    id: u32,
+    format: u32,
+    (more, aborted): (bool, bool),
+    payload: &[u8],
+) -> Vec<u8> {
+    let flag = |flag| vec![if flag { 0x41 } else { 0x42 }];
+    let head = [
+        uint(handle),
+        uint(id),
+        binary(&id.to_be_bytes()),
+        uint(format),
+        flag(false),
+        flag(more),
+        null(),
+        null(),
+        flag(false),
+        flag(aborted),
+    ];
+    [list(0x14, &head), payload.to_vec()].concat()
 }
 
 pub(crate) fn open() -> Vec<u8> {
@@ -234,7 +254,7 @@ pub(crate) fn list(code: u8, fields: &[Vec<u8>]) -> Vec<u8> {
     [vec![0x00, 0x53, code], compound(0xd0, fields)].concat()
 }
 
-fn compound(code: u8, fields: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn compound(code: u8, fields: &[Vec<u8>]) -> Vec<u8> {
     let content = fields.concat();
     let mut list = vec![code];
     list.extend(u32::try_from(content.len() + 4).unwrap().to_be_bytes());

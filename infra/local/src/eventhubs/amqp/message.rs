@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::performative::told;
 use super::read::{self, Entries, Malformed, Value};
 use super::write::Compound;
 
@@ -31,13 +32,17 @@ pub(crate) struct Message<'a> {
     application: &'a [u8],
     /// What of the body is data sections.
     data: Vec<&'a [u8]>,
-    has_body: bool,
+    /// Something that is no bytes stands among them.
+    has_null: bool,
     /// All from the properties on: what the service never changes.
     bare: &'a [u8],
 }
 
 impl<'a> Message<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        if bytes.is_empty() {
+            return Err(Malformed("a message has no sections"));
+        }
         let mut message = Message::default();
         let (mut rest, mut last) = (bytes, 0);
         while !rest.is_empty() {
@@ -56,11 +61,11 @@ impl<'a> Message<'a> {
                 APPLICATION_PROPERTIES => message.application = value,
                 DATA => match read::value(value)? {
                     Value::Binary(data) => message.data.push(data),
+                    Value::Null => message.has_null = true,
                     _ => return Err(Malformed("data is something else")),
                 },
                 _ => (),
             }
-            message.has_body |= (DATA..FOOTER).contains(&code);
             if code > ANNOTATIONS && message.bare.is_empty() {
                 message.bare = rest;
             }
@@ -69,20 +74,14 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// The events of a message of this format. Each has a body; a request doesn't need one, and Python's have none.
+    /// The events of a message of this format. They need no body: JavaScript's client writes null for none, which the service
+    /// hands on (azure-sdk-for-java #32939), and Python's leaves it out.
     pub(crate) fn events(self, format: u32) -> Result<Vec<Message<'a>>, Malformed> {
-        let events = match format {
-            BATCH if self.data.is_empty() => return Err(Malformed("a batch has no events")),
-            BATCH => self
-                .data
-                .into_iter()
-                .map(Message::read)
-                .collect::<Result<_, _>>()?,
-            _ => vec![self],
-        };
-        match events.iter().all(|event: &Message<'_>| event.has_body) {
-            true => Ok(events),
-            false => Err(Malformed("an event has no body")),
+        match format {
+            BATCH if self.has_null => Err(Malformed("an event of a batch is null")),
+            BATCH if self.data.is_empty() => Err(Malformed("a batch has no events")),
+            BATCH => self.data.into_iter().map(Message::read).collect(),
+            _ => Ok(vec![self]),
         }
     }
 
@@ -205,7 +204,7 @@ impl Answer<'_> {
             .string("status-code")
             .int(self.status)
             .string("status-description")
-            .string(self.description);
+            .string(told(self.description));
         if let Some(condition) = self.condition {
             map = map.string("error-condition").symbol(condition);
         }
@@ -300,11 +299,37 @@ mod tests {
     }
 
     #[test]
+    fn an_event_needs_no_body_and_a_batch_no_null() {
+        let events = |bytes: &[u8], format| {
+            let events = Message::read(bytes).and_then(|message| message.events(format));
+            events.map(|events| events.len())
+        };
+        let null = [0x00, 0x53, 0x75, 0x40];
+        let bodiless = [0x00, 0x53, 0x74, 0xc1, 0x01, 0x00];
+        for event in [&null[..], &bodiless] {
+            let mut batch = BytesMut::new();
+            data(&mut batch, event);
+            assert_eq!((events(event, 0), events(&batch, BATCH)), (Ok(1), Ok(1)));
+            batch.put_slice(&null);
+            assert!(events(&batch, BATCH).is_err());
+        }
+        let number = [0x00, 0x53, 0x75, 0x54, 0x01];
+        assert!(Message::read(&number).is_err());
+    }
+
+    #[test]
     fn what_is_no_message_is_refused() {
         let good = message(Some("k"), b"hello");
+        let mut sections = Vec::new();
+        let mut rest = &good[..];
+        while let Ok((_, after)) = read::split(rest) {
+            sections.push(good.len() - after.len());
+            rest = after;
+        }
+        assert_eq!((sections.len(), sections.pop()), (4, Some(good.len())));
         for cut in 0..good.len() {
             let read = Message::read(&good[..cut]).and_then(|message| message.events(0));
-            assert!(read.is_err(), "{cut}");
+            assert_eq!(read.is_ok(), sections.contains(&cut), "{cut}");
         }
         let mut twice = message(None, b"x");
         twice.extend(message(None, b"y"));

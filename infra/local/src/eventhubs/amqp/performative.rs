@@ -5,6 +5,9 @@ use bytes::{Bytes, BytesMut};
 use super::read::{self, Malformed, Value};
 use super::write::Compound;
 
+/// The highest channel: the service's (seen in its open, 2026-11).
+pub(crate) const CHANNELS: u16 = 4_999;
+
 pub(crate) const OPEN: u64 = 0x10;
 pub(crate) const BEGIN: u64 = 0x11;
 pub(crate) const ATTACH: u64 = 0x12;
@@ -115,10 +118,15 @@ impl Error {
     pub(crate) fn write(&self, out: &mut BytesMut) {
         Compound::list(out, 0x1d)
             .symbol(self.condition)
-            .string(&self.description)
+            .string(told(&self.description))
             .nulls(1)
             .end();
     }
+}
+
+/// As much of a text as is told: it may have come from a peer.
+pub(crate) fn told(text: &str) -> &str {
+    &text[..text.floor_char_boundary(1_024)]
 }
 
 fn error(list: Compound<'_>, error: Option<&Error>) {
@@ -151,8 +159,8 @@ impl Outcome {
 
 pub(crate) fn open(out: &mut BytesMut, container: &str, largest: u32, idle: u32) {
     let list = Compound::list(out, 0x10).string(container).nulls(1);
-    // 4,999 channels, as the service.
-    list.uint(largest).ushort(4_999).uint(idle).nulls(5).end();
+    let list = list.uint(largest).ushort(CHANNELS);
+    list.uint(idle).nulls(5).end();
 }
 
 pub(crate) fn begin(out: &mut BytesMut, channel: u16, window: u32, links: u32) {

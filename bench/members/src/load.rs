@@ -1,8 +1,7 @@
 //! Numbered events, written at a steady rate by one producer.
 
-use crate::{Outcome, STREAM};
+use crate::{Outcome, TOPIC};
 use anyhub_core::{Delivery, Event, Hub, Pending, ProducerOptions};
-use anyhub_kinesis::KinesisHub;
 use std::{
     sync::{
         Arc,
@@ -16,10 +15,10 @@ use tokio::{
 };
 
 /// Keys take turns, so that event `n` is the `n / KEYS`th of its key.
-pub(crate) const KEYS: u64 = 500;
+pub const KEYS: u64 = 500;
 
-/// An event that says which it is.
-pub(crate) fn event(number: u64) -> Event {
+/// An event of 100 bytes that says which it is.
+pub fn event(number: u64) -> Event {
     Event::new(format!("{number:020} {}", "x".repeat(79))).with_key(key(number))
 }
 
@@ -27,8 +26,8 @@ fn key(number: u64) -> String {
     format!("user-{}", number % KEYS)
 }
 
-/// Which event it is; an error where it is none of ours, or has another one's key.
-pub(crate) fn number(delivery: &Delivery) -> Outcome<u64> {
+/// Which event it is; an error where it is none of these, or has another one's key.
+pub fn number(delivery: &Delivery) -> Outcome<u64> {
     let text = std::str::from_utf8(&delivery.event.payload)?;
     let number: u64 = text.get(..20).unwrap_or(text).parse()?;
     let due = key(number);
@@ -38,21 +37,26 @@ pub(crate) fn number(delivery: &Delivery) -> Outcome<u64> {
     }
 }
 
-/// Writes until it is told to stop.
-pub(crate) struct Writer {
+/// Writes to [`TOPIC`] until it is told to stop.
+#[derive(Debug)]
+pub struct Writer {
     stop: Arc<AtomicBool>,
     task: JoinHandle<Outcome<u64>>,
 }
 
+/// How often some are written.
+const TICKS: u32 = 50;
+
 impl Writer {
-    pub(crate) async fn start(hub: &KinesisHub, rate: u32) -> Outcome<Self> {
+    /// Begins to write `rate` events a second, in batches of a fiftieth of that.
+    pub async fn start(hub: &dyn Hub, rate: u32) -> Outcome<Self> {
         let options = ProducerOptions::new().linger(Duration::from_millis(5));
-        let producer = hub.producer(STREAM, options).await?;
+        let producer = hub.producer(TOPIC, options).await?;
         let stop = Arc::<AtomicBool>::default();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            let tick = Duration::from_millis(20);
-            let each = u64::from(rate) / 50;
+            let tick = Duration::from_secs(1) / TICKS;
+            let each = u64::from(rate / TICKS).max(1);
             let mut next = Instant::now();
             let mut pending: Vec<Pending> = Vec::new();
             let mut sent = 0;
@@ -74,8 +78,8 @@ impl Writer {
         Ok(Self { stop, task })
     }
 
-    /// Stops; how many events were written, each with its receipt.
-    pub(crate) async fn finish(self) -> Outcome<u64> {
+    /// Stops; how many events were written, from 0 on. An error where one was not.
+    pub async fn finish(self) -> Outcome<u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await?
     }
