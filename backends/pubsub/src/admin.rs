@@ -53,7 +53,10 @@ impl Admin for PubSubAdmin {
     async fn create_topic(&self, topic: &TopicConfig) -> Result<()> {
         let line = self.line("create_topic")?;
         if topic.partitions == 0 {
-            return Err(invalid("create_topic", "a topic has at least one partition"));
+            return Err(invalid(
+                "create_topic",
+                "a topic has at least one partition",
+            ));
         }
         if topic.replication.is_some() {
             return Err(unsupported(
@@ -70,7 +73,10 @@ impl Admin for PubSubAdmin {
             let refused = invalid("create_topic", error.message());
             refused.with_advice(error.advice().unwrap_or_default())
         })?;
-        let kept = topic.retention.time.unwrap_or(self.client.config().topic_retention);
+        let kept = topic
+            .retention
+            .time
+            .unwrap_or(self.client.config().topic_retention);
         let mut made = pb::Topic {
             name,
             message_retention_duration: Some(duration(kept)),
@@ -141,7 +147,8 @@ impl Admin for PubSubAdmin {
             message_retention_duration: Some(duration(time)),
             ..pb::Topic::default()
         };
-        line.update_topic(changed, &["message_retention_duration"]).await
+        line.update_topic(changed, &["message_retention_duration"])
+            .await
     }
 
     async fn positions_at(&self, topic: &str, _: SystemTime) -> Result<Vec<(Partition, Position)>> {
@@ -180,7 +187,10 @@ impl Admin for PubSubAdmin {
         let line = self.line("lag")?;
         let found = line.get_subscription("lag", &name).await?;
         if found.topic != topic {
-            let message = format!("the subscription '{group}' is of another topic, {}", found.topic);
+            let message = format!(
+                "the subscription '{group}' is of another topic, {}",
+                found.topic
+            );
             return Err(invalid("lag", message));
         }
         Err(unsupported(

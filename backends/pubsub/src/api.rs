@@ -67,8 +67,11 @@ impl Line {
         let published: pb::PublishResponse = self
             .once(about, limit, message, |channel, request| async move {
                 let mut grpc = tonic::client::Grpc::new(channel);
-                grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
-                let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/Publish");
+                grpc.ready()
+                    .await
+                    .map_err(|error| Status::from_error(error.into()))?;
+                let path =
+                    http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/Publish");
                 grpc.unary(request, path, ProstCodec::default()).await
             })
             .await?;
@@ -124,22 +127,43 @@ impl Line {
             subscription: subscription.to_owned(),
             target: Some(pb::seek_request::Target::Time(timestamp(time))),
         };
-        let (sought, _) = ask!(self, operation, "subscription", subscription, subscriber, seek, message);
+        let (sought, _) = ask!(
+            self,
+            operation,
+            "subscription",
+            subscription,
+            subscriber,
+            seek,
+            message
+        );
         told(sought).map(drop)
     }
 
-    pub(crate) async fn get_topic(&self, operation: &'static str, topic: &str) -> Result<pb::Topic> {
+    pub(crate) async fn get_topic(
+        &self,
+        operation: &'static str,
+        topic: &str,
+    ) -> Result<pb::Topic> {
         let message = pb::GetTopicRequest {
             topic: topic.to_owned(),
         };
-        let (found, _) = ask!(self, operation, "topic", topic, publisher, get_topic, message);
+        let (found, _) = ask!(
+            self, operation, "topic", topic, publisher, get_topic, message
+        );
         told(found)
     }
 
     pub(crate) async fn create_topic(&self, topic: pb::Topic) -> Result<()> {
         let name = topic.name.clone();
-        let (made, maybe) =
-            ask!(self, "create_topic", "name", &name, publisher, create_topic, topic);
+        let (made, maybe) = ask!(
+            self,
+            "create_topic",
+            "name",
+            &name,
+            publisher,
+            create_topic,
+            topic
+        );
         made_once(made.map(drop), maybe)
     }
 
@@ -149,8 +173,15 @@ impl Line {
             topic: Some(topic),
             update_mask: Some(mask(fields)),
         };
-        let (updated, _) =
-            ask!(self, "set_retention", "topic.name", &name, publisher, update_topic, message);
+        let (updated, _) = ask!(
+            self,
+            "set_retention",
+            "topic.name",
+            &name,
+            publisher,
+            update_topic,
+            message
+        );
         told(updated).map(drop)
     }
 
@@ -158,8 +189,15 @@ impl Line {
         let message = pb::DeleteTopicRequest {
             topic: topic.to_owned(),
         };
-        let (deleted, maybe) =
-            ask!(self, "delete_topic", "topic", topic, publisher, delete_topic, message);
+        let (deleted, maybe) = ask!(
+            self,
+            "delete_topic",
+            "topic",
+            topic,
+            publisher,
+            delete_topic,
+            message
+        );
         gone_once(deleted, maybe)
     }
 
@@ -173,8 +211,15 @@ impl Line {
                 page_size: PAGE,
                 page_token,
             };
-            let (page, _) =
-                ask!(self, "list_topics", "project", &project, publisher, list_topics, message);
+            let (page, _) = ask!(
+                self,
+                "list_topics",
+                "project",
+                &project,
+                publisher,
+                list_topics,
+                message
+            );
             let page = told(page)?;
             names.extend(page.topics.into_iter().map(|topic| topic.name));
             page_token = page.next_page_token;
@@ -193,8 +238,15 @@ impl Line {
                 page_size: PAGE,
                 page_token,
             };
-            let (page, _) =
-                ask!(self, "list_groups", "topic", topic, publisher, list_topic_subscriptions, message);
+            let (page, _) = ask!(
+                self,
+                "list_groups",
+                "topic",
+                topic,
+                publisher,
+                list_topic_subscriptions,
+                message
+            );
             let page = told(page)?;
             names.extend(page.subscriptions);
             page_token = page.next_page_token;
@@ -212,16 +264,30 @@ impl Line {
         let message = pb::GetSubscriptionRequest {
             subscription: subscription.to_owned(),
         };
-        let (found, _) =
-            ask!(self, operation, "subscription", subscription, subscriber, get_subscription, message);
+        let (found, _) = ask!(
+            self,
+            operation,
+            "subscription",
+            subscription,
+            subscriber,
+            get_subscription,
+            message
+        );
         told(found)
     }
 
     /// AlreadyExists where another one was faster.
     pub(crate) async fn create_subscription(&self, made: pb::Subscription) -> Result<()> {
         let name = made.name.clone();
-        let (made, maybe) =
-            ask!(self, "consumer", "name", &name, subscriber, create_subscription, made);
+        let (made, maybe) = ask!(
+            self,
+            "consumer",
+            "name",
+            &name,
+            subscriber,
+            create_subscription,
+            made
+        );
         made_once(made.map(drop), maybe)
     }
 
@@ -255,8 +321,15 @@ impl Line {
         let message = pb::DeleteSubscriptionRequest {
             subscription: subscription.to_owned(),
         };
-        let (deleted, maybe) =
-            ask!(self, operation, "subscription", subscription, subscriber, delete_subscription, message);
+        let (deleted, maybe) = ask!(
+            self,
+            operation,
+            "subscription",
+            subscription,
+            subscriber,
+            delete_subscription,
+            message
+        );
         gone_once(deleted, maybe)
     }
 }

@@ -155,7 +155,12 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({} at {})", self.0.config.project, self.endpoint())
+        write!(
+            f,
+            "Client({} at {})",
+            self.0.config.project,
+            self.endpoint()
+        )
     }
 }
 

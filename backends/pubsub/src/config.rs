@@ -62,9 +62,11 @@ const DEFAULT_ENDPOINT: &str = "https://pubsub.googleapis.com";
 const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
 const DAY: Duration = Duration::from_secs(86_400);
 /// What Pub/Sub keeps at least and at most (reference of the API, 2026-11).
-const RETENTION: std::ops::RangeInclusive<Duration> = Duration::from_secs(600)..=Duration::from_secs(31 * 86_400);
+const RETENTION: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(600)..=Duration::from_secs(31 * 86_400);
 /// The ack deadlines that Pub/Sub takes (reference of the API, 2026-11).
-const DEADLINES: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(600);
+const DEADLINES: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_secs(600);
 /// The delivery attempts that a dead-letter policy takes (reference of the API, 2026-11).
 const ATTEMPTS: std::ops::RangeInclusive<u32> = 5..=100;
 
@@ -189,7 +191,10 @@ impl PubSubConfig {
         if !ATTEMPTS.contains(&self.max_delivery_attempts) {
             return Err(outside("max_delivery_attempts", "5 to 100"));
         }
-        if self.retention.is_some_and(|time| !RETENTION.contains(&time)) {
+        if self
+            .retention
+            .is_some_and(|time| !RETENTION.contains(&time))
+        {
             return Err(outside("retention", "10m to 31d"));
         }
         if !RETENTION.contains(&self.topic_retention) {
@@ -234,7 +239,10 @@ impl Service {
                 .with_advice("it looks like https://HOST or http://127.0.0.1:8085")
         };
         let uri: Uri = text.parse().map_err(|_| no_endpoint())?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(no_endpoint)?;
+        let host = uri
+            .host()
+            .filter(|host| !host.is_empty())
+            .ok_or_else(no_endpoint)?;
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(no_endpoint());
         }
@@ -258,7 +266,10 @@ impl Service {
 
 fn is_local(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 fn outside(name: &str, range: &str) -> Error {
@@ -283,7 +294,6 @@ fn duration(name: &str, text: &str) -> Result<Duration> {
     let seconds = number.checked_mul(seconds).ok_or_else(wrong)?;
     Ok(Duration::from_secs(seconds))
 }
-
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -315,7 +325,10 @@ mod tests {
         for (url, says) in [
             ("pubsub:/t", "no project"),
             ("pubsub://p q/t", "no project's id"),
-            ("pubsub://p/t?ack_dedline=10s", "did you mean 'ack_deadline'"),
+            (
+                "pubsub://p/t?ack_dedline=10s",
+                "did you mean 'ack_deadline'",
+            ),
             ("pubsub://p/t?ack_deadline=9s", "10s to 600s"),
             ("pubsub://p/t?ack_deadline=ten", "30s, 10m"),
             ("pubsub://p/t?retention=1m", "10m to 31d"),
@@ -325,7 +338,10 @@ mod tests {
             ("pubsub://p/t?dead_letter=", "names a topic"),
             ("pubsub://p/t?endpoint=ftp://127.0.0.1", "no endpoint"),
             ("pubsub://p/t?endpoint=nothing", "no endpoint"),
-            ("pubsub://p/t?endpoint=http://pubsub.example.com", "in the clear"),
+            (
+                "pubsub://p/t?endpoint=http://pubsub.example.com",
+                "in the clear",
+            ),
         ] {
             let error = from(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
@@ -337,11 +353,23 @@ mod tests {
     fn an_emulator_is_asked_by_nobody() {
         let service = |endpoint, emulator| Service::new(endpoint, emulator).unwrap();
         let emulated = service(None, Some("emulator:8085"));
-        assert_eq!((emulated.url.as_str(), emulated.anonymous), ("http://emulator:8085", true));
+        assert_eq!(
+            (emulated.url.as_str(), emulated.anonymous),
+            ("http://emulator:8085", true)
+        );
         let google = service(None, None);
-        assert_eq!((google.url.as_str(), google.anonymous), (DEFAULT_ENDPOINT, false));
-        let told = service(Some("https://eu-pubsub.googleapis.com"), Some("emulator:8085"));
-        assert!(!told.anonymous, "what the URL says stands above the environment");
+        assert_eq!(
+            (google.url.as_str(), google.anonymous),
+            (DEFAULT_ENDPOINT, false)
+        );
+        let told = service(
+            Some("https://eu-pubsub.googleapis.com"),
+            Some("emulator:8085"),
+        );
+        assert!(
+            !told.anonymous,
+            "what the URL says stands above the environment"
+        );
         assert!(service(Some("http://localhost:1"), None).anonymous);
         assert!(service(Some("http://[::1]:1"), None).anonymous);
     }

@@ -25,7 +25,11 @@ pub(crate) struct PubSubConsumer {
 
 impl PubSubConsumer {
     /// Opens a consumer on a topic that is there. Its subscription is, too, when this resolves: later events come.
-    pub(crate) async fn open(client: &Client, topic: &str, options: ConsumerOptions) -> Result<Self> {
+    pub(crate) async fn open(
+        client: &Client,
+        topic: &str,
+        options: ConsumerOptions,
+    ) -> Result<Self> {
         check_consumer(&options, HUB)?;
         let line = client.line()?;
         let subscription = Subscription::open(&line, topic, &options).await?;
@@ -76,7 +80,14 @@ fn delivery(handed: Handed) -> Delivery {
     let attempt = NonZeroU32::new(handed.attempt).unwrap_or(NonZeroU32::MIN);
     let position = Position::from(handed.at);
     let published = Some(handed.published);
-    Delivery::new(handed.event, PARTITION, position, published, attempt, handed.token)
+    Delivery::new(
+        handed.event,
+        PARTITION,
+        position,
+        published,
+        attempt,
+        handed.token,
+    )
 }
 
 #[async_trait]
@@ -115,7 +126,10 @@ impl Consumer for PubSubConsumer {
         {
             return Ok(());
         }
-        let topic = shared.line.get_topic("seek", &shared.subscription.topic).await?;
+        let topic = shared
+            .line
+            .get_topic("seek", &shared.subscription.topic)
+            .await?;
         let kept = from_duration(topic.message_retention_duration);
         let start = Start::of(&to, kept, "seek")?;
         let mut reader = shared.moving.lock().await;
@@ -127,7 +141,10 @@ impl Consumer for PubSubConsumer {
         if matches!(shared.phase(), Phase::Away) {
             self.rejoin();
         }
-        let sought = shared.line.seek("seek", &shared.subscription.name, start.sought()).await;
+        let sought = shared
+            .line
+            .seek("seek", &shared.subscription.name, start.sought())
+            .await;
         if sought.is_ok() || matches!(shared.phase(), Phase::Reading) {
             shared.set_phase(Phase::Reading);
             *reader = Some(Reader::start(shared));

@@ -173,7 +173,9 @@ fn is_strange(status: &Status) -> bool {
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| !kind.starts_with("application/grpc"));
     let source = causes(status).any(|cause| cause.to_string().contains("invalid HTTP version"));
-    html || source || text.contains("grpc-status header missing") || text.contains("compression flag")
+    html || source
+        || text.contains("grpc-status header missing")
+        || text.contains("compression flag")
 }
 
 /// What of an acknowledgement did not hold. Source: Pub/Sub documentation, "Exactly-once delivery"
@@ -238,14 +240,22 @@ mod tests {
     #[test]
     fn acks_that_do_not_hold_are_told_apart() {
         let failures = [
-            ("a".to_owned(), "PERMANENT_FAILURE_INVALID_ACK_ID".to_owned()),
-            ("b".to_owned(), "TRANSIENT_FAILURE_UNORDERED_ACK_ID".to_owned()),
+            (
+                "a".to_owned(),
+                "PERMANENT_FAILURE_INVALID_ACK_ID".to_owned(),
+            ),
+            (
+                "b".to_owned(),
+                "TRANSIENT_FAILURE_UNORDERED_ACK_ID".to_owned(),
+            ),
             ("c".to_owned(), "something else".to_owned()),
         ];
         let details = tonic_types::ErrorDetails::with_error_info(
             "EXACTLY_ONCE_ACKID_FAILURE",
             "pubsub.googleapis.com",
-            failures.into_iter().collect::<std::collections::HashMap<_, _>>(),
+            failures
+                .into_iter()
+                .collect::<std::collections::HashMap<_, _>>(),
         );
         let status = Status::with_error_details(Code::FailedPrecondition, "some", details);
         let mut acks = failed("commit", "projects/p/subscriptions/s", status).acks;

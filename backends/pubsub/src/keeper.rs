@@ -16,7 +16,14 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 /// Until the consumer closes.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let all = async { tokio::join!(commits(&shared), nacks(&shared), time(&shared), silence(&shared)) };
+    let all = async {
+        tokio::join!(
+            commits(&shared),
+            nacks(&shared),
+            time(&shared),
+            silence(&shared)
+        )
+    };
     tokio::select! {
         _ = all => {}
         _ = shared.closed() => {}
@@ -89,7 +96,9 @@ async fn time(shared: &Shared) {
     loop {
         sleep(deadline / 12).await;
         let from = Instant::now();
-        let due = from.checked_sub(deadline / 4).map(|since| shared.keys().to_prolong(since));
+        let due = from
+            .checked_sub(deadline / 4)
+            .map(|since| shared.keys().to_prolong(since));
         if let Some(held) = due.filter(|held| !held.refs.is_empty()) {
             let each = held.refs.chunks(ACKS).zip(held.ack_ids.chunks(ACKS));
             join_all(each.map(|(refs, ids)| prolong(shared, refs, ids, from))).await;
@@ -107,7 +116,10 @@ async fn prolong(shared: &Shared, refs: &[Ref], ack_ids: &[String], from: Instan
     let (name, seconds) = (&shared.subscription.name, shared.subscription.seconds());
     // Not for longer than it would help.
     let limit = ATTEMPT.min(shared.subscription.ack_deadline / 4);
-    let prolonged = shared.line.modify(name, ack_ids.to_vec(), seconds, limit).await;
+    let prolonged = shared
+        .line
+        .modify(name, ack_ids.to_vec(), seconds, limit)
+        .await;
     match prolonged {
         Ok(()) => shared.keys().prolonged(refs, from),
         Err(failure) if !failure.acks.is_empty() => {

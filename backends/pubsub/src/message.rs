@@ -39,7 +39,10 @@ pub(crate) fn check(event: &Event) -> Result<()> {
     }
     let own = |header: &&Header| matches!(header.name(), ORDER | EMPTY);
     if let Some(own) = event.headers.iter().find(own) {
-        let message = format!("a header can't be called {}: that is anyhub's own", own.name());
+        let message = format!(
+            "a header can't be called {}: that is anyhub's own",
+            own.name()
+        );
         return Err(invalid("submit", message));
     }
     let attributes = event.headers.len() + usize::from(!in_order(event));
@@ -117,7 +120,10 @@ pub(crate) fn decode(message: PubsubMessage) -> (u64, Sequence, Arrived) {
 
 /// Headers in the order that the marker tells; as they are, where it makes no sense.
 fn ordered(headers: Vec<Header>, order: &str) -> Vec<Header> {
-    let places: Vec<usize> = order.split(',').filter_map(|nth| nth.parse().ok()).collect();
+    let places: Vec<usize> = order
+        .split(',')
+        .filter_map(|nth| nth.parse().ok())
+        .collect();
     let mut sorted = places.clone();
     sorted.sort_unstable();
     if !sorted.into_iter().eq(0..headers.len()) {
@@ -160,7 +166,10 @@ mod tests {
         let time = Duration::new(1_800_000_000, 123_456_789);
         let at = place(time, 42);
         assert_eq!(published_at(at), Some(UNIX_EPOCH + time));
-        assert!(at < place(time, 43) && place(time, u64::MAX) < place(time + Duration::from_nanos(1), 0));
+        assert!(
+            at < place(time, 43)
+                && place(time, u64::MAX) < place(time + Duration::from_nanos(1), 0)
+        );
         let text = at.to_string();
         assert_eq!(text.parse(), Ok(at), "{text}");
     }

@@ -61,7 +61,8 @@ pub(crate) fn id(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-const RULE: &str = "it has 3 to 255 letters, digits and -_.~+%, begins with a letter, and not with goog";
+const RULE: &str =
+    "it has 3 to 255 letters, digits and -_.~+%, begins with a letter, and not with goog";
 
 /// Source: reference of the Pub/Sub API, Topic.name (2026-11).
 fn is_id(id: &str) -> bool {
@@ -83,7 +84,10 @@ mod tests {
         for bad in ["", "ab", "1ab", "a b c", "google", "a/b/c"] {
             let kind = |error: Error| error.kind();
             assert_eq!(topic("p", bad, "t").map_err(kind), Err(ErrorKind::NotFound));
-            assert_eq!(subscription("p", bad, "t").map_err(kind), Err(ErrorKind::Invalid));
+            assert_eq!(
+                subscription("p", bad, "t").map_err(kind),
+                Err(ErrorKind::Invalid)
+            );
         }
         assert!(is_reader(&reader("p")) && !is_reader("projects/p/subscriptions/score"));
         assert_ne!(reader("p"), reader("p"));

@@ -33,7 +33,9 @@ macro_rules! build {
         let client = &$native.0;
         client.check_open("native")?;
         let credentials = client.credentials("native")?;
-        let builder = $builder.with_endpoint(client.endpoint()).with_credentials(credentials);
+        let builder = $builder
+            .with_endpoint(client.endpoint())
+            .with_credentials(credentials);
         builder.build().await.map_err(unbuilt)
     }};
 }

@@ -45,7 +45,8 @@ impl Entry {
     }
 
     fn tell_late(&self) {
-        self.batch.tell_late(self.index, self.maybe, self.cause.as_ref());
+        self.batch
+            .tell_late(self.index, self.maybe, self.cause.as_ref());
     }
 }
 
@@ -78,7 +79,10 @@ pub(crate) enum Answer {
     /// It was refused for good.
     Refused(Error),
     /// It may be sent again; `maybe`: it may have been carried out.
-    Failed { error: Error, maybe: bool },
+    Failed {
+        error: Error,
+        maybe: bool,
+    },
 }
 
 /// What is to be done next.
@@ -131,7 +135,10 @@ impl Lane {
             bytes += entry.bytes;
             count += 1;
         }
-        debug_assert!(bytes <= REQUEST_BYTES + REQUEST_BYTES / 8, "one event is checked before");
+        debug_assert!(
+            bytes <= REQUEST_BYTES + REQUEST_BYTES / 8,
+            "one event is checked before"
+        );
         self.bytes -= bytes;
         self.queue.drain(..count).collect()
     }
@@ -311,7 +318,9 @@ impl Outbox {
             return;
         }
         if lane.failures > 0 {
-            let wait = BACKOFF.saturating_mul(1 << (lane.failures - 1)).min(BACKOFF_MOST);
+            let wait = BACKOFF
+                .saturating_mul(1 << (lane.failures - 1))
+                .min(BACKOFF_MOST);
             self.set_due(id, Some(now + wait.mul_f64(0.5 + jitter / 2.0)));
         } else if lane.due.is_none() {
             // It has lingered while the last one was under way.

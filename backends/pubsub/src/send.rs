@@ -79,7 +79,10 @@ async fn send(core: &Core, request: Request) -> (Request, Answer) {
     let left = request.deadline.saturating_duration_since(Instant::now());
     let entries = request.entries.clone();
     let count = entries.len();
-    let published = core.line.publish(&core.topic, entries, left.min(ATTEMPT)).await;
+    let published = core
+        .line
+        .publish(&core.topic, entries, left.min(ATTEMPT))
+        .await;
     let answer = match published {
         Ok(written) if written == count => Answer::Written,
         Ok(written) => {

@@ -171,7 +171,12 @@ fn take_in(shared: &Shared, response: pb::StreamingPullResponse) {
             let (id, at, arrived) = decode(received.message?);
             bytes += arrived.event.size();
             let ack_id = received.ack_id;
-            Some(Message { id, at, ack_id, arrived })
+            Some(Message {
+                id,
+                at,
+                ack_id,
+                arrived,
+            })
         })
         .collect();
     shared.line.counters().delivered(messages.len(), bytes);

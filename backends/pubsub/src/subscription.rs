@@ -103,7 +103,10 @@ impl Subscription {
     /// One that is there already.
     async fn taken_up(self, line: &Line, found: pb::Subscription) -> Result<Self> {
         self.check(&found)?;
-        let start = found.labels.get(START).and_then(|label| Start::from_label(label));
+        let start = found
+            .labels
+            .get(START)
+            .and_then(|label| Start::from_label(label));
         if let Some(start) = start {
             // Who made it has not come so far, or is about to.
             self.begin(line, start).await?;
@@ -114,9 +117,8 @@ impl Subscription {
     /// Invalid for a subscription that can't be read as the contract has it.
     fn check(&self, found: &pb::Subscription) -> Result<()> {
         let id = name::id(&self.name);
-        let refused = |message: String, advice: &str| {
-            Err(invalid("consumer", message).with_advice(advice))
-        };
+        let refused =
+            |message: String, advice: &str| Err(invalid("consumer", message).with_advice(advice));
         if found.topic == DELETED_TOPIC {
             return refused(
                 format!("the topic of the subscription '{id}' was deleted"),
@@ -125,7 +127,10 @@ impl Subscription {
         }
         if found.topic != self.topic {
             return refused(
-                format!("the subscription '{id}' is of another topic, {}", found.topic),
+                format!(
+                    "the subscription '{id}' is of another topic, {}",
+                    found.topic
+                ),
                 "take another group: here a group is a subscription, which has one topic",
             );
         }
@@ -177,7 +182,11 @@ pub(crate) enum Start {
 
 impl Start {
     /// What a point means on a topic that keeps its messages for so long. Unsupported where it keeps none.
-    pub(crate) fn of(point: &Point, kept: Option<Duration>, operation: &'static str) -> Result<Self> {
+    pub(crate) fn of(
+        point: &Point,
+        kept: Option<Duration>,
+        operation: &'static str,
+    ) -> Result<Self> {
         let now = SystemTime::now();
         let start = match point {
             Point::Start => Self::Beginning,
@@ -242,7 +251,9 @@ const BEGINNING: SystemTime = UNIX_EPOCH;
 
 /// The position that is of our one partition.
 pub(crate) fn of_partition(positions: &[(Partition, Position)]) -> Option<&Position> {
-    let of = positions.iter().find(|(partition, _)| *partition == PARTITION);
+    let of = positions
+        .iter()
+        .find(|(partition, _)| *partition == PARTITION);
     of.map(|(_, position)| position)
 }
 
@@ -254,12 +265,14 @@ fn time_of(
     operation: &'static str,
 ) -> Result<SystemTime> {
     let sequence = position.as_sequence();
-    let time = sequence.and_then(published_at).ok_or_else(|| {
-        invalid(operation, format!("{position} is no position of this hub"))
-    })?;
+    let time = sequence
+        .and_then(published_at)
+        .ok_or_else(|| invalid(operation, format!("{position} is no position of this hub")))?;
     let out = |message: String| Err(Error::new(ErrorKind::OutOfRange, HUB, operation, message));
     if time > now {
-        return out(format!("the position {position} is beyond the newest message"));
+        return out(format!(
+            "the position {position} is beyond the newest message"
+        ));
     }
     if kept.is_some_and(|kept| time + kept < now) {
         return out(format!("the position {position} is not kept any more"));
@@ -280,7 +293,12 @@ mod tests {
         let time = UNIX_EPOCH + Duration::from_nanos(1_800_000_000_123_456_789);
         for start in [Start::Beginning, Start::Time(time)] {
             let label = start.label().unwrap();
-            assert!(label.len() <= 63 && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
+            assert!(
+                label.len() <= 63
+                    && label
+                        .chars()
+                        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            );
             assert_eq!(Start::from_label(&label), Some(start));
         }
         assert_eq!(Start::End.label(), None);
@@ -295,7 +313,10 @@ mod tests {
         assert_eq!(start(Point::Start, WEEK), Ok(Start::Beginning));
         assert_eq!(start(Point::Start, None), Err(ErrorKind::Unsupported));
         let at = |position: Position| Point::Positions(vec![(PARTITION, position)]);
-        assert_eq!(start(at(Position::offset(7)), WEEK), Err(ErrorKind::Invalid));
+        assert_eq!(
+            start(at(Position::offset(7)), WEEK),
+            Err(ErrorKind::Invalid)
+        );
         let old = anyhub_core::driver::Sequence::of(7 << 64, 0);
         assert_eq!(start(at(old.into()), WEEK), Err(ErrorKind::OutOfRange));
     }

@@ -52,7 +52,10 @@ impl<T: Holds> Message for Publish<T> {
     }
 
     fn encoded_len(&self) -> usize {
-        let messages = self.entries.iter().map(|entry| len(message_len(entry.event())));
+        let messages = self
+            .entries
+            .iter()
+            .map(|entry| len(message_len(entry.event())));
         len(self.topic.len()) + messages.sum::<usize>()
     }
 
@@ -75,8 +78,14 @@ fn message_len(event: &Event) -> usize {
         0 => 0,
         payload => len(payload),
     };
-    each_attribute(event, |name, value| bytes += len(len(name.len()) + len(value.len())));
-    bytes + event.key.as_ref().map_or(0, |key| len(key.as_bytes().len()))
+    each_attribute(event, |name, value| {
+        bytes += len(len(name.len()) + len(value.len()))
+    });
+    bytes
+        + event
+            .key
+            .as_ref()
+            .map_or(0, |key| len(key.as_bytes().len()))
 }
 
 fn each_attribute(event: &Event, mut each: impl FnMut(&[u8], &[u8])) {
@@ -107,7 +116,12 @@ fn put(field: u32, bytes: &[u8], buffer: &mut impl BufMut) {
 
 impl<T> fmt::Debug for Publish<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Publish({}, {} messages)", self.topic, self.entries.len())
+        write!(
+            f,
+            "Publish({}, {} messages)",
+            self.topic,
+            self.entries.len()
+        )
     }
 }
 
@@ -127,7 +141,10 @@ mod tests {
     #[test]
     fn it_is_what_google_reads() {
         let events = vec![
-            Event::new("hello").with_key("k").with_header("b", "2").with_header("a", "1"),
+            Event::new("hello")
+                .with_key("k")
+                .with_header("b", "2")
+                .with_header("a", "1"),
             Event::new(""),
             Event::new("").with_key("k"),
             Event::new("").with_header("a", ""),
@@ -142,7 +159,11 @@ mod tests {
         assert!(encoded.len() <= events.iter().map(bytes).sum::<usize>() + 64);
         let read = PublishRequest::decode(encoded.as_slice()).unwrap();
         assert_eq!(read.topic, "projects/p/topics/t");
-        let read: Vec<_> = read.messages.into_iter().map(|it| decode(it).2.event).collect();
+        let read: Vec<_> = read
+            .messages
+            .into_iter()
+            .map(|it| decode(it).2.event)
+            .collect();
         assert_eq!(read, events);
     }
 }

@@ -1,4 +1,7 @@
-use super::{Handed, Message, Ref, entry::{Entry, State}};
+use super::{
+    Handed, Message, Ref,
+    entry::{Entry, State},
+};
 use crate::message::published_at;
 use anyhub_core::{Key, driver::Sequence};
 use rustc_hash::FxHashMap;
@@ -110,7 +113,8 @@ impl KeyLane {
         ids.insert(message.id, (lane, seq));
         match self.nack {
             None => {
-                self.entries.push_back(Entry::new(message, State::Queued, now));
+                self.entries
+                    .push_back(Entry::new(message, State::Queued, now));
                 self.queued = self.entries.len();
                 Arrival {
                     ready: 1,
@@ -118,7 +122,8 @@ impl KeyLane {
                 }
             }
             Some(Nack::Waits(_)) => {
-                self.entries.push_back(Entry::new(message, State::Held, now));
+                self.entries
+                    .push_back(Entry::new(message, State::Held, now));
                 Arrival::default()
             }
             Some(Nack::Sent | Nack::Told) => {
@@ -345,7 +350,10 @@ impl KeyLane {
             entry.state = State::Gone;
             entry.leased = None;
         }
-        while let Some(entry) = self.entries.pop_front_if(|entry| entry.state == State::Gone) {
+        while let Some(entry) = self
+            .entries
+            .pop_front_if(|entry| entry.state == State::Gone)
+        {
             ids.remove(&entry.id);
             if self.gone.len() == REMEMBERED {
                 self.gone.pop_front();
@@ -372,7 +380,10 @@ impl KeyLane {
 
     /// Whether something was given up because its time has passed, and whether acks were among it.
     pub(super) fn lapse(&mut self, lease: Duration, now: Instant, ids: &mut Ids) -> (bool, bool) {
-        let first = self.entries.iter().position(|entry| entry.has_lapsed(lease, now));
+        let first = self
+            .entries
+            .iter()
+            .position(|entry| entry.has_lapsed(lease, now));
         let Some(first) = first else {
             return (false, false);
         };
@@ -388,7 +399,10 @@ impl KeyLane {
     }
 
     pub(super) fn unfinished(&self) -> (Option<Sequence>, usize) {
-        let first = self.entries.get(self.prefix).filter(|_| self.handed > self.prefix);
+        let first = self
+            .entries
+            .get(self.prefix)
+            .filter(|_| self.handed > self.prefix);
         (first.map(|entry| entry.at), self.handed - self.prefix)
     }
 }

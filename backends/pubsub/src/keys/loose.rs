@@ -1,4 +1,7 @@
-use super::{Handed, LOOSE, Message, Ref, entry::{Entry, State}};
+use super::{
+    Handed, LOOSE, Message, Ref,
+    entry::{Entry, State},
+};
 use anyhub_core::driver::Sequence;
 use rustc_hash::FxHashMap;
 use std::{
@@ -51,7 +54,8 @@ impl Loose {
         let seq = self.next;
         self.next += 1;
         self.ids.insert(message.id, seq);
-        self.entries.insert(seq, Entry::new(message, State::Queued, now));
+        self.entries
+            .insert(seq, Entry::new(message, State::Queued, now));
         self.queue.push_back(seq);
         true
     }
@@ -152,7 +156,10 @@ impl Loose {
     }
 
     pub(super) fn acked(&mut self, of: Ref) {
-        if self.get_mut(of).is_some_and(|entry| entry.state == State::Acking) {
+        if self
+            .get_mut(of)
+            .is_some_and(|entry| entry.state == State::Acking)
+        {
             self.remove(of.seq);
         }
     }
@@ -166,7 +173,9 @@ impl Loose {
     }
 
     pub(super) fn get_mut(&mut self, of: Ref) -> Option<&mut Entry> {
-        self.entries.get_mut(&of.seq).filter(|entry| entry.nonce == of.nonce)
+        self.entries
+            .get_mut(&of.seq)
+            .filter(|entry| entry.nonce == of.nonce)
     }
 
     pub(super) fn each(&self, mut each: impl FnMut(&Entry, u64)) {

@@ -171,9 +171,10 @@ impl Keys {
                     self.loose.ack(token, self.lease, now, &mut self.finished)
                 }
                 LOOSE => false,
-                lane => self.lanes.get_mut(lane as usize).is_some_and(|lane| {
-                    lane.ack(token, self.lease, now, &mut self.finished)
-                }),
+                lane => self
+                    .lanes
+                    .get_mut(lane as usize)
+                    .is_some_and(|lane| lane.ack(token, self.lease, now, &mut self.finished)),
             };
             valid += usize::from(acked);
             if acked {
@@ -325,7 +326,9 @@ impl Keys {
         let mut found = Finished::default();
         let mut each = |lane, entry: &Entry, seq| {
             if entry.leased.is_some_and(|leased| leased <= since) {
-                found.refs.push(entry.reference(lane, self.epoch_of(lane), seq));
+                found
+                    .refs
+                    .push(entry.reference(lane, self.epoch_of(lane), seq));
                 found.ack_ids.push(entry.ack_id.clone());
             }
         };
@@ -404,7 +407,9 @@ impl Keys {
     /// Notes that all of it goes to somebody else: acks that the service has not taken are lost.
     pub(crate) fn lose(&mut self) {
         let keys = self.keys.values();
-        let acked = keys.into_iter().any(|lane| self.lanes[*lane as usize].has_acks());
+        let acked = keys
+            .into_iter()
+            .any(|lane| self.lanes[*lane as usize].has_acks());
         self.fenced |= acked || !self.finished.is_empty();
     }
 

@@ -84,7 +84,9 @@ impl Harness for StandIn {
 
     async fn stalling(&self, _: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String> {
         // A stand-in of its own: the others' requests are answered.
-        let server = PubSub::builder().start().map_err(|error| error.to_string())?;
+        let server = PubSub::builder()
+            .start()
+            .map_err(|error| error.to_string())?;
         let hub = self.hub(&server)?;
         Ok(Stalling::by_server(hub, topic, move || {
             let late = Faults::none().slow_answers(
@@ -100,7 +102,11 @@ impl Harness for StandIn {
     }
 
     async fn stop(&self) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(server) = running {
             server.stop();
         }
