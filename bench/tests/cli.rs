@@ -132,7 +132,6 @@ fn what_a_later_version_has_is_said_to_be_later() {
     ] {
         refused(args, "not in this version");
     }
-    refused(&["run", "--hubs", "pubsub"], "not in this version");
 }
 
 #[test]

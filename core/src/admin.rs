@@ -54,7 +54,7 @@ pub trait Admin: fmt::Debug + Send + Sync {
 pub struct TopicConfig {
     /// Its name.
     pub name: String,
-    /// How many partitions. 1.
+    /// How many partitions. 1. On a hub without any, which spreads keys by itself, a topic is one whatever is asked for.
     pub partitions: u32,
     /// Copies of each partition, where the hub lets one choose. None: the hub's default.
     pub replication: Option<u16>,
@@ -204,7 +204,7 @@ impl Resized {
 pub struct GroupInfo {
     /// Its name.
     pub name: String,
-    /// How many members it has now.
+    /// How many members it has now; where the hub tells of none, those that were opened here.
     pub members: usize,
 }
 

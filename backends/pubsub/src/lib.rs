@@ -2,6 +2,49 @@
 //!
 //! Applications take it through the crate `anyhub` with its feature `pubsub`, as `pubsub://PROJECT/TOPIC`;
 //! [`PubSubConfig`] says what can stand there, and where credentials come from.
+//!
+//! Pub/Sub is no log: it has no partitions and no positions, and gives a message again until it is acknowledged. Here a
+//! topic is one partition, 0, which all members of a group share; what is in order, and is acknowledged in order, is an
+//! ordering key.
+//!
+//! | clause | on Pub/Sub |
+//! |---|---|
+//! | E1 | the ordering key; what has none has no order |
+//! | E2 | an event with neither payload nor headers has the attribute `anyhub-empty`, since Pub/Sub takes nothing empty |
+//! | E3 | attributes, up to 100; where the names are not in order, the attribute `anyhub-order` tells it |
+//! | E5 | 10 MB, less what surrounds the event in a request |
+//! | P2 | nothing in Pub/Sub tells an event that was sent again from the first: an answer that is lost may write events twice |
+//! | P3 | a request has one key, and a key one request in flight; what failed goes first in the next one. Pub/Sub orders what is published in one region: an `endpoint` of a region keeps producers together |
+//! | P4 | no answer of Pub/Sub tells when the event was published, which its position begins with |
+//! | C2 | ack deadlines of `ack_deadline` in [`PubSubConfig`] are prolonged for as long as the application is there; what could not be prolonged in time is stale here before somebody else may have it |
+//! | C3 | acks go to the service in the order of their key, each request is answered before a commit is. Without `exactly_once` Pub/Sub answers Ok to an ack that came too late, too: that event comes again. With it, it says so, and the commit is Fenced |
+//! | C4 | `max_unfinished` is of a key. What waits behind a key that is full counts in `prefetch_events`, which all keys share |
+//! | C5 | nacked at the service when the delay is over, so that attempts count for `dead_letter`; what the service gives again begins with that event |
+//! | C6 | the service may also go back by itself: where a deadline passed, or an ack was not taken. Then the key is replayed from there on, as after a nack, and tokens of before are stale |
+//! | C7 | a group is the subscription of its name, made with its first consumer; the start is kept as a label until it is reached. Before the end of a topic can be read what its retention keeps: a topic made by others may keep nothing, and then an earlier start is Unsupported |
+//! | C8 | moves the subscription, and so the group. The end, and a time to come, are now by this machine's clock: Pub/Sub tells no other |
+//! | C10 | a key is with one consumer until nothing of it is outstanding there |
+//! | C12 | a subscription of its own, which goes with the reader, or after a day |
+//! | C13 | there is nothing to resize |
+//! | C14 | not told: what retention removed simply does not come |
+//!
+//! A position is the time of publishing and the id; to seek to one is to seek to its time, which may replay its
+//! neighbours. After a seek Pub/Sub may for a while give what stands before it ("eventually consistent", it says).
+//!
+//! ## Groups
+//!
+//! A group is a subscription of the same project, and so has one topic. One that others made is taken as it is, if it
+//! keeps the order of keys; otherwise it is refused. `Admin` knows the members that this hub has opened, and no others:
+//! Pub/Sub tells of none. Groups never expire; `Admin::delete_group` ends one.
+//!
+//! ## The SDK
+//!
+//! [`NativeHub`] opens Google's own clients for what the traits leave out: snapshots, schemas, filters.
+//!
+//! ## TLS
+//!
+//! Where the process has a default provider of rustls, that is taken, and aws-lc-rs otherwise. Certificates are checked
+//! against the system's; `SSL_CERT_FILE` names others to trust.
 
 mod admin;
 mod api;

@@ -7,5 +7,7 @@ use stand_in::StandIn;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    run(StandIn::new("pubsub-exactly-once", |config| config.exactly_once(true)))
+    run(StandIn::new("pubsub-exactly-once", |config| {
+        config.exactly_once(true)
+    }))
 }

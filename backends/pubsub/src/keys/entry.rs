@@ -16,8 +16,10 @@ pub(super) struct Entry {
     pub(super) attempt: u32,
     /// Which of the lane's deliveries it was last.
     pub(super) nonce: u32,
-    /// Gone before what stands in front of it once, after its nack was taken.
-    pub(super) early: bool,
+    /// It came while something before it was waited for, and was not sent back yet.
+    pub(super) came: bool,
+    /// By which of the lane's nacks it was sent back last, since it waits to come again.
+    pub(super) sent_back: Option<u32>,
     arrived: Option<Arrived>,
 }
 
@@ -49,7 +51,8 @@ impl Entry {
             state,
             attempt: 0,
             nonce: 0,
-            early: false,
+            came: false,
+            sent_back: None,
             arrived,
         }
     }
@@ -65,7 +68,8 @@ impl Entry {
         self.refresh(message.ack_id, now);
         self.arrived = Some(message.arrived);
         self.state = State::Queued;
-        self.early = false;
+        self.came = false;
+        self.sent_back = None;
     }
 
     /// It waits for its nack: what it says will come again.
@@ -78,7 +82,8 @@ impl Entry {
     pub(super) fn let_go(&mut self) {
         self.state = State::Due;
         self.leased = None;
-        self.early = false;
+        self.came = false;
+        self.sent_back = None;
     }
 
     pub(super) fn has_lapsed(&self, lease: Duration, now: Instant) -> bool {

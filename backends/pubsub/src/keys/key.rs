@@ -28,6 +28,8 @@ pub(super) struct KeyLane {
     /// So many were handed on or are to be; the others wait to come again.
     queued: usize,
     nack: Option<Nack>,
+    /// Counts what was nacked at the service.
+    asked: u32,
     /// Counts deliveries.
     nonce: u32,
     /// Messages that were to be handed on when there was no room.
@@ -55,8 +57,8 @@ enum Nack {
 pub(super) struct Arrival {
     /// So many more may be handed on.
     pub(super) ready: usize,
-    /// To be nacked at the service, so that it comes again.
-    pub(super) bounce: Option<String>,
+    /// To be nacked at the service, so that they come again.
+    pub(super) bounce: Vec<String>,
 }
 
 type Ids = FxHashMap<u64, (u32, u64)>;
@@ -69,9 +71,8 @@ impl KeyLane {
     /// Forgets all; its key, if it had one.
     pub(super) fn end(&mut self) -> Option<Key> {
         let epoch = self.epoch.wrapping_add(1);
-        let nonce = self.nonce;
         let ended = std::mem::take(self);
-        (self.epoch, self.nonce) = (epoch, nonce);
+        self.epoch = epoch;
         ended.key
     }
 
@@ -98,7 +99,7 @@ impl KeyLane {
                     // It may have been passed over, its time being over.
                     return Arrival {
                         ready: usize::from(state == State::Queued),
-                        bounce: None,
+                        bounce: Vec::new(),
                     };
                 }
                 State::Due => return self.due_again(lane, index, message, now, ids),
@@ -118,7 +119,7 @@ impl KeyLane {
                 self.queued = self.entries.len();
                 Arrival {
                     ready: 1,
-                    bounce: None,
+                    bounce: Vec::new(),
                 }
             }
             Some(Nack::Waits(_)) => {
@@ -156,11 +157,10 @@ impl KeyLane {
         ids: &mut Ids,
     ) -> Arrival {
         if index > self.queued {
-            if !self.entries[index].early {
+            if !self.comes_first(index) {
                 self.entries[index].ack_id = message.ack_id;
                 return self.early(index);
             }
-            // It was sent back, and came again without what stands before it: that was finished elsewhere, or is gone.
             self.forget(lane, index, ids);
         }
         let index = self.queued;
@@ -171,20 +171,47 @@ impl KeyLane {
         }
         Arrival {
             ready: 1,
-            bounce: None,
+            bounce: Vec::new(),
         }
     }
 
-    /// One came before what has to come first: it was under way when that was nacked, or that won't come. Sent back, it
-    /// comes again behind it, or without it.
+    /// Whether nothing before this one will come again: it was finished elsewhere, or is gone. The service gives a key in
+    /// order, so that what it still has of it would have come before this one: it has not since this one was sent back,
+    /// and was not sent back with it either, so that this one can't have been under way before that.
+    fn comes_first(&self, index: usize) -> bool {
+        let sent_back = self.entries[index].sent_back;
+        let before = |entry: &Entry| !entry.came && entry.sent_back < sent_back;
+        matches!(self.nack, Some(Nack::Told))
+            && sent_back.is_some()
+            && self.entries.range(self.queued..index).all(before)
+    }
+
+    /// One came before what has to come first: it was under way when that was nacked, or that won't come.
     fn early(&mut self, index: usize) -> Arrival {
-        let entry = &mut self.entries[index];
-        // As long as the service has not taken the nack, everything may have been under way.
-        entry.early = matches!(self.nack, Some(Nack::Told));
+        self.entries[index].came = true;
         Arrival {
             ready: 0,
-            bounce: entry.early.then(|| entry.ack_id.clone()),
+            bounce: self.send_back(),
         }
+    }
+
+    /// Sends back all that came too early, so that it comes again: behind what it waits for, or without it. Not as long
+    /// as the service may not have heard of the last nack.
+    fn send_back(&mut self) -> Vec<String> {
+        if !matches!(self.nack, Some(Nack::Told)) {
+            return Vec::new();
+        }
+        let asked = self.asked + 1;
+        let early = self.entries.range_mut(self.queued..);
+        let early = early.filter(|entry| entry.came).map(|entry| {
+            (entry.came, entry.sent_back) = (false, Some(asked));
+            entry.ack_id.clone()
+        });
+        let early: Vec<_> = early.collect();
+        if !early.is_empty() {
+            (self.nack, self.asked) = (Some(Nack::Sent), asked);
+        }
+        early
     }
 
     /// Forgets what waits to come again and stands before `index`.
@@ -324,13 +351,22 @@ impl KeyLane {
             entry.let_go();
         }
         self.nack = Some(Nack::Sent);
+        self.asked += 1;
         Some(ack_id)
     }
 
-    pub(super) fn nack_told(&mut self) {
-        if let Some(nack @ Nack::Sent) = &mut self.nack {
-            *nack = Nack::Told;
+    /// Which of the lane's nacks was the last one.
+    pub(super) fn asked(&self) -> u32 {
+        self.asked
+    }
+
+    /// The service has heard of the nack; what to nack next.
+    pub(super) fn nack_told(&mut self, asked: u32) -> Vec<String> {
+        if !matches!(self.nack, Some(Nack::Sent)) || self.asked != asked {
+            return Vec::new();
         }
+        self.nack = Some(Nack::Told);
+        self.send_back()
     }
 
     /// The ack id of what is finished; None where that is not so any more.

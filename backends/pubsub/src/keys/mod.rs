@@ -55,6 +55,14 @@ pub(crate) struct Ref {
     nonce: u32,
 }
 
+/// A nack of a key, on its way to the service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    lane: u32,
+    epoch: u32,
+    nth: u32,
+}
+
 /// Deliveries that are finished, on their way to the service.
 #[derive(Debug, Default)]
 pub(crate) struct Finished {
@@ -76,8 +84,8 @@ pub(crate) struct Keys {
     finished: VecDeque<Ref>,
     /// Lanes with a nack that is not sent.
     nacked: Vec<u32>,
-    /// Nacked for the service, so that they are given again at once.
-    bounced: Vec<String>,
+    /// To be nacked at the service, so that they come again: of which lane.
+    bounced: Vec<(u32, String)>,
     /// Acks that were lost to somebody else.
     fenced: bool,
     /// Raised by a seek: tokens of before are stale.
@@ -124,7 +132,8 @@ impl Keys {
         for _ in 0..arrival.ready {
             self.ready.push_back(lane);
         }
-        self.bounced.extend(arrival.bounce);
+        self.bounced
+            .extend(arrival.bounce.into_iter().map(|ack_id| (lane, ack_id)));
     }
 
     fn lane_of(&mut self, key: Key) -> u32 {
@@ -285,20 +294,29 @@ impl Keys {
         }
     }
 
-    /// The nacks that are due, and what came too early: to be nacked at the service now. Of those with a lane
+    /// The nacks that are due, and what came too early: to be nacked at the service now.
     /// [`nack_told`](Self::nack_told) has to follow.
-    pub(crate) fn due(&mut self, now: Instant) -> (Vec<(u32, u32)>, Vec<String>) {
-        let (mut lanes, mut ack_ids) = (Vec::new(), std::mem::take(&mut self.bounced));
-        ack_ids.extend(self.loose.due(now));
+    pub(crate) fn due(&mut self, now: Instant) -> (Vec<Asked>, Vec<String>) {
+        let (mut asked, mut ack_ids) = (Vec::new(), self.loose.due(now));
+        let mut ask = |lane: u32, of: &KeyLane, ack_id| {
+            asked.push(Asked {
+                lane,
+                epoch: of.epoch(),
+                nth: of.asked(),
+            });
+            ack_ids.push(ack_id);
+        };
+        for (lane, ack_id) in self.bounced.drain(..) {
+            ask(lane, &self.lanes[lane as usize], ack_id);
+        }
         self.nacked.retain(|lane| {
             let of = &mut self.lanes[*lane as usize];
             if let Some(ack_id) = of.due(now) {
-                lanes.push((*lane, of.epoch()));
-                ack_ids.push(ack_id);
+                ask(*lane, of, ack_id);
             }
             of.has_unsent_nack()
         });
-        (lanes, ack_ids)
+        (asked, ack_ids)
     }
 
     /// When the next nack is due.
@@ -309,14 +327,16 @@ impl Keys {
         lanes.chain(self.loose.next_due()).chain(now).min()
     }
 
-    /// Notes that the service has taken the nacks of these lanes, or that their deadlines have passed: what it gives
-    /// from now on begins with what was nacked.
-    pub(crate) fn nack_told(&mut self, lanes: &[(u32, u32)]) {
-        for (lane, epoch) in lanes {
+    /// Notes that the service has heard of these nacks, or that their deadlines have passed: what it gives from now on
+    /// begins with what was nacked.
+    pub(crate) fn nack_told(&mut self, asked: &[Asked]) {
+        for Asked { lane, epoch, nth } in asked {
             if let Some(of) = self.lanes.get_mut(*lane as usize)
                 && of.epoch() == *epoch
             {
-                of.nack_told();
+                let next = of.nack_told(*nth);
+                self.bounced
+                    .extend(next.into_iter().map(|ack_id| (*lane, ack_id)));
             }
         }
     }

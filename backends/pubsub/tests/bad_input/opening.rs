@@ -1,0 +1,212 @@
+use crate::{config, event, hub, server, told, within};
+use anyhub_core::{
+    ConsumerOptions, Error, ErrorKind, Hub, Point, ProducerExt, ProducerOptions, TopicConfig,
+};
+use anyhub_pubsub::{NativeHub, PubSubConfig, PubSubHub};
+use std::time::Duration;
+
+/// What whoever uses this topic is told, each in a way of its own.
+async fn refusals(config: PubSubConfig, topic: &str) -> Vec<Error> {
+    let hub = PubSubHub::new(config).unwrap();
+    let told = vec![
+        within(hub.producer(topic, ProducerOptions::new()))
+            .await
+            .unwrap_err(),
+        within(hub.consumer(topic, ConsumerOptions::new()))
+            .await
+            .unwrap_err(),
+        within(hub.consumer(topic, ConsumerOptions::new().group("score")))
+            .await
+            .unwrap_err(),
+        within(hub.admin().describe_topic(topic)).await.unwrap_err(),
+    ];
+    within(hub.close()).await.unwrap();
+    told
+}
+
+#[test]
+fn no_project() {
+    let url = "pubsub:/tweets".parse().unwrap();
+    told(
+        &PubSubHub::from_url(&url).unwrap_err(),
+        ErrorKind::Config,
+        "no project",
+    );
+}
+
+#[test]
+fn a_wrong_scheme_of_the_endpoint() {
+    for endpoint in [
+        "ftp://127.0.0.1:8085",
+        "127.0.0.1:8085",
+        "grpc://127.0.0.1:8085",
+    ] {
+        let hub = PubSubHub::new(PubSubConfig::new("p").endpoint(endpoint));
+        told(&hub.unwrap_err(), ErrorKind::Config, "endpoint");
+    }
+    let clear = PubSubHub::new(PubSubConfig::new("p").endpoint("http://pubsub.googleapis.com"));
+    told(&clear.unwrap_err(), ErrorKind::Config, "in the clear");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_not_there() {
+    let server = server();
+    for name in ["nowhere", "no name at all!", "ab", "../tweets", ""] {
+        for error in refusals(config(&server), name).await {
+            told(&error, ErrorKind::NotFound, &format!("'{name}'"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_is_not_there() {
+    let gone = server();
+    let config = config(&gone);
+    gone.stop();
+    for error in refusals(config, "tweets").await {
+        told(&error, ErrorKind::Unavailable, "can't be reached");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_can_be_no_subscription() {
+    let server = server();
+    let hub = hub(&server).await;
+    for group in ["a", "1st", "goog-group", "two words"] {
+        let options = ConsumerOptions::new().group(group);
+        let error = within(hub.consumer("tweets", options)).await.unwrap_err();
+        told(&error, ErrorKind::Invalid, &format!("'{group}'"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_of_others_that_cannot_be_read() {
+    let server = server();
+    let hub = hub(&server).await;
+    within(hub.admin().create_topic(&TopicConfig::new("other")))
+        .await
+        .unwrap();
+    let native: &NativeHub = hub.native().downcast_ref().unwrap();
+    let admin = within(native.subscription_admin()).await.unwrap();
+    let name = |id: &str| format!("projects/local/subscriptions/{id}");
+    let topic = |id: &str| format!("projects/local/topics/{id}");
+    let made = [
+        ("unordered", "tweets", false),
+        ("of-another", "other", true),
+        ("orphan", "other", true),
+    ];
+    for (id, of, ordered) in made {
+        let making = admin
+            .create_subscription()
+            .set_name(name(id))
+            .set_topic(topic(of));
+        within(making.set_enable_message_ordering(ordered).send())
+            .await
+            .unwrap();
+    }
+    let refused = |group: &'static str| {
+        let opened = hub.consumer("tweets", ConsumerOptions::new().group(group));
+        async { within(opened).await.unwrap_err() }
+    };
+    told(
+        &refused("unordered").await,
+        ErrorKind::Invalid,
+        "does not keep the order of keys",
+    );
+    told(
+        &refused("of-another").await,
+        ErrorKind::Invalid,
+        "of another topic",
+    );
+    within(hub.admin().delete_topic("other")).await.unwrap();
+    told(&refused("orphan").await, ErrorKind::Invalid, "was deleted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_keeps_nothing_has_no_beginning() {
+    let server = server();
+    let hub = hub(&server).await;
+    let native: &NativeHub = hub.native().downcast_ref().unwrap();
+    let admin = within(native.topic_admin()).await.unwrap();
+    let made = admin
+        .create_topic()
+        .set_name("projects/local/topics/brief")
+        .send();
+    within(made).await.unwrap();
+    for options in [
+        ConsumerOptions::new(),
+        ConsumerOptions::new().group("score"),
+    ] {
+        let error = within(hub.consumer("brief", options.clone()))
+            .await
+            .unwrap_err();
+        told(&error, ErrorKind::Unsupported, "keeps no messages");
+        let at_end = options.start(Point::End);
+        let mut consumer = within(hub.consumer("brief", at_end)).await.unwrap();
+        let error = within(consumer.seek(Point::Start)).await.unwrap_err();
+        told(&error, ErrorKind::Unsupported, "keeps no messages");
+        within(consumer.close()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_is_deleted_under_us() {
+    let server = server();
+    let hub = hub(&server).await;
+    let options = ConsumerOptions::new().group("score");
+    let mut consumer = within(hub.consumer("tweets", options.clone()))
+        .await
+        .unwrap();
+    let producer = within(hub.producer("tweets", ProducerOptions::new()))
+        .await
+        .unwrap();
+    within(producer.send(event("0"))).await.unwrap();
+    let mut tokens = Vec::new();
+    while tokens.is_empty() {
+        tokens = within(consumer.receive(1)).await.unwrap().tokens();
+    }
+    let native: &NativeHub = hub.native().downcast_ref().unwrap();
+    let admin = within(native.subscription_admin()).await.unwrap();
+    let deleted = admin
+        .delete_subscription()
+        .set_subscription("projects/local/subscriptions/score");
+    within(deleted.send()).await.unwrap();
+    let error = within(async {
+        loop {
+            if let Err(error) = consumer.receive(1).await {
+                return error;
+            }
+        }
+    });
+    told(&error.await, ErrorKind::NotFound, "'score'");
+    let error = within(consumer.receive(1)).await.unwrap_err();
+    told(&error, ErrorKind::NotFound, "'score'");
+    assert_eq!(consumer.acks().ack(&tokens), 1);
+    told(
+        &within(consumer.commit()).await.unwrap_err(),
+        ErrorKind::NotFound,
+        "'score'",
+    );
+    let _ = within(consumer.close()).await;
+    // Another one makes it again.
+    let mut again = within(hub.consumer("tweets", options)).await.unwrap();
+    let mut came = Vec::new();
+    while came.is_empty() {
+        came = within(again.receive(1)).await.unwrap().deliveries;
+    }
+    assert_eq!(came[0].event, event("0"));
+    within(again.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_deleted_under_us() {
+    let server = server();
+    let hub = hub(&server).await;
+    let options = ProducerOptions::new().deadline(Duration::from_secs(30));
+    let producer = within(hub.producer("tweets", options)).await.unwrap();
+    within(producer.send(event("0"))).await.unwrap();
+    within(hub.admin().delete_topic("tweets")).await.unwrap();
+    let error = within(producer.send(event("1"))).await.unwrap_err();
+    told(&error, ErrorKind::NotFound, "'tweets'");
+    assert!(!error.is_indeterminate(), "{error}");
+}
