@@ -172,7 +172,8 @@ fn is_strange(status: &Status) -> bool {
         .get("content-type")
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| !kind.starts_with("application/grpc"));
-    let source = causes(status).any(|cause| cause.to_string().contains("invalid HTTP version"));
+    // The first line of an answer in HTTP/1 makes no frame of HTTP/2.
+    let source = causes(status).any(|cause| cause.to_string().contains("frame with invalid size"));
     html || source
         || text.contains("grpc-status header missing")
         || text.contains("compression flag")

@@ -4,8 +4,8 @@
 //! their names, one attribute more tells it. What has neither payload nor headers has an attribute, too, since Pub/Sub
 //! takes no message without anything. Readers of other kinds see both; ours doesn't.
 
-use crate::error::{HUB, invalid};
-use anyhub_core::{Error, ErrorKind, Event, Header, Key, Result, driver::Sequence};
+use crate::error::invalid;
+use anyhub_core::{Event, Header, Key, Result, driver::Sequence};
 use bytes::Bytes;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use rustc_hash::FxHasher;
@@ -52,10 +52,6 @@ pub(crate) fn check(event: &Event) -> Result<()> {
              order take one more"
         );
         return Err(invalid("submit", message));
-    }
-    if bytes(event) > EVENT_BYTES + ADDED / 2 {
-        let message = "the event does not fit into a request";
-        return Err(Error::new(ErrorKind::TooLarge, HUB, "submit", message));
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ async fn what_is_at_the_limits_is_carried() {
     }
     let most = producer.limits().event_bytes;
     let mut largest = many.clone();
-    largest.payload = vec![7; most + 0 - many.size() + many.payload.len()].into();
+    largest.payload = vec![7; most - many.size() + many.payload.len()].into();
     assert_eq!(largest.size(), most);
     let sent = vec![many, shuffled, largest, Event::new("")];
     for outcome in within(within(producer.submit(sent.clone())).await.unwrap()).await {

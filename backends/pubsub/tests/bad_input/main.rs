@@ -36,8 +36,8 @@ fn config(server: &PubSub) -> PubSubConfig {
 /// A hub with the topic `tweets`.
 async fn hub(server: &PubSub) -> PubSubHub {
     let hub = PubSubHub::new(config(server)).unwrap();
-    let made = hub.admin().create_topic(&TopicConfig::new("tweets"));
-    within(made).await.unwrap();
+    let topic = TopicConfig::new("tweets");
+    within(hub.admin().create_topic(&topic)).await.unwrap();
     hub
 }
 

@@ -104,9 +104,9 @@ async fn subscriptions_of_others_that_cannot_be_read() {
             .await
             .unwrap();
     }
-    let refused = |group: &'static str| {
+    let refused = async |group: &'static str| {
         let opened = hub.consumer("tweets", ConsumerOptions::new().group(group));
-        async { within(opened).await.unwrap_err() }
+        within(opened).await.unwrap_err()
     };
     told(
         &refused("unordered").await,
