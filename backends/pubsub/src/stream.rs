@@ -58,14 +58,14 @@ impl Reader {
 async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let mut pause = Pause::new();
     loop {
-        let begun = Instant::now();
-        let ended = one(&shared, &mut stopped).await;
+        let mut gave = false;
+        let ended = one(&shared, &mut stopped, &mut gave).await;
         let Some(failure) = ended else { return };
         if !failure.passing {
             shared.fail(failure.error);
             return;
         }
-        if begun.elapsed() > KEEPALIVE {
+        if gave {
             pause = Pause::new();
         }
         let wait = pause.next();
@@ -77,8 +77,12 @@ async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// One stream, until it ends, or None: until it was stopped.
-async fn one(shared: &Shared, stopped: &mut watch::Receiver<bool>) -> Option<Failure> {
+/// One stream, until it ends, or None: until it was stopped. `gave`: whether it gave anything.
+async fn one(
+    shared: &Shared,
+    stopped: &mut watch::Receiver<bool>,
+    gave: &mut bool,
+) -> Option<Failure> {
     let name = &shared.subscription.name;
     let (requests, to_send) = mpsc::channel(1);
     let first = first(shared);
@@ -115,6 +119,7 @@ async fn one(shared: &Shared, stopped: &mut watch::Receiver<bool>) -> Option<Fai
             message = incoming.message() => match message {
                 Ok(Some(response)) => {
                     heard = Instant::now();
+                    *gave |= !response.received_messages.is_empty();
                     take_in(shared, response);
                 }
                 Ok(None) => return Some(failed("receive", name, over())),
