@@ -55,7 +55,8 @@ impl Capabilities {
 pub enum Assignment {
     /// Each partition has one owner; a seek moves this consumer's partitions.
     Exclusive,
-    /// The hub keeps one cursor for the group; a seek moves the group.
+    /// The hub has no partitions and keeps one cursor for the group: a topic is one partition, which every member has at
+    /// once; a key is with one of them at a time. A seek moves the group.
     Shared,
 }
 

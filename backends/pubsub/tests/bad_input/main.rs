@@ -1,6 +1,7 @@
 //! What can be got wrong, and what is told: the kind, in one line, with what to do about it; in time, and nothing is lost.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod credentials;
 mod events;
 mod opening;
 mod strange;

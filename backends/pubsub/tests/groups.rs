@@ -1,0 +1,157 @@
+//! Members of a group that come, go and crash: nothing is lost, keys stay in order, and what a commit has confirmed with
+//! exactly-once delivery does not come again.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use anyhub_core::{Consumer, ConsumerOptions, ErrorKind, Event, Hub, ProducerOptions, TopicConfig};
+use anyhub_local::pubsub::{Faults, PubSub, Rate};
+use anyhub_pubsub::{PubSubConfig, PubSubHub};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+const KEYS: usize = 40;
+const TOPIC: &str = "tweets";
+
+async fn within<T>(step: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(60), step).await;
+    ended.expect("it hangs")
+}
+
+/// What the group as a whole has seen.
+#[derive(Default)]
+struct Book {
+    /// Of each key: how many have come, without a gap.
+    came: HashMap<usize, usize>,
+    confirmed: HashSet<usize>,
+    again: u64,
+}
+
+impl Book {
+    /// Event `nth` came to one of the members.
+    fn note(&mut self, nth: usize, seed: u64) {
+        let (key, place) = (nth % KEYS, nth / KEYS);
+        let came = self.came.entry(key).or_default();
+        assert!(
+            place <= *came,
+            "seed {seed}: key {key}: {place} came, and {came} was due"
+        );
+        assert!(
+            !self.confirmed.contains(&nth),
+            "seed {seed}: {nth} came again, though its ack was confirmed"
+        );
+        self.again += u64::from(place < *came);
+        *came = (*came).max(place + 1);
+    }
+}
+
+async fn churn(seed: u64, exactly_once: bool) {
+    const EVENTS: usize = 4_000;
+    let mut rng = StdRng::seed_from_u64(seed);
+    let server = PubSub::builder().seed(seed).start().unwrap();
+    let config = PubSubConfig::new("local")
+        .endpoint(server.endpoint())
+        .ack_deadline(Duration::from_secs(10))
+        .exactly_once(exactly_once);
+    let hub = Arc::new(PubSubHub::new(config).unwrap());
+    let topic = TopicConfig::new(TOPIC);
+    within(hub.admin().create_topic(&topic)).await.unwrap();
+    let publishing = {
+        let hub = hub.clone();
+        tokio::spawn(async move {
+            let producer = within(hub.producer(TOPIC, ProducerOptions::new()))
+                .await
+                .unwrap();
+            for first in (0..EVENTS).step_by(KEYS) {
+                let event =
+                    |nth: usize| Event::new(nth.to_string()).with_key(format!("k{}", nth % KEYS));
+                let batch = (first..first + KEYS).map(event).collect();
+                for outcome in within(within(producer.submit(batch)).await.unwrap()).await {
+                    outcome.unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+    };
+    // Acks whose requests fail are sent again; nothing else than a crash loses any.
+    server
+        .set_faults(Faults::none().unavailable("Acknowledge", Rate::share(0.2)))
+        .unwrap();
+    let hour = Duration::from_secs(3_600);
+    let options = || ConsumerOptions::new().group("score").commit_interval(hour);
+    let mut members: Vec<Box<dyn Consumer>> = Vec::new();
+    let mut book = Book::default();
+    let (mut joined, mut crashed) = (0, 0);
+    while book.confirmed.len() < EVENTS {
+        if members.is_empty() || (members.len() < 3 && rng.random_ratio(1, 10)) {
+            members.push(within(hub.consumer(TOPIC, options())).await.unwrap());
+            joined += 1;
+        }
+        let nth = rng.random_range(0..members.len());
+        let member = &mut members[nth];
+        let quiet = Duration::from_millis(20);
+        let most = rng.random_range(1..60);
+        let mut came = Vec::new();
+        if let Ok(batch) = tokio::time::timeout(quiet, member.receive(most)).await {
+            for delivery in batch.unwrap().deliveries {
+                let text = std::str::from_utf8(&delivery.event.payload).unwrap();
+                came.push((text.parse().unwrap(), delivery.token));
+            }
+        }
+        came.iter().for_each(|(nth, _)| book.note(*nth, seed));
+        if rng.random_ratio(1, 12) {
+            // With what it was just given, acknowledged or not.
+            let acked: Vec<_> = came
+                .iter()
+                .take(rng.random_range(0..5))
+                .map(|(_, token)| *token)
+                .collect();
+            member.acks().ack(&acked);
+            drop(members.swap_remove(nth));
+            crashed += 1;
+            continue;
+        }
+        let tokens: Vec<_> = came.iter().map(|(_, token)| *token).collect();
+        assert_eq!(member.acks().ack(&tokens), tokens.len(), "seed {seed}");
+        match within(member.commit()).await {
+            Ok(()) => book.confirmed.extend(came.iter().map(|(nth, _)| *nth)),
+            Err(error) => assert_ne!(error.kind(), ErrorKind::Fenced, "seed {seed}: {error}"),
+        }
+        if members.len() > 1 && rng.random_ratio(1, 15) {
+            within(members.swap_remove(0).close()).await.unwrap();
+        }
+    }
+    publishing.await.unwrap();
+    assert!(
+        joined > 5 && crashed > 5,
+        "{joined} joined, {crashed} crashed"
+    );
+    let counts = server.counts();
+    assert!(
+        book.again <= counts.messages_again,
+        "{} again: {counts:?}",
+        book.again
+    );
+    assert_eq!(counts.unordered_acks, 0);
+    within(hub.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_crash() {
+    churn(seed(), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_crash_with_exactly_once_delivery() {
+    churn(seed(), true).await;
+}
+
+/// `ANYHUB_SEED`, or 1.
+fn seed() -> u64 {
+    let seed = std::env::var("ANYHUB_SEED").ok();
+    let seed = seed.and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("ANYHUB_SEED={seed}");
+    seed
+}
