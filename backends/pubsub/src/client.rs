@@ -253,8 +253,13 @@ impl Line {
         let operation = about.operation;
         let credentials = self.client.credentials(operation)?;
         let headers = credentials.headers(Extensions::new()).await;
-        let headers =
-            headers.map_err(|error| no_credentials(operation, error.is_transient(), error))?;
+        let headers = headers.map_err(|error| {
+            let passing = error.is_transient();
+            Failure {
+                passing,
+                ..Failure::from(no_credentials(operation, passing, error))
+            }
+        })?;
         let mut request = Request::new(message);
         if let CacheableResource::New { data, .. } = headers {
             *request.metadata_mut() = MetadataMap::from_headers(data);

@@ -33,28 +33,37 @@ pub(crate) fn unanswered(operation: &'static str, limit: Duration) -> Error {
         .with_advice("look at the endpoint and the network")
 }
 
-/// Credentials that can't be had.
+/// Credentials that can't be had, for now or for good.
 pub(crate) fn no_credentials(
     operation: &'static str,
     transient: bool,
     source: impl StdError + Send + Sync + 'static,
 ) -> Error {
-    let (kind, advice) = match transient {
-        true => (
-            ErrorKind::Unavailable,
-            "look at the network, and at the service that gives the tokens",
-        ),
-        false => (
+    // Where nothing else was found, Google's own machines are asked for theirs; elsewhere nobody answers.
+    let elsewhere = causes(&source).any(|cause| cause.to_string().contains(METADATA));
+    let reason = root(&source);
+    let (kind, message) = match (transient, elsewhere) {
+        (true, true) => (
             ErrorKind::Denied,
-            "sign in by gcloud auth application-default login, or name a key's file in \
-             GOOGLE_APPLICATION_CREDENTIALS; an emulator is found by PUBSUB_EMULATOR_HOST or endpoint=",
+            format!("no credentials: none are here, and {METADATA} does not answer: {reason}"),
         ),
+        (true, false) => (ErrorKind::Unavailable, format!("no credentials: {reason}")),
+        (false, _) => (ErrorKind::Denied, format!("no credentials: {reason}")),
     };
-    let message = format!("no credentials: {}", root(&source));
+    let advice = match kind {
+        ErrorKind::Denied => {
+            "sign in by gcloud auth application-default login, or name a key's file in \
+             GOOGLE_APPLICATION_CREDENTIALS; an emulator is found by PUBSUB_EMULATOR_HOST or endpoint="
+        }
+        _ => "look at the network, and at the service that gives the tokens",
+    };
     Error::new(kind, HUB, operation, message)
         .with_advice(advice)
         .with_source(source)
 }
+
+/// Where machines of Google's get their tokens (Compute Engine documentation, 2026-11).
+const METADATA: &str = "metadata.google.internal";
 
 /// A request that failed.
 #[derive(Debug, Clone)]

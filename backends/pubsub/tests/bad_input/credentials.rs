@@ -7,31 +7,36 @@ use std::{env, process::Command};
 
 const HERE: &str = "credentials::in_this_environment";
 
-fn ended(file: &str, emulator: &str) -> std::process::Output {
-    Command::new(env::current_exe().unwrap())
+fn ended(file: Option<&str>, emulator: &str) -> std::process::Output {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
         .args(["--exact", HERE, "--ignored", "--nocapture"])
-        .env("GOOGLE_APPLICATION_CREDENTIALS", file)
-        .env("PUBSUB_EMULATOR_HOST", emulator)
-        .output()
-        .unwrap()
+        .env("HOME", "/nowhere")
+        .env("PUBSUB_EMULATOR_HOST", emulator);
+    match file {
+        Some(file) => command.env("GOOGLE_APPLICATION_CREDENTIALS", file),
+        None => command.env_remove("GOOGLE_APPLICATION_CREDENTIALS"),
+    };
+    command.output().unwrap()
 }
 
 #[test]
 fn no_credentials() {
-    let missing = ended("/nowhere/key.json", "");
-    let text = String::from_utf8_lossy(&missing.stdout);
-    let wrong = String::from_utf8_lossy(&missing.stderr);
-    assert!(
-        missing.status.success() && text.contains("1 passed"),
-        "{text}{wrong}"
-    );
+    // A file that is not there, or nothing at all, on a machine that is not Google's.
+    for file in [Some("/nowhere/key.json"), None] {
+        let missing = ended(file, "");
+        let text = String::from_utf8_lossy(&missing.stdout);
+        let wrong = String::from_utf8_lossy(&missing.stderr);
+        let passed = missing.status.success() && text.contains("1 passed");
+        assert!(passed, "{file:?}: {text}{wrong}");
+    }
 }
 
 /// The emulator is asked by nobody, whatever else is there.
 #[test]
 fn an_emulator_by_the_environment() {
     let server = crate::server();
-    let found = ended("/nowhere/key.json", &server.emulator_host());
+    let found = ended(Some("/nowhere/key.json"), &server.emulator_host());
     let text = String::from_utf8_lossy(&found.stdout);
     let wrong = String::from_utf8_lossy(&found.stderr);
     assert!(
