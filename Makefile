@@ -9,7 +9,7 @@ SEED ?=
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint unit mutants here conformance interop contract simulate overhead overhead-eventhubs overhead-kinesis failover micro loom miri package examples new-hub setup
+.PHONY: help bench test lint unit mutants here conformance interop contract simulate overhead overhead-eventhubs overhead-kinesis overhead-pubsub failover micro loom miri package examples new-hub setup
 
 help: ## this list
 	@echo "anyhub: one Producer/Consumer trait over four event hubs, and a benchmark that compares them"
@@ -30,13 +30,14 @@ lint: setup ## formatting, clippy, rustdoc, the boundaries between crates, each 
 unit: setup ## unit and integration tests, and the examples in the documentation
 	$(CARGO) build $(LOCKED) --workspace --all-targets
 	@infra/prepare.sh debug
-	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-eventhubs --exclude anyhub-kafka --exclude anyhub-kinesis
+	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-eventhubs --exclude anyhub-kafka --exclude anyhub-kinesis --exclude anyhub-pubsub
 	$(CARGO) test $(LOCKED) -p anyhub --features eventhubs,kinesis --test together
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins
 	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --lib --test access --test bad_input --test producer --test reader --test resource_manager
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate --test admin --test producer
-	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-eventhubs -p anyhub-kafka -p anyhub-kinesis --doc
+	$(CARGO) test $(LOCKED) -p anyhub-pubsub --lib --test bad_input --test faults
+	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-eventhubs -p anyhub-kafka -p anyhub-kinesis -p anyhub-pubsub --doc
 
 mutants: setup ## prove that the trials can fail: every mutant of the memory hub is caught, 20 of 20 seeds
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test mutants -- $(ONLY)
@@ -48,6 +49,7 @@ here: setup
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --test broker --test stopped --test conformance -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test conformance --test variants -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --test conformance -- $(ONLY)
+	$(CARGO) test $(LOCKED) -p anyhub-pubsub --test conformance --test exactly_once -- $(ONLY)
 
 conformance: here ## the contract on every hub and server: make conformance ONLY=C3
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test localstack --test localstack_raw -- $(ONLY)
@@ -71,6 +73,9 @@ overhead-eventhubs: setup ## the trait against the raw Azure SDK on a local Even
 
 overhead-kinesis: setup ## the trait against the raw AWS SDK on a local Kinesis, and the price of order (about 20 minutes)
 	$(CARGO) bench $(LOCKED) -p anyhub-kinesis --bench overhead
+
+overhead-pubsub: setup ## the trait against the raw Google SDK on a local Pub/Sub (about 20 minutes)
+	$(CARGO) bench $(LOCKED) -p anyhub-pubsub --bench overhead
 
 failover: setup ## kill the brokers of a real cluster in turn under load, ten times, and verify (6 minutes)
 	@infra/prepare.sh release

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every example, on the memory hub and on a Kafka, a Kinesis and an Event Hubs of its own.
+# Runs every example, on the memory hub and on a Kafka, a Kinesis, an Event Hubs and a Pub/Sub of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}/debug
@@ -57,4 +57,5 @@ on_server kafka
 on_server kinesis
 # AMQP makes no event hubs and no consumer groups.
 on_server eventhubs --event-hub publish=3 --event-hub consume=3 --event-hub replay=3 --group demo
+on_server pubsub
 printf 'examples: %s passed, 0 failed\n' "$passed"

@@ -15,6 +15,8 @@ pub fn connect(url: &str) -> Result<Arc<dyn Hub>> {
         "kafka" => Ok(Arc::new(anyhub_kafka::KafkaHub::from_url(&url)?)),
         #[cfg(feature = "kinesis")]
         "kinesis" => Ok(Arc::new(anyhub_kinesis::KinesisHub::from_url(&url)?)),
+        #[cfg(feature = "pubsub")]
+        "pubsub" => Ok(Arc::new(anyhub_pubsub::PubSubHub::from_url(&url)?)),
         scheme => Err(no_such_hub(scheme)),
     }
 }
@@ -37,6 +39,7 @@ const HUBS: &[(&str, bool)] = &[
     ("eventhubs", cfg!(feature = "eventhubs")),
     ("kafka", cfg!(feature = "kafka")),
     ("kinesis", cfg!(feature = "kinesis")),
+    ("pubsub", cfg!(feature = "pubsub")),
 ];
 
 fn no_such_hub(scheme: &str) -> Error {
@@ -77,6 +80,7 @@ mod tests {
             ("eventhubs://a/t", cfg!(feature = "eventhubs")),
             ("kafka://a/t", cfg!(feature = "kafka")),
             ("kinesis://us-east-1/t", cfg!(feature = "kinesis")),
+            ("pubsub://project/t", cfg!(feature = "pubsub")),
         ] {
             let scheme = url.split(':').next().unwrap_or_default();
             let advice = format!("add the feature '{scheme}'");

@@ -7,7 +7,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> anyhub::Result<()> {
 //! // or kafka://localhost:9092/tweets, kinesis://us-east-1/tweets?leases=memory,
-//! // eventhubs://NAMESPACE.servicebus.windows.net/tweets?leases=memory
+//! // eventhubs://NAMESPACE.servicebus.windows.net/tweets?leases=memory, pubsub://PROJECT/tweets
 //! let url = "memory:/tweets";
 //! let (hub, topic) = (anyhub::connect(url)?, anyhub::topic(url)?);
 //! hub.admin().create_topic(&TopicConfig::new(&topic)).await?; // if it is not there yet
@@ -25,8 +25,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Each hub is a feature, none on by default: `eventhubs`, `kafka`, `kinesis`. The memory hub is always
-//! there.
+//! Each hub is a feature, none on by default: `eventhubs`, `kafka`, `kinesis`, `pubsub`. The memory hub is
+//! always there.
 
 mod connect;
 
@@ -45,3 +45,5 @@ pub use anyhub_eventhubs as eventhubs;
 pub use anyhub_kafka as kafka;
 #[cfg(feature = "kinesis")]
 pub use anyhub_kinesis as kinesis;
+#[cfg(feature = "pubsub")]
+pub use anyhub_pubsub as pubsub;

@@ -94,7 +94,7 @@ Units: 200k and 2M, 1KB and 1KiB, 2000/s, 250ms and 30s are understood everywher
 
 Examples:
   anyhub-bench run
-  anyhub-bench run --hubs memory,kafka,kinesis,eventhubs --limits off -n 1M --out out
+  anyhub-bench run --hubs memory,kafka,kinesis,eventhubs,pubsub --limits off -n 1M --out out
   anyhub-bench run --hub prod=kafka://broker:9092 --phase latency -r 5k/s -d 30s
   anyhub-bench run --assert '*.delivery.lost == 0' --assert 'kafka.latency.end_to_end_us.p99 < 50ms'";
 

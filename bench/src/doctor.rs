@@ -58,6 +58,7 @@ pub fn doctor(out: &mut dyn Write) -> io::Result<Exit> {
     let localstack: Vec<_> = localstack.map(|need| of_requirement(&need)).collect();
     print(out, &localstack)?;
     writeln!(out, "eventhubs ready, a stand-in in this process")?;
+    writeln!(out, "pubsub  ready, a stand-in in this process")?;
     writeln!(out, "tweets")?;
     print(
         out,

@@ -180,7 +180,7 @@ fn a_dry_run_checks_and_leaves_nothing() {
     assert!(stdout(&output).contains("memory"), "{}", stdout(&output));
     assert!(!out.exists());
     let output = run(&["run", "--dry-run"]);
-    for hub in ["memory", "kafka", "kinesis", "eventhubs"] {
+    for hub in ["memory", "kafka", "kinesis", "eventhubs", "pubsub"] {
         let line = format!("hub         {hub}: ");
         assert!(stdout(&output).contains(&line), "{}", stdout(&output));
     }
@@ -231,7 +231,7 @@ fn a_run_on_the_stand_in_says_so_and_did_the_same_work() {
             .iter()
             .map(|arg| {
                 if *arg == "memory" {
-                    "memory,kinesis,eventhubs"
+                    "memory,kinesis,eventhubs,pubsub"
                 } else {
                     arg
                 }
@@ -244,6 +244,7 @@ fn a_run_on_the_stand_in_says_so_and_did_the_same_work() {
         let of_each = [
             ("kinesis", "1 MiB/s", "put_records"),
             ("eventhubs", "throughput unit", "ingress_events"),
+            ("pubsub", "10 MB/s", "publish_bytes"),
         ];
         for (nth, (provider, of_quota, billed)) in of_each.into_iter().enumerate() {
             let hub = &report["hubs"][nth + 1];
@@ -408,6 +409,7 @@ fn the_doctor_says_what_each_hub_needs() {
         "kafka   ",
         "kinesis ready",
         "eventhubs ready",
+        "pubsub  ready",
     ] {
         assert!(text.contains(line), "{text}");
     }

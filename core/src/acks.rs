@@ -35,6 +35,38 @@ impl AckToken {
     }
 }
 
+/// What a token is made of, for a backend that keeps its deliveries by itself, and not in
+/// [`Lanes`](crate::driver::Lanes). What the parts mean is its own affair: a token that was given out is
+/// good for as long as all of them are what they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenParts {
+    /// Which lane of the consumer it belongs to.
+    pub lane: u32,
+    /// Which ownership of that lane.
+    pub epoch: u32,
+    /// Which event within that ownership.
+    pub seq: u64,
+    /// Which delivery of that event.
+    pub attempt: u32,
+}
+
+impl From<TokenParts> for AckToken {
+    fn from(parts: TokenParts) -> Self {
+        Self::new(parts.lane, parts.epoch, parts.seq, parts.attempt)
+    }
+}
+
+impl From<AckToken> for TokenParts {
+    fn from(token: AckToken) -> Self {
+        Self {
+            lane: token.lane,
+            epoch: token.epoch,
+            seq: token.seq,
+            attempt: token.attempt,
+        }
+    }
+}
+
 /// What a backend does with acknowledgements: local marks, no I/O, callable from any thread.
 pub trait AckSink: fmt::Debug + Send + Sync + 'static {
     /// Marks these as finished; returns how many of the tokens were still valid.

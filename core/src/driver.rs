@@ -7,7 +7,7 @@
 //! and keeps what was delivered and acknowledged in [`Lanes`]. [`Opened`] is what a hub closes when it closes itself.
 
 pub use crate::{
-    acks::AckSink,
+    acks::{AckSink, TokenParts},
     buffer::{Buffer, Room, Turn},
     event_check::check,
     lanes::{Lane, LaneId, Lanes, Reader},
@@ -17,5 +17,5 @@ pub use crate::{
     pending::Completer,
     sequence::Sequence,
     submitted::Submitted,
-    window::{Admission, key_hash},
+    window::{Admission, key_hash, nack_delay},
 };

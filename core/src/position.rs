@@ -24,7 +24,7 @@ enum Label {
 
 impl Partition {
     /// The partition with this number, on hubs that number them from 0.
-    pub fn number(number: u32) -> Self {
+    pub const fn number(number: u32) -> Self {
         Self(Label::Number(number))
     }
 

@@ -72,6 +72,26 @@ impl Sequence {
         })
     }
 
+    /// The same for a number that is at hand, without its text.
+    ///
+    /// ```
+    /// use anyhub_core::driver::Sequence;
+    /// assert_eq!(Some(Sequence::of(u128::MAX, 7)), Sequence::at(&u128::MAX.to_string(), 7));
+    /// ```
+    pub fn of(number: u128, index: u32) -> Self {
+        Self {
+            number: [0, (number >> 64) as u64, number as u64],
+            index,
+            after: false,
+        }
+    }
+
+    /// The record's sequence number; None where it has more than 128 bits.
+    pub fn as_u128(self) -> Option<u128> {
+        let [high, middle, low] = self.number;
+        (high == 0).then_some(u128::from(middle) << 64 | u128::from(low))
+    }
+
     /// The place right behind this event.
     pub fn after(self) -> Self {
         Self {

@@ -299,7 +299,7 @@ impl<P: Clone + Ord> Window<P> {
 }
 
 /// How long a nacked event waits: `first`, doubled at each further attempt, at most `longest`.
-pub(crate) fn nack_delay(first: Duration, longest: Duration, attempt: u32) -> Duration {
+pub fn nack_delay(first: Duration, longest: Duration, attempt: u32) -> Duration {
     let doublings = attempt.saturating_sub(1).min(20);
     first.saturating_mul(1 << doublings).min(longest)
 }

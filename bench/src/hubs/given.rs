@@ -78,7 +78,7 @@ impl HubArg {
         for (nth, (name, value)) in self.url.options().enumerate() {
             let shown = match self.url.scheme() {
                 // Credentials are no option there.
-                "kinesis" | "eventhubs" => !value.contains('@'),
+                "kinesis" | "eventhubs" | "pubsub" => !value.contains('@'),
                 _ => is_harmless(name, value),
             };
             let shown = if shown { value } else { "***" };
@@ -110,8 +110,8 @@ impl HubArg {
                 Some(endpoint) if !is_aws(endpoint) => RanOn::Emulator,
                 _ => RanOn::Cloud,
             },
-            // Nor anybody but Azure Event Hubs; a private endpoint is on no machine of its user.
-            "eventhubs" => match self.endpoint() {
+            // Nor anybody but Azure and Google theirs; a private endpoint is on no machine of its user.
+            "eventhubs" | "pubsub" => match self.endpoint() {
                 Some(endpoint) if is_here(endpoint) => RanOn::Emulator,
                 _ => RanOn::Cloud,
             },
@@ -209,6 +209,11 @@ mod tests {
             ),
             (
                 "eventhubs://localhost/t?leases=memory&endpoint=amqp://127.0.0.1:5672",
+                RanOn::Emulator,
+            ),
+            ("pubsub://project/t", RanOn::Cloud),
+            (
+                "pubsub://project/t?endpoint=http://127.0.0.1:8085",
                 RanOn::Emulator,
             ),
             (

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhub::Hub;
 use anyhub::kafka::{KafkaConfig, KafkaHub};
 use anyhub::kinesis::{KinesisConfig, KinesisHub, LeasesIn};
-use anyhub_local::{Kafka, Kinesis};
+use anyhub::pubsub::{PubSubConfig, PubSubHub};
+use anyhub_local::{Kafka, Kinesis, PubSub};
 
 use super::eventhubs::Namespace;
 use crate::progress::Progress;
@@ -18,6 +19,7 @@ pub(super) enum Local {
     Kafka,
     Kinesis,
     EventHubs,
+    PubSub,
 }
 
 /// A server that runs. It ends when this is dropped.
@@ -26,6 +28,7 @@ pub(super) enum Server {
     Kafka(Box<Kafka>),
     Kinesis(Kinesis),
     EventHubs(Arc<Namespace>),
+    PubSub(PubSub),
 }
 
 /// The quota of a provisioned shard (Amazon Kinesis Data Streams developer guide, "Quotas and limits",
@@ -37,6 +40,12 @@ const OF_A_SHARD: &str = "1 MiB/s and 1,000 records/s a shard in, 2 MiB/s and 5 
 const OF_A_NAMESPACE: &str =
     "40 throughput units: 40 MB/s and 40,000 events/s in, 80 MB/s and 163,840 events/s out";
 
+/// What a key takes and a stream gives (Pub/Sub quotas, 2026-11).
+const OF_A_STREAM: &str = "1 MB/s in with one ordering key, 10 MB/s out on one stream";
+
+/// What the stand-in keeps of what is acknowledged, and lets wait: all that a run publishes.
+const KEPT: usize = 64 << 30;
+
 /// The most that the stand-in takes in one PutRecords; AWS takes twice that.
 const KINESIS_BATCH: usize = 5 << 20;
 
@@ -46,6 +55,7 @@ impl Local {
             Self::Kafka => "kafka",
             Self::Kinesis => "kinesis",
             Self::EventHubs => "eventhubs",
+            Self::PubSub => "pubsub",
         }
     }
 
@@ -55,13 +65,14 @@ impl Local {
             Self::Kafka => "Apache Kafka, one broker, started on this machine",
             Self::Kinesis => "a stand-in for Amazon Kinesis, in this process",
             Self::EventHubs => "a stand-in for Azure Event Hubs, in this process",
+            Self::PubSub => "a stand-in for Google Cloud Pub/Sub, in this process",
         }
     }
 
     pub(super) fn ran_on(self) -> RanOn {
         match self {
             Self::Kafka => RanOn::Broker,
-            Self::Kinesis | Self::EventHubs => RanOn::StandIn,
+            Self::Kinesis | Self::EventHubs | Self::PubSub => RanOn::StandIn,
         }
     }
 
@@ -74,6 +85,7 @@ impl Local {
             Self::Kafka => 0,
             Self::Kinesis => 600 + event + event / 3,
             Self::EventHubs => 150 + event,
+            Self::PubSub => 400 + event,
         }
     }
 
@@ -83,6 +95,7 @@ impl Local {
             Self::Kafka => None,
             Self::Kinesis => Some(OF_A_SHARD),
             Self::EventHubs => Some(OF_A_NAMESPACE),
+            Self::PubSub => Some(OF_A_STREAM),
         }
     }
 
@@ -112,6 +125,17 @@ impl Local {
                 let (hub, namespace) = Namespace::start(limits_on)?;
                 Ok((hub, Server::EventHubs(namespace)))
             }
+            Self::PubSub => {
+                let pubsub = PubSub::builder()
+                    .limits(limits_on)
+                    .retained_bytes(KEPT)
+                    .backlog_bytes(KEPT)
+                    .start();
+                let pubsub = pubsub.map_err(|error| error.to_string())?;
+                let config = PubSubConfig::new("local").endpoint(pubsub.endpoint());
+                let hub = PubSubHub::new(config).map_err(|error| error.to_string())?;
+                Ok((Arc::new(hub), Server::PubSub(pubsub)))
+            }
         }
     }
 }
@@ -137,6 +161,7 @@ impl Server {
             Self::Kafka(kafka) => kafka.url(),
             Self::Kinesis(kinesis) => kinesis.url(),
             Self::EventHubs(namespace) => namespace.url(),
+            Self::PubSub(pubsub) => pubsub.url(),
         }
     }
 
@@ -147,7 +172,7 @@ impl Server {
             Self::Kinesis(kinesis) => {
                 format!("ferrokinesis {}, server in this process", kinesis.version())
             }
-            Self::EventHubs(_) => {
+            Self::EventHubs(_) | Self::PubSub(_) => {
                 let version = env!("CARGO_PKG_VERSION");
                 format!("anyhub-local {version}, server in this process")
             }
@@ -156,7 +181,10 @@ impl Server {
 
     /// Whether what this process spends is the server's too.
     pub(super) fn is_in_process(&self) -> bool {
-        matches!(self, Self::Kinesis(_) | Self::EventHubs(_))
+        matches!(
+            self,
+            Self::Kinesis(_) | Self::EventHubs(_) | Self::PubSub(_)
+        )
     }
 
     /// Of the processor time of this process, the server's so far; None where the system does not
@@ -166,6 +194,7 @@ impl Server {
             Self::Kafka(_) => Some(Duration::ZERO),
             Self::Kinesis(kinesis) => kinesis.cpu(),
             Self::EventHubs(namespace) => namespace.cpu(),
+            Self::PubSub(pubsub) => pubsub.cpu(),
         }
     }
 }

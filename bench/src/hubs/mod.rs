@@ -20,10 +20,7 @@ use crate::verify::BYTES_PER_FINGERPRINT;
 pub use self::given::HubArg;
 
 /// The built-in hubs, in the order in which they run.
-pub const BUILT_IN: [&str; 4] = ["memory", "kafka", "kinesis", "eventhubs"];
-
-/// Hubs that a later version has.
-const LATER: [&str; 1] = ["pubsub"];
+pub const BUILT_IN: [&str; 5] = ["memory", "kafka", "kinesis", "eventhubs", "pubsub"];
 
 /// Room is made by what the consumers have committed, so that a run of any length fits.
 const MEMORY_URL: &str = "memory:/?retention=consumed&capacity_bytes=33554432";
@@ -128,10 +125,7 @@ fn place(name: &str) -> Result<Place, BadInput> {
         "kafka" => Ok(Place::Local(Local::Kafka)),
         "kinesis" => Ok(Place::Local(Local::Kinesis)),
         "eventhubs" => Ok(Place::Local(Local::EventHubs)),
-        _ if LATER.contains(&name) => Err(BadInput::new(format!(
-            "the hub '{name}' is not in this version, which has {}",
-            BUILT_IN.join(", ")
-        ))),
+        "pubsub" => Ok(Place::Local(Local::PubSub)),
         _ => {
             let hint = hint(name, BUILT_IN);
             let built_in = BUILT_IN.join(", ");

@@ -1,5 +1,7 @@
 use crate::{Failure, Harness, Outcome, Settings};
-use anyhub_core::{Consumer, ConsumerOptions, Hub, Producer, ProducerOptions, TopicConfig};
+use anyhub_core::{
+    Assignment, Consumer, ConsumerOptions, Delivery, Hub, Producer, ProducerOptions, TopicConfig,
+};
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use std::{
@@ -69,6 +71,25 @@ impl Context {
 
     pub(crate) fn tick(&self) -> Duration {
         self.0.settings.tick
+    }
+
+    /// Whether all members of a group share the topic, as on a hub without partitions: then its topics have one, and
+    /// a key is what goes from one member to another.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.hub.capabilities().assignment == Assignment::Shared
+    }
+
+    /// How many partitions a topic has that was made with so many.
+    pub(crate) fn partitions(&self, made: usize) -> usize {
+        if self.is_shared() { 1 } else { made }
+    }
+
+    /// What a delivery is in order with, and is acknowledged behind: its partition, or its key.
+    pub(crate) fn lane(&self, delivery: &Delivery) -> String {
+        match self.is_shared() {
+            true => format!("{:?}", delivery.event.key),
+            false => delivery.partition.to_string(),
+        }
     }
 
     /// A source of choices; each `stream` of a seed is its own.

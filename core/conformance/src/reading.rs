@@ -1,7 +1,9 @@
 //! How trials read: with patience, and until something definite was seen.
 
 use crate::{Context, Failure, Outcome, positions::Ends};
-use anyhub_core::{Batch, Change, Consumer, Delivery, Event, Partition, Producer, Receipt, Result};
+use anyhub_core::{
+    AckToken, Batch, Change, Consumer, Delivery, Event, Partition, Producer, Receipt, Result,
+};
 use std::{
     future::poll_fn,
     task::Poll,
@@ -150,6 +152,13 @@ pub(crate) fn time_of(delivery: &Delivery) -> Outcome<SystemTime> {
     delivery.published.ok_or_else(untold)
 }
 
+/// The tokens of the deliveries of these names.
+pub(crate) fn tokens_of(deliveries: &[Delivery], wanted: &[&str]) -> Vec<AckToken> {
+    let of = |wanted: &&str| deliveries.iter().find(|delivery| name(delivery) == *wanted);
+    let found = wanted.iter().filter_map(of);
+    found.map(|delivery| delivery.token).collect()
+}
+
 /// The names of deliveries, in order.
 pub(crate) fn names(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(name).collect()
@@ -239,25 +248,28 @@ impl Party {
         ctx.within(what, reading).await?
     }
 
-    /// Receives until the members own all `partitions`, each at least one of them.
+    /// Whether the members own all `partitions`, each at least one of them; where they share a topic, whether each
+    /// reads it.
+    pub(crate) fn is_balanced(&self, ctx: &Context, partitions: usize) -> bool {
+        let owned = self.owned();
+        let total: usize = owned.iter().map(|(_, owned)| owned.len()).sum();
+        (ctx.is_shared() || total == partitions) && owned.iter().all(|(_, owned)| !owned.is_empty())
+    }
+
+    /// Receives until the members are [balanced](Self::is_balanced).
     pub(crate) async fn balance(
         &mut self,
         ctx: &Context,
         partitions: usize,
         mut each: impl FnMut(usize, Batch),
     ) -> Outcome {
-        let balanced = |party: &Self| {
-            let owned = party.owned();
-            let total: usize = owned.iter().map(|(_, owned)| owned.len()).sum();
-            total == partitions && owned.iter().all(|(_, owned)| !owned.is_empty())
-        };
         let what = format!("{partitions} partitions to be shared out");
-        if balanced(self) {
+        if self.is_balanced(ctx, partitions) {
             return Ok(());
         }
         self.receive_until(ctx, 100, &what, |nth, batch, party| {
             each(nth, batch);
-            Ok(balanced(party))
+            Ok(party.is_balanced(ctx, partitions))
         })
         .await
     }

@@ -7,7 +7,7 @@ use crate::{
     failure::{ensure, ensure_eq},
     reading::{Party, name, named, names, publish, publish_in_turn, take},
 };
-use anyhub_core::{AckToken, Batch, ConsumerOptions, Delivery, ErrorKind, Point};
+use anyhub_core::{AckToken, Batch, Consumer, ConsumerOptions, Delivery, ErrorKind, Point};
 use rand::seq::SliceRandom;
 use std::{
     collections::HashSet,
@@ -43,11 +43,13 @@ pub(super) fn tokens(deliveries: &[Delivery]) -> Vec<AckToken> {
     deliveries.iter().map(|delivery| delivery.token).collect()
 }
 
-/// A topic of one partition with events named by number.
+/// A topic of one partition with events named by number, which come in that order: of several keys where a partition
+/// keeps it, of one where a key alone does.
 pub(super) async fn numbered(ctx: &Context, events: usize) -> Outcome<String> {
     let topic = ctx.topic(1).await?;
     let producer = ctx.producer(&topic).await?;
-    let events = (0..events).map(|nth| named(&format!("k{}", nth % 5), nth.to_string()));
+    let keys = if ctx.is_shared() { 1 } else { 5 };
+    let events = (0..events).map(|nth| named(&format!("k{}", nth % keys), nth.to_string()));
     publish_in_turn(ctx, &*producer, events).await?;
     Ok(topic)
 }
@@ -258,17 +260,24 @@ async fn fenced(ctx: Context) -> Outcome {
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     let options = never_by_itself(&ctx, &group);
+    let keys = if ctx.is_shared() { 4 } else { 40 };
     let events = (0..40)
-        .map(|nth| named(&format!("k{nth}"), nth.to_string()))
+        .map(|nth| named(&format!("k{}", nth % keys), nth.to_string()))
         .collect();
     publish(&ctx, &*producer, events).await?;
-    let mut first = ctx.consumer(&topic, options.clone()).await?;
+    let limit = ctx.settings().max_processing;
+    let own = match ctx.is_shared() {
+        // Nothing is taken from one who is there.
+        true => options.clone().max_processing(limit),
+        false => options.clone(),
+    };
+    let mut first = ctx.consumer(&topic, own).await?;
     let came = take(&ctx, &mut *first, 40, "all events").await?;
-    // The first of each partition stays open, so the acks of the others can't be committed.
+    // The first of each lane stays open, so the acks of the others can't be committed.
     let mut open = HashSet::new();
     let later: Vec<_> = came
         .iter()
-        .filter(|delivery| !open.insert(&delivery.partition))
+        .filter(|delivery| !open.insert(ctx.lane(delivery)))
         .cloned()
         .collect();
     ensure_eq!(
@@ -277,6 +286,13 @@ async fn fenced(ctx: Context) -> Outcome {
         "valid tokens"
     );
     let acked: HashSet<String> = names(&later).into_iter().collect();
+    if ctx.is_shared() {
+        let mut second = ctx.consumer(&topic, options).await?;
+        take(&ctx, &mut *second, 40, "what was acked, at the new owner").await?;
+        lost_acks(&ctx, &mut *first).await?;
+        ctx.within("close", second.close()).await??;
+        return Ok(first.close().await?);
+    }
     let mut party = Party::new();
     let first = party.join(first);
     let second = party.join(ctx.consumer(&topic, options).await?);
@@ -300,9 +316,13 @@ async fn fenced(ctx: Context) -> Outcome {
             .receive_until(&ctx, 10, what, |nth, batch, _| Ok(count(nth, batch) > 0))
             .await?;
     }
-    let first = party.member(first)?;
+    lost_acks(&ctx, &mut **party.member(first)?).await?;
+    party.close(&ctx).await
+}
+
+async fn lost_acks(ctx: &Context, loser: &mut dyn Consumer) -> Outcome {
     let answer = ctx
-        .within("commit of the member that lost a partition", first.commit())
+        .within("commit of the member that lost a partition", loser.commit())
         .await?;
     let kind = answer.err().map(|error| error.kind());
     ensure_eq!(
@@ -310,5 +330,5 @@ async fn fenced(ctx: Context) -> Outcome {
         Some(ErrorKind::Fenced),
         "the answer to a commit whose acks were lost"
     );
-    party.close(&ctx).await
+    Ok(())
 }

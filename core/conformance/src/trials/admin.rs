@@ -51,7 +51,7 @@ async fn topics(ctx: Context) -> Outcome {
         .iter()
         .map(|info| info.partition.clone())
         .collect();
-    ensure_eq!(partitions.len(), 3, "its partitions");
+    ensure_eq!(partitions.len(), ctx.partitions(3), "its partitions");
     ensure!(
         partitions.is_sorted(),
         "the partitions are not in order: {partitions:?}"

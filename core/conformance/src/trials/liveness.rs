@@ -59,6 +59,11 @@ async fn kept(ctx: Context) -> Outcome {
         "valid tokens after work within max_processing"
     );
     ctx.within("commit", first.commit()).await??;
+    if ctx.is_shared() {
+        // What is acknowledged frees its key, for the other one, too.
+        ctx.within("the second member to close", second.close())
+            .await??;
+    }
     let producer = ctx.producer(&topic).await?;
     publish(&ctx, &*producer, vec![named("k", "2")]).await?;
     let next = ctx.within("the next event", first.receive(10)).await??;

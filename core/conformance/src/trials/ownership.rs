@@ -225,13 +225,16 @@ impl Churn {
         if enough(&self.party, ledger) {
             return Ok(());
         }
+        let shared = self.ctx.is_shared();
         self.party
             .receive_until(&self.ctx, 40, what, |nth, batch, party| {
-                ledger.changed(nth, &batch.changes);
+                // Where a key may come from any member, the group is one reader.
+                let reader = if shared { 0 } else { nth };
+                ledger.changed(reader, &batch.changes);
                 batch
                     .deliveries
                     .iter()
-                    .for_each(|delivery| ledger.came(nth, delivery));
+                    .for_each(|delivery| ledger.came(reader, delivery));
                 if let Some(acks) = acks.get(&nth) {
                     acks.ack(&batch.tokens());
                 }
@@ -241,10 +244,9 @@ impl Churn {
     }
 
     async fn balance(&mut self) -> Outcome {
+        let ctx = self.ctx.clone();
         self.read("the partitions to be shared out", |party, _| {
-            let owned = party.owned();
-            let total: usize = owned.iter().map(|(_, owned)| owned.len()).sum();
-            total == PARTITIONS as usize && owned.iter().all(|(_, owned)| !owned.is_empty())
+            party.is_balanced(&ctx, PARTITIONS as usize)
         })
         .await
     }
@@ -355,9 +357,9 @@ async fn nothing_lost_in_crashes(ctx: Context) -> Outcome {
 async fn one_owner(ctx: Context) -> Outcome {
     let mut churn = Churn::new(&ctx).await?;
     let mut held: HashMap<usize, Holding> = HashMap::new();
-    // Who delivered last from each partition, and with which tokens.
-    let mut owner: HashMap<Partition, usize> = HashMap::new();
-    let mut given: HashMap<(usize, Partition), Vec<anyhub_core::AckToken>> = HashMap::new();
+    // Who delivered last from each lane, and with which tokens.
+    let mut owner: HashMap<String, usize> = HashMap::new();
+    let mut given: HashMap<(usize, String), Vec<anyhub_core::AckToken>> = HashMap::new();
     churn.join().await?;
     for round in 0..3 {
         churn.write(150).await?;
@@ -377,26 +379,27 @@ async fn one_owner(ctx: Context) -> Outcome {
                         "member {nth} delivered from partition {at} without owning it"
                     );
                     // Whoever had it before has lost it, tokens and all.
+                    let lane = ctx.lane(delivery);
                     if let Some(before) = owner
-                        .insert(at.clone(), nth)
+                        .insert(lane.clone(), nth)
                         .filter(|before| *before != nth)
                     {
-                        let old = given.remove(&(before, at.clone())).unwrap_or_default();
+                        let old = given.remove(&(before, lane.clone())).unwrap_or_default();
                         let valid = acks.get(&before).map_or(0, |acks| acks.ack(&old));
                         ensure_eq!(
                             valid,
                             0,
-                            "valid tokens of member {before}, which lost partition {at}"
+                            "valid tokens of member {before}, which lost lane {lane}"
                         );
                     }
-                    let tokens = given.entry((nth, at.clone())).or_default();
+                    let tokens = given.entry((nth, lane)).or_default();
                     tokens.push(delivery.token);
                 }
                 came += batch.deliveries.len();
                 // Looked at twice: a partition may move between two members' answers, not back.
                 let both = [party.owned(), party.owned()];
                 let mut owners = HashSet::new();
-                for (nth, owned) in &both[0] {
+                for (nth, owned) in both[0].iter().filter(|_| !ctx.is_shared()) {
                     let still = both[1].iter().find(|(other, _)| other == nth);
                     for at in owned
                         .iter()

@@ -100,8 +100,13 @@ async fn bounded(ctx: Context) -> Outcome {
     const EVENTS: usize = 400;
     let topic = ctx.topic(2).await?;
     let producer = ctx.producer(&topic).await?;
+    // About half of them in one lane.
+    let key = |nth: usize| match ctx.is_shared() && nth.is_multiple_of(2) {
+        true => "k0".to_owned(),
+        false => format!("k{nth}"),
+    };
     let events = (0..EVENTS)
-        .map(|nth| named(&format!("k{nth}"), nth.to_string()))
+        .map(|nth| named(&key(nth), nth.to_string()))
         .collect();
     publish(&ctx, &*producer, events).await?;
     let options = ctx.member(&ctx.name()).max_unfinished(WINDOW);
@@ -109,6 +114,7 @@ async fn bounded(ctx: Context) -> Outcome {
     let acks = consumer.acks();
     // The lane of the first event stops, since that one is not acked; the others go on.
     let mut stopped: Option<Partition> = None;
+    let is_first = |delivery: &Delivery| delivery.event.key == Some(Key::from("k0"));
     let mut held = Vec::new();
     let mut came = 0;
     let quiet = ctx.tick() * 20;
@@ -133,7 +139,12 @@ async fn bounded(ctx: Context) -> Outcome {
         };
         for delivery in batch.deliveries {
             came += 1;
-            if *stopped.get_or_insert_with(|| delivery.partition.clone()) == delivery.partition {
+            let of = stopped.get_or_insert_with(|| delivery.partition.clone());
+            let stops = match ctx.is_shared() {
+                true => is_first(&delivery),
+                false => *of == delivery.partition,
+            };
+            if stops {
                 held.push(delivery.token);
             } else {
                 acks.ack(&[delivery.token]);
@@ -162,17 +173,18 @@ async fn beside_a_busy_lane(ctx: Context) -> Outcome {
     const EVENTS: usize = 200;
     let topic = ctx.topic(2).await?;
     let producer = ctx.producer(&topic).await?;
-    let probes: Vec<_> = (0..50).map(|nth| format!("k{nth}")).collect();
+    let probes = if ctx.is_shared() { 2 } else { 50 };
+    let probes: Vec<_> = (0..probes).map(|nth| format!("k{nth}")).collect();
     let events = probes.iter().map(|key| named(key, "probe")).collect();
     publish(&ctx, &*producer, events).await?;
     let options = ctx.member(&ctx.name()).max_unfinished(WINDOW);
     let mut consumer = ctx.consumer(&topic, options).await?;
     let acks = consumer.acks();
-    let mut homes: HashMap<Partition, String> = HashMap::new();
+    let mut homes: HashMap<String, String> = HashMap::new();
     for _ in 0..probes.len() {
         for delivery in take(&ctx, &mut *consumer, 1, "a probe of each lane").await? {
             let key = delivery.event.key.as_ref().and_then(Key::as_str);
-            homes.insert(delivery.partition, key.unwrap_or_default().to_owned());
+            homes.insert(ctx.lane(&delivery), key.unwrap_or_default().to_owned());
             acks.ack(&[delivery.token]);
         }
     }

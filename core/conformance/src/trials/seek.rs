@@ -10,7 +10,7 @@ use crate::{
     failure::{ensure, ensure_eq},
     reading::{Party, name, named, names, publish, read_back, take},
 };
-use anyhub_core::{Assignment, ErrorKind, Partition, Point};
+use anyhub_core::{Assignment, ErrorKind, Point};
 use std::collections::HashSet;
 use tokio::time::sleep;
 
@@ -243,8 +243,8 @@ async fn others_stay(ctx: Context) -> Outcome {
 }
 
 /// Two members that share four partitions whose events all have come and are acked; the first then
-/// seeks to the start. Which partitions come again, those of the first, and all?
-async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<Partition>; 3]> {
+/// seeks to the start. Which lanes come again, those of the first, and all?
+async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<String>; 3]> {
     const PARTITIONS: usize = 4;
     const EVENTS: usize = 80;
     let topic = ctx.topic(PARTITIONS as u32).await?;
@@ -267,23 +267,19 @@ async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<Partition>; 3]> {
     party
         .receive_until(ctx, 50, what, |nth, batch, _| {
             came += batch.deliveries.len();
-            all.extend(
-                batch
-                    .deliveries
-                    .iter()
-                    .map(|delivery| delivery.partition.clone()),
-            );
+            all.extend(batch.deliveries.iter().map(|it| ctx.lane(it)));
             if let Some(Ok(acks)) = acks.get(nth) {
                 acks.ack(&batch.tokens());
             }
             Ok(came >= EVENTS)
         })
         .await?;
-    let own: HashSet<Partition> = party
+    let own: HashSet<String> = party
         .owned()
         .into_iter()
         .filter(|(nth, _)| *nth == first)
         .flat_map(|(_, owned)| owned)
+        .map(|own| own.to_string())
         .collect();
     ctx.within(
         "seek of one member",
@@ -296,7 +292,7 @@ async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<Partition>; 3]> {
         .receive_until(ctx, 50, "later events at two members", |_, batch, _| {
             for delivery in &batch.deliveries {
                 if name(delivery) == "first" {
-                    again.insert(delivery.partition.clone());
+                    again.insert(ctx.lane(delivery));
                 } else {
                     later += 1;
                 }
@@ -323,7 +319,7 @@ async fn shared(ctx: Context) -> Outcome {
     ensure_eq!(
         again,
         all,
-        "partitions that came again after a seek of the group"
+        "lanes that came again after a seek of the group"
     );
     Ok(())
 }

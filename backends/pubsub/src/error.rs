@@ -1,0 +1,265 @@
+//! Pub/Sub's errors as kinds to act on, each with what to do.
+
+use anyhub_core::{Error, ErrorKind};
+use std::{error::Error as StdError, time::Duration};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// The hub's name in errors.
+pub(crate) const HUB: &str = "pubsub";
+
+/// A setting is wrong.
+pub(crate) fn config(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, HUB, "connect", message)
+}
+
+pub(crate) fn invalid(operation: &'static str, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, HUB, operation, message)
+}
+
+pub(crate) fn unsupported(operation: &'static str, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unsupported, HUB, operation, message)
+}
+
+pub(crate) fn closed(operation: &'static str, what: &str) -> Error {
+    let message = format!("the {what} is closed");
+    Error::new(ErrorKind::Closed, HUB, operation, message)
+}
+
+/// No answer within the time that one may take.
+pub(crate) fn unanswered(operation: &'static str, limit: Duration) -> Error {
+    let message = format!("no answer within {limit:?}");
+    Error::new(ErrorKind::Timeout, HUB, operation, message)
+        .with_advice("look at the endpoint and the network")
+}
+
+/// Credentials that can't be had.
+pub(crate) fn no_credentials(
+    operation: &'static str,
+    transient: bool,
+    source: impl StdError + Send + Sync + 'static,
+) -> Error {
+    let (kind, advice) = match transient {
+        true => (
+            ErrorKind::Unavailable,
+            "look at the network, and at the service that gives the tokens",
+        ),
+        false => (
+            ErrorKind::Denied,
+            "sign in by gcloud auth application-default login, or name a key's file in \
+             GOOGLE_APPLICATION_CREDENTIALS; an emulator is found by PUBSUB_EMULATOR_HOST or endpoint=",
+        ),
+    };
+    let message = format!("no credentials: {}", root(&source));
+    Error::new(kind, HUB, operation, message)
+        .with_advice(advice)
+        .with_source(source)
+}
+
+/// A request that failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    /// What a caller is told.
+    pub(crate) error: Error,
+    /// Whether it may have been carried out all the same.
+    pub(crate) maybe: bool,
+    /// Whether the same may succeed a little later.
+    pub(crate) passing: bool,
+    /// The ack ids that did not hold, each with whether for good: exactly-once delivery.
+    pub(crate) acks: Vec<(String, bool)>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            passing: error.is_retryable(),
+            error,
+            maybe: false,
+            acks: Vec::new(),
+        }
+    }
+}
+
+/// What Pub/Sub, or the way there, answered to `operation`; `subject` is the full name of what it was
+/// asked about.
+///
+/// Which codes pass, and which are final: Pub/Sub documentation, "Error codes" (2026-11).
+pub(crate) fn failed(operation: &'static str, subject: &str, status: Status) -> Failure {
+    let code = status.code();
+    let unreached = is_unreached(&status);
+    let strange = is_strange(&status);
+    let kind = match code {
+        _ if strange => ErrorKind::Unexpected,
+        Code::NotFound => ErrorKind::NotFound,
+        Code::AlreadyExists => ErrorKind::AlreadyExists,
+        Code::PermissionDenied | Code::Unauthenticated => ErrorKind::Denied,
+        Code::ResourceExhausted => ErrorKind::Throttled,
+        Code::DeadlineExceeded => ErrorKind::Timeout,
+        Code::Unavailable | Code::Internal | Code::Aborted | Code::Cancelled | Code::Unknown => {
+            ErrorKind::Unavailable
+        }
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => ErrorKind::Invalid,
+        Code::Unimplemented => ErrorKind::Unsupported,
+        Code::Ok | Code::DataLoss => ErrorKind::Unexpected,
+    };
+    let passing = matches!(
+        kind,
+        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Throttled
+    );
+    let message = match kind {
+        ErrorKind::NotFound => missing(subject),
+        _ if unreached => format!("the service can't be reached: {}", root(&status)),
+        _ if strange => format!("what answers is no Pub/Sub: {}", one_line(status.message())),
+        _ => format!("{} ({code:?})", one_line(status.message())),
+    };
+    let error = Error::new(kind, HUB, operation, message);
+    let error = match advice(kind, unreached, subject) {
+        Some(advice) => error.with_advice(advice),
+        None => error,
+    };
+    Failure {
+        error,
+        maybe: passing && !unreached && !matches!(code, Code::ResourceExhausted | Code::Aborted),
+        passing,
+        acks: acks(&status),
+    }
+}
+
+fn advice(kind: ErrorKind, unreached: bool, subject: &str) -> Option<String> {
+    Some(match kind {
+        ErrorKind::NotFound if subject.contains("/subscriptions/") => {
+            "look at the group's name; a new consumer of it makes it again".to_owned()
+        }
+        ErrorKind::NotFound => {
+            "look at its name and the project, or create it with Admin::create_topic".to_owned()
+        }
+        ErrorKind::Denied => {
+            "look at the roles of the account: pubsub.publisher to write, pubsub.subscriber to read, \
+             pubsub.editor to make topics and groups"
+                .to_owned()
+        }
+        ErrorKind::Throttled => "look at the project's quotas, or ask less often".to_owned(),
+        ErrorKind::Unexpected => "look at the endpoint: it has to speak gRPC".to_owned(),
+        _ if unreached => "look at the endpoint and the network".to_owned(),
+        _ => return None,
+    })
+}
+
+/// What is not there, by its full name.
+fn missing(subject: &str) -> String {
+    let mut parts = subject.rsplit('/');
+    match (parts.next(), parts.next()) {
+        (Some(id), Some("topics")) => format!("there is no topic '{id}'"),
+        (Some(id), Some("subscriptions")) => format!("there is no subscription '{id}'"),
+        (Some(id), Some("snapshots")) => format!("there is no snapshot '{id}'"),
+        _ => format!("there is no {subject}"),
+    }
+}
+
+/// Whether it never got there: no connection could be had.
+fn is_unreached(status: &Status) -> bool {
+    causes(status).any(|cause| {
+        // tonic's own type is not in its interface; its text is what it was made from.
+        cause.is::<tonic::ConnectError>() || cause.to_string() == "tcp connect error"
+    })
+}
+
+/// Whether the answer is no gRPC: a web page, for instance.
+fn is_strange(status: &Status) -> bool {
+    let text = status.message();
+    let html = status
+        .metadata()
+        .get("content-type")
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| !kind.starts_with("application/grpc"));
+    let source = causes(status).any(|cause| cause.to_string().contains("invalid HTTP version"));
+    html || source
+        || text.contains("grpc-status header missing")
+        || text.contains("compression flag")
+}
+
+/// What of an acknowledgement did not hold. Source: Pub/Sub documentation, "Exactly-once delivery"
+/// (2026-11): by the id, PERMANENT_FAILURE_... or TRANSIENT_FAILURE_...
+fn acks(status: &Status) -> Vec<(String, bool)> {
+    let Some(info) = status.get_details_error_info() else {
+        return Vec::new();
+    };
+    let failures = info.metadata.into_iter();
+    failures
+        .filter_map(|(id, failure)| {
+            let permanent = failure.starts_with("PERMANENT_FAILURE");
+            (permanent || failure.starts_with("TRANSIENT_FAILURE")).then_some((id, permanent))
+        })
+        .collect()
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
+        (**error).source()
+    })
+}
+
+fn root(error: &(dyn StdError + 'static)) -> String {
+    let root = causes(error).last().unwrap_or(error);
+    one_line(&root.to_string())
+}
+
+/// Errors are one line each.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_kinds() {
+        let subject = "projects/p/topics/tweets";
+        for (code, kind, maybe) in [
+            (Code::NotFound, ErrorKind::NotFound, false),
+            (Code::PermissionDenied, ErrorKind::Denied, false),
+            (Code::ResourceExhausted, ErrorKind::Throttled, false),
+            (Code::Unavailable, ErrorKind::Unavailable, true),
+            (Code::Unknown, ErrorKind::Unavailable, true),
+            (Code::DeadlineExceeded, ErrorKind::Timeout, true),
+            (Code::FailedPrecondition, ErrorKind::Invalid, false),
+            (Code::Unimplemented, ErrorKind::Unsupported, false),
+        ] {
+            let failure = failed("submit", subject, Status::new(code, "why\n so"));
+            assert_eq!(failure.error.kind(), kind, "{code:?}");
+            assert_eq!(failure.maybe, maybe, "{code:?}");
+            assert!(!failure.error.to_string().contains('\n'), "{code:?}");
+        }
+        let failure = failed("submit", subject, Status::not_found("Resource not found"));
+        assert_eq!(failure.error.message(), "there is no topic 'tweets'");
+    }
+
+    #[test]
+    fn acks_that_do_not_hold_are_told_apart() {
+        let failures = [
+            (
+                "a".to_owned(),
+                "PERMANENT_FAILURE_INVALID_ACK_ID".to_owned(),
+            ),
+            (
+                "b".to_owned(),
+                "TRANSIENT_FAILURE_UNORDERED_ACK_ID".to_owned(),
+            ),
+            ("c".to_owned(), "something else".to_owned()),
+        ];
+        let details = tonic_types::ErrorDetails::with_error_info(
+            "EXACTLY_ONCE_ACKID_FAILURE",
+            "pubsub.googleapis.com",
+            failures
+                .into_iter()
+                .collect::<std::collections::HashMap<_, _>>(),
+        );
+        let status = Status::with_error_details(Code::FailedPrecondition, "some", details);
+        let mut acks = failed("commit", "projects/p/subscriptions/s", status).acks;
+        acks.sort();
+        assert_eq!(acks, [("a".to_owned(), true), ("b".to_owned(), false)]);
+    }
+}

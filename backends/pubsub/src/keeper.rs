@@ -1,0 +1,162 @@
+//! What goes on without the application: commits, nacks, more time for what it works on, and the limit of its silence.
+
+use crate::{
+    client::ATTEMPT,
+    hub::PARTITION,
+    keys::Ref,
+    shared::{ACKS, Phase, Shared},
+};
+use anyhub_core::Change;
+use futures_util::future::join_all;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, sleep_until, timeout};
+
+/// Until the consumer closes.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let all = async {
+        tokio::join!(
+            commits(&shared),
+            nacks(&shared),
+            time(&shared),
+            silence(&shared)
+        )
+    };
+    tokio::select! {
+        _ = all => {}
+        _ = shared.closed() => {}
+    }
+}
+
+/// Every commit interval, and sooner where there is a request full.
+async fn commits(shared: &Shared) {
+    let mut last = Instant::now();
+    loop {
+        let due = last + shared.options.commit_interval;
+        let many = async {
+            loop {
+                if shared.keys().finished_len() >= ACKS {
+                    return;
+                }
+                shared.full.notified().await;
+            }
+        };
+        tokio::select! {
+            () = sleep_until(due.into()) => {}
+            () = many => {}
+        }
+        last = Instant::now();
+        if shared.is_closing() {
+            return;
+        }
+        if shared.keys().finished_len() > 0
+            && let Err(error) = shared.commit_quietly().await
+        {
+            tracing::warn!(%error, "acks could not be committed; they are tried again");
+            sleep(RETRY).await;
+        }
+    }
+}
+
+/// After a commit that failed.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Nacks as they become due.
+async fn nacks(shared: &Shared) {
+    loop {
+        let next = shared.keys().next_due();
+        let alarm = async {
+            match next {
+                Some(due) => sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = alarm => {}
+            () = shared.asked.notified() => {}
+        }
+        let (lanes, ack_ids) = shared.keys().due(Instant::now());
+        if ack_ids.is_empty() {
+            continue;
+        }
+        // What can't be told comes again when its time is over, since that is not prolonged.
+        let nacked = timeout(shared.subscription.ack_deadline, shared.nack(ack_ids)).await;
+        if !matches!(nacked, Ok(Ok(()))) {
+            tracing::warn!(?nacked, "a nack could not be told");
+        }
+        shared.keys().nack_told(&lanes);
+    }
+}
+
+/// Prolongs what is held, and gives up what could not be.
+async fn time(shared: &Shared) {
+    let deadline = shared.subscription.ack_deadline;
+    loop {
+        sleep(deadline / 12).await;
+        let from = Instant::now();
+        let due = from
+            .checked_sub(deadline / 4)
+            .map(|since| shared.keys().to_prolong(since));
+        if let Some(held) = due.filter(|held| !held.refs.is_empty()) {
+            let each = held.refs.chunks(ACKS).zip(held.ack_ids.chunks(ACKS));
+            join_all(each.map(|(refs, ids)| prolong(shared, refs, ids, from))).await;
+        }
+        if shared.keys().lapse(Instant::now()) {
+            tracing::warn!(
+                subscription = %shared.subscription.name,
+                "events were held for longer than their ack deadline, which could not be prolonged: they come again"
+            );
+        }
+    }
+}
+
+async fn prolong(shared: &Shared, refs: &[Ref], ack_ids: &[String], from: Instant) {
+    let (name, seconds) = (&shared.subscription.name, shared.subscription.seconds());
+    // Not for longer than it would help.
+    let limit = ATTEMPT.min(shared.subscription.ack_deadline / 4);
+    let prolonged = shared
+        .line
+        .modify(name, ack_ids.to_vec(), seconds, limit)
+        .await;
+    match prolonged {
+        Ok(()) => shared.keys().prolonged(refs, from),
+        Err(failure) if !failure.acks.is_empty() => {
+            let failed = |id: &String| failure.acks.iter().any(|(failed, _)| failed == id);
+            let held = refs.iter().zip(ack_ids).filter(|(_, id)| !failed(id));
+            let held: Vec<_> = held.map(|(of, _)| *of).collect();
+            shared.keys().prolonged(&held, from);
+        }
+        Err(failure) => tracing::debug!(error = %failure.error, "more time could not be had"),
+    }
+}
+
+/// Gives everything up once the application has been away for too long (C2).
+async fn silence(shared: &Shared) {
+    let limit = shared.options.max_processing;
+    loop {
+        let silence = shared.silence();
+        let left = limit.saturating_sub(silence);
+        if !left.is_zero() || !matches!(shared.phase(), Phase::Reading) {
+            sleep(left.max(limit / 8)).await;
+            continue;
+        }
+        let mut reader = shared.moving.lock().await;
+        if shared.silence() < limit || !matches!(shared.phase(), Phase::Reading) {
+            continue;
+        }
+        if !shared.set_phase(Phase::Away) {
+            return;
+        }
+        if let Some(reader) = reader.take() {
+            reader.stop().await;
+        }
+        if let Err(error) = shared.commit_quietly().await {
+            tracing::warn!(%error, "acks could not be committed before the application's events went");
+        }
+        shared.keys().lose();
+        shared.give_back().await;
+        shared.tell(Change::Lost(vec![PARTITION]));
+    }
+}

@@ -1,0 +1,116 @@
+use super::{Handed, Message, Ref};
+use crate::message::Arrived;
+use anyhub_core::driver::Sequence;
+use std::time::{Duration, Instant};
+
+/// A message that the service gave.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: u64,
+    pub(super) at: Sequence,
+    pub(super) ack_id: String,
+    /// Since when it is this consumer's, or was prolonged; None: it is not, and comes again.
+    pub(super) leased: Option<Instant>,
+    pub(super) state: State,
+    /// How often it was handed on.
+    pub(super) attempt: u32,
+    /// Which of the lane's deliveries it was last.
+    pub(super) nonce: u32,
+    /// Gone before what stands in front of it once, after its nack was taken.
+    pub(super) early: bool,
+    arrived: Option<Arrived>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// To be handed on.
+    Queued,
+    /// The application has it.
+    Delivered,
+    Acked,
+    /// On its way to the service as acknowledged.
+    Acking,
+    /// Acknowledged at the service.
+    Gone,
+    /// Waits for the delay of a nack of its key.
+    Held,
+    /// Nacked at the service; it comes again.
+    Due,
+}
+
+impl Entry {
+    pub(super) fn new(message: Message, state: State, now: Instant) -> Self {
+        let arrived = (state == State::Queued).then_some(message.arrived);
+        Self {
+            id: message.id,
+            at: message.at,
+            ack_id: message.ack_id,
+            leased: (state != State::Due).then_some(now),
+            state,
+            attempt: 0,
+            nonce: 0,
+            early: false,
+            arrived,
+        }
+    }
+
+    /// It came again, and changes nothing but what acknowledges it.
+    pub(super) fn refresh(&mut self, ack_id: String, now: Instant) {
+        self.ack_id = ack_id;
+        self.leased = Some(now);
+    }
+
+    /// It came again, and is to be handed on again.
+    pub(super) fn again(&mut self, message: Message, now: Instant) {
+        self.refresh(message.ack_id, now);
+        self.arrived = Some(message.arrived);
+        self.state = State::Queued;
+        self.early = false;
+    }
+
+    /// It waits for its nack: what it says will come again.
+    pub(super) fn hold(&mut self) {
+        self.arrived = None;
+        self.state = State::Held;
+    }
+
+    /// It was nacked at the service, itself or by what stands before it.
+    pub(super) fn let_go(&mut self) {
+        self.state = State::Due;
+        self.leased = None;
+        self.early = false;
+    }
+
+    pub(super) fn has_lapsed(&self, lease: Duration, now: Instant) -> bool {
+        self.leased.is_some_and(|leased| leased + lease <= now)
+    }
+
+    /// As delivery `nonce`; None where there is nothing of it.
+    pub(super) fn hand(&mut self, lane: u32, epoch: u32, seq: u64, nonce: u32) -> Option<Handed> {
+        let arrived = self.arrived.take()?;
+        self.state = State::Delivered;
+        self.attempt += 1;
+        self.nonce = nonce;
+        Some(Handed {
+            event: arrived.event,
+            at: self.at,
+            published: arrived.published,
+            attempt: self.attempt,
+            token: self.reference(lane, epoch, seq).into(),
+        })
+    }
+
+    pub(super) fn reference(&self, lane: u32, epoch: u32, seq: u64) -> Ref {
+        Ref {
+            lane,
+            epoch,
+            seq,
+            nonce: self.nonce,
+        }
+    }
+
+    /// Whether the application has it, under this token.
+    pub(super) fn is_delivered_as(&self, of: Ref) -> bool {
+        self.state == State::Delivered && self.nonce == of.nonce
+    }
+}

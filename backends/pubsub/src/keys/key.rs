@@ -1,0 +1,408 @@
+use super::{
+    Handed, Message, Ref,
+    entry::{Entry, State},
+};
+use crate::message::published_at;
+use anyhub_core::{Key, driver::Sequence};
+use rustc_hash::FxHashMap;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// One ordering key.
+///
+/// Its entries are, in this order: acknowledged and on their way to the service, or about to be; handed on, some of
+/// them acknowledged; to be handed on; and, after a nack, what waits to come again.
+#[derive(Debug, Default)]
+pub(super) struct KeyLane {
+    key: Option<Key>,
+    epoch: u32,
+    entries: VecDeque<Entry>,
+    /// The sequence number of the first entry.
+    base: u64,
+    /// So many are acknowledged with all before them.
+    prefix: usize,
+    /// So many were handed on.
+    handed: usize,
+    /// So many were handed on or are to be; the others wait to come again.
+    queued: usize,
+    nack: Option<Nack>,
+    /// Counts deliveries.
+    nonce: u32,
+    /// Messages that were to be handed on when there was no room.
+    parked: usize,
+    /// The last ones that were acknowledged at the service.
+    gone: VecDeque<u64>,
+}
+
+/// So many are remembered: the service goes back that far and is understood.
+const REMEMBERED: usize = 32;
+/// What was published so long before the newest that is here is older than all that is here.
+const OLDER: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy)]
+enum Nack {
+    Waits(Instant),
+    /// On its way to the service.
+    Sent,
+    /// The service has taken it.
+    Told,
+}
+
+/// What follows from an arrival.
+#[derive(Debug, Default)]
+pub(super) struct Arrival {
+    /// So many more may be handed on.
+    pub(super) ready: usize,
+    /// To be nacked at the service, so that it comes again.
+    pub(super) bounce: Option<String>,
+}
+
+type Ids = FxHashMap<u64, (u32, u64)>;
+
+impl KeyLane {
+    pub(super) fn begin(&mut self, key: Key) {
+        self.key = Some(key);
+    }
+
+    /// Forgets all; its key, if it had one.
+    pub(super) fn end(&mut self) -> Option<Key> {
+        let epoch = self.epoch.wrapping_add(1);
+        let nonce = self.nonce;
+        let ended = std::mem::take(self);
+        (self.epoch, self.nonce) = (epoch, nonce);
+        ended.key
+    }
+
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn arrive(
+        &mut self,
+        lane: u32,
+        message: Message,
+        now: Instant,
+        ids: &mut Ids,
+    ) -> Arrival {
+        if let Some((_, seq)) = ids.get(&message.id) {
+            let index = (seq - self.base) as usize;
+            match self.entries[index].state {
+                state @ (State::Queued | State::Delivered | State::Held) => {
+                    self.entries[index].refresh(message.ack_id, now);
+                    // It may have been passed over, its time being over.
+                    return Arrival {
+                        ready: usize::from(state == State::Queued),
+                        bounce: None,
+                    };
+                }
+                State::Due => return self.due_again(lane, index, message, now, ids),
+                // The service goes back to it, although it is acknowledged here: a deadline has passed, or somebody has
+                // sought. What it gives from here on is new.
+                State::Acked | State::Acking | State::Gone => self.truncate(index, ids),
+            }
+        } else if self.is_older(&message) {
+            self.truncate(0, ids);
+        }
+        let seq = self.base + self.entries.len() as u64;
+        ids.insert(message.id, (lane, seq));
+        match self.nack {
+            None => {
+                self.entries
+                    .push_back(Entry::new(message, State::Queued, now));
+                self.queued = self.entries.len();
+                Arrival {
+                    ready: 1,
+                    bounce: None,
+                }
+            }
+            Some(Nack::Waits(_)) => {
+                self.entries
+                    .push_back(Entry::new(message, State::Held, now));
+                Arrival::default()
+            }
+            Some(Nack::Sent | Nack::Told) => {
+                let entry = Entry::new(message, State::Due, now);
+                self.entries.push_back(entry);
+                self.early(self.entries.len() - 1)
+            }
+        }
+    }
+
+    /// Whether the service goes back to a place before all that is here. Ids and times within a moment say nothing
+    /// about order.
+    fn is_older(&self, message: &Message) -> bool {
+        let Some(last) = self.entries.back() else {
+            return false;
+        };
+        self.gone.contains(&message.id)
+            || published_at(message.at)
+                .zip(published_at(last.at))
+                .is_some_and(|(this, last)| this + OLDER < last)
+    }
+
+    /// One that waited to come again came.
+    fn due_again(
+        &mut self,
+        lane: u32,
+        index: usize,
+        message: Message,
+        now: Instant,
+        ids: &mut Ids,
+    ) -> Arrival {
+        if index > self.queued {
+            if !self.entries[index].early {
+                self.entries[index].ack_id = message.ack_id;
+                return self.early(index);
+            }
+            // It was sent back, and came again without what stands before it: that was finished elsewhere, or is gone.
+            self.forget(lane, index, ids);
+        }
+        let index = self.queued;
+        self.entries[index].again(message, now);
+        self.queued += 1;
+        if self.queued == self.entries.len() {
+            self.nack = None;
+        }
+        Arrival {
+            ready: 1,
+            bounce: None,
+        }
+    }
+
+    /// One came before what has to come first: it was under way when that was nacked, or that won't come. Sent back, it
+    /// comes again behind it, or without it.
+    fn early(&mut self, index: usize) -> Arrival {
+        let entry = &mut self.entries[index];
+        // As long as the service has not taken the nack, everything may have been under way.
+        entry.early = matches!(self.nack, Some(Nack::Told));
+        Arrival {
+            ready: 0,
+            bounce: entry.early.then(|| entry.ack_id.clone()),
+        }
+    }
+
+    /// Forgets what waits to come again and stands before `index`.
+    fn forget(&mut self, lane: u32, index: usize, ids: &mut Ids) {
+        for entry in self.entries.drain(self.queued..index) {
+            ids.remove(&entry.id);
+        }
+        for (nth, entry) in self.entries.iter().enumerate().skip(self.queued) {
+            ids.insert(entry.id, (lane, self.base + nth as u64));
+        }
+    }
+
+    /// Forgets everything from `index` on.
+    fn truncate(&mut self, index: usize, ids: &mut Ids) {
+        for entry in self.entries.drain(index..) {
+            ids.remove(&entry.id);
+        }
+        self.gone.clear();
+        self.prefix = self.prefix.min(index);
+        self.handed = self.handed.min(index);
+        self.queued = self.queued.min(index);
+        let waits = matches!(self.nack, Some(Nack::Waits(_)));
+        // What is nacked stands first of what was not queued.
+        if self.queued == self.entries.len() || (waits && self.entries.len() <= self.handed) {
+            self.nack = None;
+        }
+    }
+
+    /// The next message, if it may be handed on.
+    pub(super) fn hand(
+        &mut self,
+        lane: u32,
+        most: usize,
+        lease: Duration,
+        now: Instant,
+    ) -> Option<Handed> {
+        if self.handed >= self.queued {
+            return None;
+        }
+        if self.handed - self.prefix >= most {
+            self.parked += 1;
+            return None;
+        }
+        let entry = &mut self.entries[self.handed];
+        if entry.has_lapsed(lease, now) {
+            return None;
+        }
+        self.nonce = self.nonce.wrapping_add(1);
+        let seq = self.base + self.handed as u64;
+        let handed = entry.hand(lane, self.epoch, seq, self.nonce);
+        self.handed += 1;
+        handed
+    }
+
+    /// How many may be handed on now that had no room before.
+    pub(super) fn unpark(&mut self, most: usize) -> usize {
+        let room = most.saturating_sub(self.handed - self.prefix);
+        let some = self.parked.min(room);
+        self.parked -= some;
+        some
+    }
+
+    fn index(&self, of: Ref) -> Option<usize> {
+        let index = usize::try_from(of.seq.checked_sub(self.base)?).ok()?;
+        (of.epoch == self.epoch && index < self.entries.len()).then_some(index)
+    }
+
+    /// The delivery of a token, if the application has it and it is still this consumer's.
+    fn delivered(&self, of: Ref, lease: Duration, now: Instant) -> Option<usize> {
+        let index = self.index(of)?;
+        let entry = &self.entries[index];
+        (entry.is_delivered_as(of) && !entry.has_lapsed(lease, now)).then_some(index)
+    }
+
+    pub(super) fn ack(
+        &mut self,
+        of: Ref,
+        lease: Duration,
+        now: Instant,
+        finished: &mut VecDeque<Ref>,
+    ) -> bool {
+        let Some(index) = self.delivered(of, lease, now) else {
+            return false;
+        };
+        self.entries[index].state = State::Acked;
+        while let Some(entry) = self.entries.get(self.prefix)
+            && entry.state == State::Acked
+        {
+            let seq = self.base + self.prefix as u64;
+            finished.push_back(entry.reference(of.lane, self.epoch, seq));
+            self.prefix += 1;
+        }
+        true
+    }
+
+    pub(super) fn nack(
+        &mut self,
+        of: Ref,
+        lease: Duration,
+        now: Instant,
+        due: impl FnOnce(u32) -> Instant,
+    ) -> bool {
+        let Some(index) = self.delivered(of, lease, now) else {
+            return false;
+        };
+        let due = due(self.entries[index].attempt);
+        for entry in self.entries.range_mut(index..) {
+            entry.hold();
+        }
+        // One that waits already stands behind this one, and waits no shorter for it.
+        let due = match self.nack {
+            Some(Nack::Waits(other)) => due.max(other),
+            _ => due,
+        };
+        self.nack = Some(Nack::Waits(due));
+        (self.handed, self.queued, self.parked) = (index, index, 0);
+        true
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        match self.nack {
+            Some(Nack::Waits(due)) => Some(due),
+            _ => None,
+        }
+    }
+
+    pub(super) fn has_unsent_nack(&self) -> bool {
+        self.next_due().is_some()
+    }
+
+    /// What to nack at the service, if that is due.
+    pub(super) fn due(&mut self, now: Instant) -> Option<String> {
+        self.next_due().filter(|due| *due <= now)?;
+        let first = self.entries.get(self.queued)?;
+        let ack_id = first.ack_id.clone();
+        for entry in self.entries.range_mut(self.queued..) {
+            entry.let_go();
+        }
+        self.nack = Some(Nack::Sent);
+        Some(ack_id)
+    }
+
+    pub(super) fn nack_told(&mut self) {
+        if let Some(nack @ Nack::Sent) = &mut self.nack {
+            *nack = Nack::Told;
+        }
+    }
+
+    /// The ack id of what is finished; None where that is not so any more.
+    pub(super) fn acking(&mut self, of: Ref) -> Option<String> {
+        let entry = self.get_mut(of)?;
+        matches!(entry.state, State::Acked | State::Acking).then(|| {
+            entry.state = State::Acking;
+            entry.ack_id.clone()
+        })
+    }
+
+    /// True where nothing is left.
+    pub(super) fn acked(&mut self, of: Ref, ids: &mut Ids) -> bool {
+        if let Some(entry) = self.get_mut(of)
+            && entry.state == State::Acking
+        {
+            entry.state = State::Gone;
+            entry.leased = None;
+        }
+        while let Some(entry) = self
+            .entries
+            .pop_front_if(|entry| entry.state == State::Gone)
+        {
+            ids.remove(&entry.id);
+            if self.gone.len() == REMEMBERED {
+                self.gone.pop_front();
+            }
+            self.gone.push_back(entry.id);
+            self.base += 1;
+            self.prefix -= 1;
+            self.handed -= 1;
+            self.queued -= 1;
+        }
+        self.entries.is_empty()
+    }
+
+    pub(super) fn get_mut(&mut self, of: Ref) -> Option<&mut Entry> {
+        let index = self.index(of)?;
+        Some(&mut self.entries[index]).filter(|entry| entry.nonce == of.nonce)
+    }
+
+    pub(super) fn each(&self, mut each: impl FnMut(&Entry, u64)) {
+        for (nth, entry) in self.entries.iter().enumerate() {
+            each(entry, self.base + nth as u64);
+        }
+    }
+
+    /// Whether something was given up because its time has passed, and whether acks were among it.
+    pub(super) fn lapse(&mut self, lease: Duration, now: Instant, ids: &mut Ids) -> (bool, bool) {
+        let first = self
+            .entries
+            .iter()
+            .position(|entry| entry.has_lapsed(lease, now));
+        let Some(first) = first else {
+            return (false, false);
+        };
+        let acked = |entry: &Entry| matches!(entry.state, State::Acked | State::Acking);
+        let acked = self.entries.range(first..).any(acked);
+        self.truncate(first, ids);
+        (true, acked)
+    }
+
+    pub(super) fn has_acks(&self) -> bool {
+        let acked = |entry: &Entry| matches!(entry.state, State::Acked | State::Acking);
+        self.entries.iter().any(acked)
+    }
+
+    pub(super) fn unfinished(&self) -> (Option<Sequence>, usize) {
+        let first = self
+            .entries
+            .get(self.prefix)
+            .filter(|_| self.handed > self.prefix);
+        (first.map(|entry| entry.at), self.handed - self.prefix)
+    }
+}

@@ -1,0 +1,207 @@
+use super::{
+    Handed, LOOSE, Message, Ref,
+    entry::{Entry, State},
+};
+use anyhub_core::driver::Sequence;
+use rustc_hash::FxHashMap;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// What has no key: each on its own, in no order.
+#[derive(Debug, Default)]
+pub(super) struct Loose {
+    entries: FxHashMap<u64, Entry>,
+    /// Of each message: where.
+    ids: FxHashMap<u64, u64>,
+    queue: VecDeque<u64>,
+    next: u64,
+    nonce: u32,
+    /// Handed on and not acknowledged.
+    open: usize,
+    nacks: Vec<(Instant, u64)>,
+    parked: usize,
+}
+
+impl Loose {
+    /// True where there is one more to hand on.
+    pub(super) fn arrive(&mut self, message: Message, now: Instant) -> bool {
+        if let Some(seq) = self.ids.get(&message.id)
+            && let Some(entry) = self.entries.get_mut(seq)
+        {
+            match entry.state {
+                State::Queued => {
+                    // It may have been passed over, its time being over.
+                    entry.refresh(message.ack_id, now);
+                    self.queue.push_back(*seq);
+                    return true;
+                }
+                State::Delivered | State::Held => {
+                    entry.refresh(message.ack_id, now);
+                    return false;
+                }
+                State::Due => {
+                    entry.again(message, now);
+                    self.queue.push_back(*seq);
+                    return true;
+                }
+                State::Acked | State::Acking | State::Gone => {
+                    self.entries.remove(seq);
+                }
+            }
+        }
+        let seq = self.next;
+        self.next += 1;
+        self.ids.insert(message.id, seq);
+        self.entries
+            .insert(seq, Entry::new(message, State::Queued, now));
+        self.queue.push_back(seq);
+        true
+    }
+
+    pub(super) fn hand(
+        &mut self,
+        epoch: u32,
+        most: usize,
+        lease: Duration,
+        now: Instant,
+    ) -> Option<Handed> {
+        if self.open >= most {
+            self.parked += 1;
+            return None;
+        }
+        let seq = self.queue.pop_front()?;
+        let entry = self.entries.get_mut(&seq)?;
+        if entry.state != State::Queued || entry.has_lapsed(lease, now) {
+            return None;
+        }
+        self.nonce = self.nonce.wrapping_add(1);
+        self.open += 1;
+        entry.hand(LOOSE, epoch, seq, self.nonce)
+    }
+
+    pub(super) fn unpark(&mut self, most: usize) -> usize {
+        let some = self.parked.min(most.saturating_sub(self.open));
+        self.parked -= some;
+        some
+    }
+
+    fn delivered(&mut self, of: Ref, lease: Duration, now: Instant) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(&of.seq)?;
+        (entry.is_delivered_as(of) && !entry.has_lapsed(lease, now)).then_some(entry)
+    }
+
+    pub(super) fn ack(
+        &mut self,
+        of: Ref,
+        lease: Duration,
+        now: Instant,
+        finished: &mut VecDeque<Ref>,
+    ) -> bool {
+        let Some(entry) = self.delivered(of, lease, now) else {
+            return false;
+        };
+        entry.state = State::Acked;
+        finished.push_back(of);
+        self.open -= 1;
+        true
+    }
+
+    pub(super) fn nack(
+        &mut self,
+        of: Ref,
+        lease: Duration,
+        now: Instant,
+        due: impl FnOnce(u32) -> Instant,
+    ) -> bool {
+        let Some(entry) = self.delivered(of, lease, now) else {
+            return false;
+        };
+        entry.hold();
+        let due = due(entry.attempt);
+        self.nacks.push((due, of.seq));
+        self.open -= 1;
+        true
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.nacks.iter().map(|(due, _)| *due).min()
+    }
+
+    pub(super) fn due(&mut self, now: Instant) -> Vec<String> {
+        let mut ack_ids = Vec::new();
+        let entries = &mut self.entries;
+        self.nacks.retain(|(due, seq)| {
+            if *due > now {
+                return true;
+            }
+            if let Some(entry) = entries.get_mut(seq)
+                && entry.state == State::Held
+            {
+                ack_ids.push(entry.ack_id.clone());
+                entry.let_go();
+            }
+            false
+        });
+        ack_ids
+    }
+
+    pub(super) fn acking(&mut self, of: Ref) -> Option<String> {
+        let entry = self.get_mut(of)?;
+        matches!(entry.state, State::Acked | State::Acking).then(|| {
+            entry.state = State::Acking;
+            entry.ack_id.clone()
+        })
+    }
+
+    pub(super) fn acked(&mut self, of: Ref) {
+        if self
+            .get_mut(of)
+            .is_some_and(|entry| entry.state == State::Acking)
+        {
+            self.remove(of.seq);
+        }
+    }
+
+    fn remove(&mut self, seq: u64) {
+        if let Some(entry) = self.entries.remove(&seq)
+            && self.ids.get(&entry.id) == Some(&seq)
+        {
+            self.ids.remove(&entry.id);
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, of: Ref) -> Option<&mut Entry> {
+        self.entries
+            .get_mut(&of.seq)
+            .filter(|entry| entry.nonce == of.nonce)
+    }
+
+    pub(super) fn each(&self, mut each: impl FnMut(&Entry, u64)) {
+        for (seq, entry) in &self.entries {
+            each(entry, *seq);
+        }
+    }
+
+    pub(super) fn lapse(&mut self, lease: Duration, now: Instant) -> (bool, bool) {
+        let lapsed = self.entries.iter();
+        let lapsed: Vec<_> = lapsed
+            .filter(|(_, entry)| entry.has_lapsed(lease, now))
+            .map(|(seq, entry)| (*seq, entry.state))
+            .collect();
+        let mut acked = false;
+        for (seq, state) in &lapsed {
+            self.open -= usize::from(*state == State::Delivered);
+            acked |= matches!(state, State::Acked | State::Acking);
+            self.remove(*seq);
+        }
+        (!lapsed.is_empty(), acked)
+    }
+
+    pub(super) fn unfinished(&self) -> (Option<Sequence>, usize) {
+        let open = self.entries.values();
+        let open = open.filter(|entry| entry.state == State::Delivered);
+        (open.map(|entry| entry.at).min(), self.open)
+    }
+}

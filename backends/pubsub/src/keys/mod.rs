@@ -1,0 +1,456 @@
+//! What a consumer was given and has not finished, by ordering key: the meaning of ack, nack and order (C3 to C6) on a
+//! hub that is no log. Pure, without a clock or I/O.
+//!
+//! The service gives many messages of a key at once, in order, and takes acks in that order only. A nack, and a
+//! deadline that passes, make it give everything of the key again from there on. So a key's deliveries are a queue: its
+//! acknowledged front goes to the service, and what was nacked waits in it, its place kept, until the service has
+//! given it again.
+
+mod entry;
+mod key;
+mod loose;
+
+use crate::message::Arrived;
+use anyhub_core::{
+    AckToken, ConsumerOptions, Event, Key, Position,
+    driver::{Sequence, TokenParts, nack_delay},
+};
+use entry::Entry;
+use key::KeyLane;
+use loose::Loose;
+use rustc_hash::FxHashMap;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// A message as it came.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// The service's id, as a number.
+    pub(crate) id: u64,
+    /// Where it stands.
+    pub(crate) at: Sequence,
+    /// What acknowledges this delivery of it.
+    pub(crate) ack_id: String,
+    pub(crate) arrived: Arrived,
+}
+
+/// A message as it goes to the application.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) event: Event,
+    pub(crate) at: Sequence,
+    pub(crate) published: SystemTime,
+    pub(crate) attempt: u32,
+    pub(crate) token: AckToken,
+}
+
+/// One delivery, for what the service says of it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ref {
+    lane: u32,
+    epoch: u32,
+    seq: u64,
+    nonce: u32,
+}
+
+/// Deliveries that are finished, on their way to the service.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    pub(crate) refs: Vec<Ref>,
+    pub(crate) ack_ids: Vec<String>,
+}
+
+/// All that a consumer holds.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    lanes: Vec<KeyLane>,
+    free: Vec<u32>,
+    keys: FxHashMap<Key, u32>,
+    /// Of each message with a key: its lane, and where in it.
+    ids: FxHashMap<u64, (u32, u64)>,
+    loose: Loose,
+    /// Lanes with something to hand on, once for each message.
+    ready: VecDeque<u32>,
+    finished: VecDeque<Ref>,
+    /// Lanes with a nack that is not sent.
+    nacked: Vec<u32>,
+    /// Nacked for the service, so that they are given again at once.
+    bounced: Vec<String>,
+    /// Acks that were lost to somebody else.
+    fenced: bool,
+    /// Raised by a seek: tokens of before are stale.
+    epoch: u32,
+    lease: Duration,
+    max_unfinished: usize,
+    nack_delay: (Duration, Duration),
+}
+
+/// The lane of what has no key.
+const LOOSE: u32 = u32::MAX;
+
+impl Keys {
+    /// Deliveries are this consumer's for `lease` after they came or were prolonged.
+    pub(crate) fn new(options: &ConsumerOptions, lease: Duration) -> Self {
+        Self {
+            lanes: Vec::new(),
+            free: Vec::new(),
+            keys: FxHashMap::default(),
+            ids: FxHashMap::default(),
+            loose: Loose::default(),
+            ready: VecDeque::new(),
+            finished: VecDeque::new(),
+            nacked: Vec::new(),
+            bounced: Vec::new(),
+            fenced: false,
+            epoch: 0,
+            lease,
+            max_unfinished: options.max_unfinished.max(1),
+            nack_delay: (options.nack_delay, options.nack_delay_max),
+        }
+    }
+
+    /// Takes in what the service gave at `now`.
+    pub(crate) fn arrive(&mut self, message: Message, now: Instant) {
+        let Some(key) = message.arrived.event.key.clone() else {
+            if self.loose.arrive(message, now) {
+                self.ready.push_back(LOOSE);
+            }
+            return;
+        };
+        let lane = self.lane_of(key);
+        let arrival = self.lanes[lane as usize].arrive(lane, message, now, &mut self.ids);
+        for _ in 0..arrival.ready {
+            self.ready.push_back(lane);
+        }
+        self.bounced.extend(arrival.bounce);
+    }
+
+    fn lane_of(&mut self, key: Key) -> u32 {
+        if let Some(lane) = self.keys.get(&key) {
+            return *lane;
+        }
+        let lane = self.free.pop().unwrap_or_else(|| {
+            self.lanes.push(KeyLane::default());
+            self.lanes.len() as u32 - 1
+        });
+        self.lanes[lane as usize].begin(key.clone());
+        self.keys.insert(key, lane);
+        lane
+    }
+
+    /// Up to `max` messages for the application.
+    pub(crate) fn take(&mut self, max: usize, now: Instant) -> Vec<Handed> {
+        let mut taken = Vec::with_capacity(max.min(self.ready.len()));
+        while taken.len() < max
+            && let Some(lane) = self.ready.pop_front()
+        {
+            let (most, lease) = (self.max_unfinished, self.lease);
+            let handed = match lane {
+                LOOSE => self.loose.hand(self.epoch, most, lease, now),
+                _ => self.lanes[lane as usize].hand(lane, most, lease, now),
+            };
+            taken.extend(handed);
+        }
+        taken
+    }
+
+    /// Whether there may be something to take.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Marks deliveries as finished; how many of the tokens were valid.
+    pub(crate) fn ack(&mut self, tokens: &[AckToken], now: Instant) -> usize {
+        let mut valid = 0;
+        for token in tokens {
+            let token = Ref::from(*token);
+            let acked = match token.lane {
+                LOOSE if token.epoch == self.epoch => {
+                    self.loose.ack(token, self.lease, now, &mut self.finished)
+                }
+                LOOSE => false,
+                lane => self
+                    .lanes
+                    .get_mut(lane as usize)
+                    .is_some_and(|lane| lane.ack(token, self.lease, now, &mut self.finished)),
+            };
+            valid += usize::from(acked);
+            if acked {
+                self.unpark(token.lane);
+            }
+        }
+        valid
+    }
+
+    /// Room in a full lane: what stood before it may be handed on.
+    fn unpark(&mut self, lane: u32) {
+        let parked = match lane {
+            LOOSE => self.loose.unpark(self.max_unfinished),
+            _ => self.lanes[lane as usize].unpark(self.max_unfinished),
+        };
+        for _ in 0..parked {
+            self.ready.push_back(lane);
+        }
+    }
+
+    /// Holds the keys of these deliveries back from there on; how many of the tokens were valid.
+    pub(crate) fn nack(&mut self, tokens: &[AckToken], now: Instant) -> usize {
+        let (first, longest) = self.nack_delay;
+        let due = |attempt| now + nack_delay(first, longest, attempt);
+        let mut valid = 0;
+        for token in tokens {
+            let token = Ref::from(*token);
+            valid += usize::from(match token.lane {
+                LOOSE if token.epoch == self.epoch => self.loose.nack(token, self.lease, now, due),
+                LOOSE => false,
+                lane => {
+                    let of = self.lanes.get_mut(lane as usize);
+                    let listed = of.as_ref().is_some_and(|of| of.has_unsent_nack());
+                    let nacked = of.is_some_and(|of| of.nack(token, self.lease, now, due));
+                    if nacked && !listed {
+                        self.nacked.push(lane);
+                    }
+                    nacked
+                }
+            });
+            if token.lane == LOOSE {
+                self.unpark(LOOSE);
+            }
+        }
+        valid
+    }
+
+    /// The next of what is finished, up to `most`: of a key in order. They are this call's until
+    /// [`acked`](Self::acked) or [`put_back`](Self::put_back).
+    pub(crate) fn finished(&mut self, most: usize) -> Finished {
+        let mut finished = Finished::default();
+        while finished.refs.len() < most
+            && let Some(of) = self.finished.pop_front()
+        {
+            let ack_id = match of.lane {
+                LOOSE => self.loose.acking(of),
+                lane => self.lanes[lane as usize].acking(of),
+            };
+            if let Some(ack_id) = ack_id {
+                finished.refs.push(of);
+                finished.ack_ids.push(ack_id);
+            }
+        }
+        finished
+    }
+
+    /// How many wait to be acknowledged at the service.
+    pub(crate) fn finished_len(&self) -> usize {
+        self.finished.len()
+    }
+
+    /// Notes what the service has taken; `lost` of them it has not, since they are not this consumer's any more.
+    pub(crate) fn acked(&mut self, finished: Finished, lost: usize) {
+        self.fenced |= lost > 0;
+        for of in finished.refs {
+            match of.lane {
+                LOOSE => self.loose.acked(of),
+                lane => {
+                    let index = lane as usize;
+                    if self.lanes[index].acked(of, &mut self.ids) {
+                        self.let_go(lane);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes that the service has not taken these; they go first the next time.
+    pub(crate) fn put_back(&mut self, finished: Finished) {
+        for of in finished.refs.into_iter().rev() {
+            self.finished.push_front(of);
+        }
+    }
+
+    /// Whether acks were lost to somebody else since this was last asked.
+    pub(crate) fn take_fenced(&mut self) -> bool {
+        std::mem::take(&mut self.fenced)
+    }
+
+    /// Forgets a lane that holds nothing.
+    fn let_go(&mut self, lane: u32) {
+        let of = &mut self.lanes[lane as usize];
+        if of.is_empty()
+            && let Some(key) = of.end()
+        {
+            self.keys.remove(&key);
+            self.free.push(lane);
+        }
+    }
+
+    /// The nacks that are due, and what came too early: to be nacked at the service now. Of those with a lane
+    /// [`nack_told`](Self::nack_told) has to follow.
+    pub(crate) fn due(&mut self, now: Instant) -> (Vec<(u32, u32)>, Vec<String>) {
+        let (mut lanes, mut ack_ids) = (Vec::new(), std::mem::take(&mut self.bounced));
+        ack_ids.extend(self.loose.due(now));
+        self.nacked.retain(|lane| {
+            let of = &mut self.lanes[*lane as usize];
+            if let Some(ack_id) = of.due(now) {
+                lanes.push((*lane, of.epoch()));
+                ack_ids.push(ack_id);
+            }
+            of.has_unsent_nack()
+        });
+        (lanes, ack_ids)
+    }
+
+    /// When the next nack is due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let now = (!self.bounced.is_empty()).then(Instant::now);
+        let lanes = self.nacked.iter();
+        let lanes = lanes.filter_map(|lane| self.lanes[*lane as usize].next_due());
+        lanes.chain(self.loose.next_due()).chain(now).min()
+    }
+
+    /// Notes that the service has taken the nacks of these lanes, or that their deadlines have passed: what it gives
+    /// from now on begins with what was nacked.
+    pub(crate) fn nack_told(&mut self, lanes: &[(u32, u32)]) {
+        for (lane, epoch) in lanes {
+            if let Some(of) = self.lanes.get_mut(*lane as usize)
+                && of.epoch() == *epoch
+            {
+                of.nack_told();
+            }
+        }
+    }
+
+    /// Deliveries whose time was last prolonged before `since`.
+    pub(crate) fn to_prolong(&self, since: Instant) -> Finished {
+        let mut found = Finished::default();
+        let mut each = |lane, entry: &Entry, seq| {
+            if entry.leased.is_some_and(|leased| leased <= since) {
+                found
+                    .refs
+                    .push(entry.reference(lane, self.epoch_of(lane), seq));
+                found.ack_ids.push(entry.ack_id.clone());
+            }
+        };
+        self.loose.each(|entry, seq| each(LOOSE, entry, seq));
+        for lane in self.keys.values() {
+            self.lanes[*lane as usize].each(|entry, seq| each(*lane, entry, seq));
+        }
+        found
+    }
+
+    fn epoch_of(&self, lane: u32) -> u32 {
+        match lane {
+            LOOSE => self.epoch,
+            _ => self.lanes[lane as usize].epoch(),
+        }
+    }
+
+    /// Notes that these are this consumer's since `from` anew.
+    pub(crate) fn prolonged(&mut self, of: &[Ref], from: Instant) {
+        for of in of {
+            let entry = match of.lane {
+                LOOSE => self.loose.get_mut(*of),
+                lane => self.lanes[lane as usize].get_mut(*of),
+            };
+            if let Some(leased) = entry.and_then(|entry| entry.leased.as_mut()) {
+                *leased = (*leased).max(from);
+            }
+        }
+    }
+
+    /// Gives up deliveries whose time has passed, of a key with what is behind them: somebody else may have them. True
+    /// if there were some.
+    pub(crate) fn lapse(&mut self, now: Instant) -> bool {
+        let lease = self.lease;
+        let (mut lapsed, mut lost) = self.loose.lapse(lease, now);
+        let lanes: Vec<_> = self.keys.values().copied().collect();
+        for lane in lanes {
+            let (some, acked) = self.lanes[lane as usize].lapse(lease, now, &mut self.ids);
+            lapsed |= some;
+            lost |= acked;
+            if some {
+                self.let_go(lane);
+            }
+        }
+        self.fenced |= lost;
+        lapsed
+    }
+
+    /// Gives everything up: tokens are stale. The deliveries, to be nacked, or what that leaves.
+    pub(crate) fn clear(&mut self) -> Vec<String> {
+        let mut ack_ids = Vec::new();
+        let mut each = |entry: &Entry, _: u64| {
+            if entry.leased.is_some() {
+                ack_ids.push(entry.ack_id.clone());
+            }
+        };
+        self.loose.each(&mut each);
+        for lane in self.keys.values() {
+            self.lanes[*lane as usize].each(&mut each);
+        }
+        for lane in &mut self.lanes {
+            lane.end();
+        }
+        self.free = (0..self.lanes.len() as u32).collect();
+        self.keys.clear();
+        self.ids.clear();
+        self.loose = Loose::default();
+        self.ready.clear();
+        self.finished.clear();
+        self.nacked.clear();
+        self.bounced.clear();
+        self.epoch = self.epoch.wrapping_add(1);
+        ack_ids
+    }
+
+    /// Notes that all of it goes to somebody else: acks that the service has not taken are lost.
+    pub(crate) fn lose(&mut self) {
+        let keys = self.keys.values();
+        let acked = keys
+            .into_iter()
+            .any(|lane| self.lanes[*lane as usize].has_acks());
+        self.fenced |= acked || !self.finished.is_empty();
+    }
+
+    /// The oldest event that was handed on and is not finished, and how many there are.
+    pub(crate) fn unfinished(&self) -> (Option<Position>, usize) {
+        let (mut oldest, mut count) = self.loose.unfinished();
+        for lane in self.keys.values() {
+            let (at, some) = self.lanes[*lane as usize].unfinished();
+            count += some;
+            oldest = match (oldest, at) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        (oldest.map(Position::from), count)
+    }
+}
+
+impl From<AckToken> for Ref {
+    fn from(token: AckToken) -> Self {
+        let parts = TokenParts::from(token);
+        Self {
+            lane: parts.lane,
+            epoch: parts.epoch,
+            seq: parts.seq,
+            nonce: parts.attempt,
+        }
+    }
+}
+
+impl From<Ref> for AckToken {
+    fn from(of: Ref) -> Self {
+        Self::from(TokenParts {
+            lane: of.lane,
+            epoch: of.epoch,
+            seq: of.seq,
+            attempt: of.nonce,
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

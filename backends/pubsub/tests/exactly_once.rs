@@ -1,0 +1,11 @@
+//! The same with exactly-once delivery, on the stand-in.
+
+mod stand_in;
+
+use anyhub_conformance::run;
+use stand_in::StandIn;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run(StandIn::new("pubsub-exactly-once", |config| config.exactly_once(true)))
+}
