@@ -6,6 +6,8 @@ from traded import EVENTS, Difference, Event, Left, keys, size_of
 
 #: What a request may take at most is 10 MB; the topic, the key and the attributes take some of it.
 LARGEST = 10_000_000 - 1_000
+#: Attributes of anyhub's own: there is nothing else in the message; where each header stands, in the order of their names.
+EMPTY, ORDER = "anyhub-empty", "anyhub-order"
 
 
 def make(seed):
@@ -41,8 +43,16 @@ def attributes_of(chance, key, nth):
 
 
 def event(key, body, attributes):
-    """Attributes have no order: by name here."""
-    return Event(key or None, body, tuple((name, value.encode()) for name, value in sorted(attributes.items())))
+    """A message as the event that a reader of anyhub's gets. Attributes have no order: theirs is by name, if none is told."""
+    if not body and list(attributes) == [EMPTY]:
+        attributes = {}
+    headers = [(name, value.encode()) for name, value in sorted(attributes.items()) if name != ORDER]
+    if ORDER in attributes:
+        places = [int(place) for place in attributes[ORDER].split(",")]
+        if sorted(places) != list(range(len(headers))):
+            raise Difference(f"{ORDER} is {attributes[ORDER]!r}, of {len(headers)} headers")
+        headers = [header for _, header in sorted(zip(places, headers))]
+    return Event(key or None, body, tuple(headers))
 
 
 class Again:

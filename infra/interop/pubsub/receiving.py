@@ -100,7 +100,6 @@ def check_nothing_left(client, name):
 
 
 def found_event(message):
-    """A message as the event that a reader of anyhub's gets."""
     return event(message.ordering_key, message.data, dict(message.attributes))
 
 

@@ -19,9 +19,55 @@ const (
 
 // An event as a reader of anyhub's sees it; without a key it is empty.
 type event struct {
-	key        string
-	body       []byte
-	attributes map[string]string
+	key     string
+	body    []byte
+	headers []header
+}
+
+type header struct{ name, value string }
+
+// Attributes of anyhub's own: there is nothing else in the message; where each header stands, in the order of their names.
+const (
+	emptyMark = "anyhub-empty"
+	orderMark = "anyhub-order"
+)
+
+// A message as an event. Attributes have no order: theirs is by name, if none is told.
+func newEvent(key string, body []byte, attributes map[string]string) event {
+	made := event{key: key, body: body}
+	if _, empty := attributes[emptyMark]; empty && len(body) == 0 && len(attributes) == 1 {
+		return made
+	}
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		if name != orderMark {
+			made.headers = append(made.headers, header{name, attributes[name]})
+		}
+	}
+	if order, told := attributes[orderMark]; told {
+		made.headers = inOrder(made.headers, strings.Split(order, ","))
+	}
+	return made
+}
+
+// Where the order makes no sense, no event has these headers.
+func inOrder(headers []header, places []string) []header {
+	ordered := make([]header, len(headers))
+	for n, text := range places {
+		place, err := strconv.Atoi(text)
+		if err != nil || n >= len(headers) || place < 0 || place >= len(headers) || ordered[place].name != "" {
+			return []header{{orderMark, strings.Join(places, ",")}}
+		}
+		ordered[place] = headers[n]
+	}
+	return ordered
+}
+
+func (e event) attributes() map[string]string {
+	attributes := map[string]string{}
+	for _, header := range e.headers {
+		attributes[header.name] = header.value
+	}
+	return attributes
 }
 
 // What was sent: each event, and when it was published.
@@ -31,11 +77,11 @@ type sent struct {
 }
 
 func (e event) equals(other event) bool {
-	return e.key == other.key && bytes.Equal(e.body, other.body) && maps.Equal(e.attributes, other.attributes)
+	return e.key == other.key && bytes.Equal(e.body, other.body) && slices.Equal(e.headers, other.headers)
 }
 
 func (e event) String() string {
-	text := fmt.Sprintf("key %q, %d bytes %q, attributes %q", e.key, len(e.body), e.body[:min(len(e.body), 20)], e.attributes)
+	text := fmt.Sprintf("key %q, %d bytes %q, headers %q", e.key, len(e.body), e.body[:min(len(e.body), 20)], e.headers)
 	return text[:min(len(text), 600)]
 }
 
@@ -44,7 +90,7 @@ func (e event) whose() string {
 	if e.key != "" {
 		return "key " + e.key
 	}
-	return "alone " + e.attributes["n"]
+	return "alone " + e.attributes()["n"]
 }
 
 // 10,000 events; those of a key come in runs, as they are sent.
@@ -65,12 +111,12 @@ func makeEvents(seed uint64) []event {
 }
 
 func makeEvent(chance *rand.Rand, key string, nth int) event {
-	made := event{key: key, body: randomBytes(chance, sizeOf(chance)), attributes: attributesOf(chance, key, nth)}
-	if len(made.body)+len(made.attributes) == 0 {
+	body, attributes := randomBytes(chance, sizeOf(chance)), attributesOf(chance, key, nth)
+	if len(body)+len(attributes) == 0 {
 		// Nothing at all is refused.
-		made.body = []byte("0")
+		body = []byte("0")
 	}
-	return made
+	return newEvent(key, body, attributes)
 }
 
 func keyOf(chance *rand.Rand) string {

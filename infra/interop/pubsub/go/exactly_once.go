@@ -41,7 +41,7 @@ func confirmed(ctx context.Context, client *pubsub.Client, name string, expected
 	left := newLeft(expected, all(expected))
 	var acks []*pubsub.AckResult
 	err := receive(ctx, client, name, func(message *pubsub.Message) (bool, error) {
-		event := foundEvent(message.OrderingKey, message.Data, message.Attributes)
+		event := newEvent(message.OrderingKey, message.Data, message.Attributes)
 		if _, err := left.take(event, "message "+message.ID); err != nil {
 			return false, err
 		}

@@ -5,10 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
@@ -32,8 +30,8 @@ func writeFiles(folder string, sent sent) error {
 		if event.key != "" {
 			line.Key = &event.key
 		}
-		for _, name := range slices.Sorted(maps.Keys(event.attributes)) {
-			line.Headers = append(line.Headers, [2]string{name, packed(event.attributes[name])})
+		for _, header := range event.headers {
+			line.Headers = append(line.Headers, [2]string{header.name, packed(header.value)})
 		}
 		lines = append(lines, line)
 		marks = append(marks, markLine{sent.times[n].UnixMicro()})
@@ -58,16 +56,16 @@ func readFiles(folder string) (sent, error) {
 		return sent, fmt.Errorf("%s: %d events, and %d marks", folder, len(lines), len(marks))
 	}
 	for n, line := range lines {
-		event := event{body: line.Body, attributes: map[string]string{}}
+		event := event{body: line.Body}
 		if line.Key != nil {
 			event.key = *line.Key
 		}
-		for _, header := range line.Headers {
-			value, err := unpacked(header[1])
+		for _, pair := range line.Headers {
+			value, err := unpacked(pair[1])
 			if err != nil {
 				return sent, err
 			}
-			event.attributes[header[0]] = value
+			event.headers = append(event.headers, header{pair[0], value})
 		}
 		sent.events = append(sent.events, event)
 		sent.times = append(sent.times, time.UnixMicro(marks[n].Time))

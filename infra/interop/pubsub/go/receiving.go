@@ -108,7 +108,7 @@ func readAll(ctx context.Context, client *pubsub.Client, name string, count int)
 	var all []found
 	if count > 0 {
 		err := receive(ctx, client, name, func(message *pubsub.Message) (bool, error) {
-			all = append(all, found{foundEvent(message.OrderingKey, message.Data, message.Attributes), message.PublishTime})
+			all = append(all, found{newEvent(message.OrderingKey, message.Data, message.Attributes), message.PublishTime})
 			message.Ack()
 			return len(all) == count, nil
 		})
@@ -140,12 +140,7 @@ func checkNothingLeft(ctx context.Context, client *pubsub.Client, name string) e
 	for _, received := range pulled.ReceivedMessages {
 		message := received.Message
 		return fmt.Errorf("not acknowledged, or more than there should be: %v",
-			foundEvent(message.OrderingKey, message.Data, message.Attributes))
+			newEvent(message.OrderingKey, message.Data, message.Attributes))
 	}
 	return nil
-}
-
-// A message as the event that a reader of anyhub's gets.
-func foundEvent(key string, data []byte, attributes map[string]string) event {
-	return event{key, data, attributes}
 }

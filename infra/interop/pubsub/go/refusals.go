@@ -205,7 +205,7 @@ func goesOn(ctx context.Context, client *pubsub.Client, publisher *pubsub.Publis
 	good := event{key: key, body: []byte("good")}
 	return receive(ctx, client, subscriptionName(here), func(message *pubsub.Message) (bool, error) {
 		message.Ack()
-		if found := foundEvent(message.OrderingKey, message.Data, message.Attributes); !found.equals(good) {
+		if found := newEvent(message.OrderingKey, message.Data, message.Attributes); !found.equals(good) {
 			return false, fmt.Errorf("something that was refused is there: %v", found)
 		}
 		return true, nil

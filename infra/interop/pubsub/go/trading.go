@@ -29,7 +29,7 @@ func publish(ctx context.Context, client *pubsub.Client, topic, folder string, s
 	var results []*pubsub.PublishResult
 	for _, event := range made {
 		results = append(results, publisher.Publish(ctx, &pubsub.Message{
-			OrderingKey: event.key, Data: event.body, Attributes: event.attributes,
+			OrderingKey: event.key, Data: event.body, Attributes: event.attributes(),
 		}))
 	}
 	for _, result := range results {
@@ -110,7 +110,7 @@ func nack(ctx context.Context, client *pubsub.Client, topic string, sent sent) e
 	again := newAgain(sent.events)
 	return withSubscription(ctx, client, topic, "nack", false, func(name string) error {
 		err := receive(ctx, client, name, func(message *pubsub.Message) (bool, error) {
-			toNack, err := again.take(foundEvent(message.OrderingKey, message.Data, message.Attributes), message.ID)
+			toNack, err := again.take(newEvent(message.OrderingKey, message.Data, message.Attributes), message.ID)
 			if err != nil {
 				return false, err
 			}
