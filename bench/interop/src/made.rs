@@ -6,10 +6,11 @@ use rand_pcg::Pcg64Mcg;
 
 const EVENTS: usize = 10_000;
 
-/// 10,000 events, made by the seed; the first one's payload is the largest, of so many bytes.
+/// 10,000 events, made by the seed; the first one is the largest, of so many bytes with its key.
 pub fn events(seed: u64, largest: usize) -> Vec<Event> {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
-    let largest = Event::new(vec![7; largest]).with_key("largest");
+    let key = "largest";
+    let largest = Event::new(vec![7; largest.saturating_sub(key.len())]).with_key(key);
     let mut events = vec![largest];
     events.extend((1..EVENTS).map(|nth| event(&mut random, nth)));
     events

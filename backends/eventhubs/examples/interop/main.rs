@@ -26,9 +26,6 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-/// What an event may take at most is 1 MiB, less what AMQP adds.
-const LARGEST: usize = (1 << 20) - 100;
-
 /// A place in the log as the writer's own client reads it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Mark {
@@ -65,10 +62,10 @@ async fn main() -> ExitCode {
 
 async fn publish(url: &str, folder: &Path, seed: u64) -> Told<()> {
     let (hub, topic) = open(url)?;
-    let events = anyhub_interop::events(seed, LARGEST);
-    let began = Instant::now();
     let producer = hub.producer(&topic, ProducerOptions::new()).await;
     let producer = producer.map_err(|error| error.to_string())?;
+    let events = anyhub_interop::events(seed, producer.limits().event_bytes);
+    let began = Instant::now();
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let mut left = &events[..];
     while !left.is_empty() {

@@ -24,9 +24,6 @@ use reading::{Reading, told};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, env, path::Path, process::ExitCode, time::Instant};
 
-/// A request takes 10 MB at most, and the backend keeps some of it for what goes around an event.
-const LARGEST: usize = 9_990_000;
-
 /// What each event of the file `events` is, beyond itself.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Mark {
@@ -80,9 +77,9 @@ async fn run(arguments: &[&str]) -> Told<()> {
 
 async fn publish(hub: &PubSubHub, topic: &str, folder: &Path, seed: u64) -> Told<()> {
     told(hub.admin().create_topic(&TopicConfig::new(topic)).await)?;
-    let events = anyhub_interop::events(seed, LARGEST);
-    let began = Instant::now();
     let producer = told(hub.producer(topic, ProducerOptions::new()).await)?;
+    let events = anyhub_interop::events(seed, producer.limits().event_bytes);
+    let began = Instant::now();
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let mut left = &events[..];
     while !left.is_empty() {
