@@ -54,7 +54,7 @@ here: setup
 conformance: here ## the contract on every hub and server: make conformance ONLY=C3
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test localstack --test localstack_raw -- $(ONLY)
 
-interop: setup ## 10,000 events each way with KCL, PyPI's library and Microsoft's clients: make interop ONLY=eventhubs
+interop: setup ## 10,000 events each way with Amazon's, Microsoft's, Google's and PyPI's clients: make interop ONLY=pubsub
 	@infra/setup.sh node
 	@infra/interop.sh $(ONLY)
 

@@ -3,10 +3,10 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(kinesis eventhubs)
+[ ${#parts[@]} -gt 0 ] || parts=(kinesis eventhubs pubsub)
 for part in "${parts[@]}"; do
     if [ ! -f "infra/interop/$part.sh" ]; then
-        printf "interop: there is no part '%s': kinesis, eventhubs\n" "$part" >&2
+        printf "interop: there is no part '%s': kinesis, eventhubs, pubsub\n" "$part" >&2
         exit 2
     fi
 done

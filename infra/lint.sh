@@ -35,6 +35,7 @@ refuse anyhub-eventhubs "^anyhub-(local|bench|members|overhead|conformance|kafka
 refuse anyhub "^anyhub-(local|bench|members|overhead|conformance)$" "what people depend on brings no servers and no harness"
 refuse anyhub-local "^anyhub|$SDKS" "the local hubs depend on no other crate of the workspace"
 refuse anyhub-members "$SDKS|^anyhub(-(local|bench|overhead|conformance|groups|leases|eventhubs|kafka|kinesis|pubsub))?$" "the members of a group see hubs only through the traits"
+refuse anyhub-interop "$SDKS|^anyhub(-(local|bench|members|overhead|conformance|groups|leases|eventhubs|kafka|kinesis|pubsub))?$" "what is traded with other people's clients is so for any hub"
 refuse anyhub-overhead "$SDKS|^anyhub(-(local|bench|members|conformance|groups|leases|eventhubs|kafka|kinesis|pubsub))?$" "the overhead of a backend is measured through the traits"
 refuse anyhub-bench "$SDKS" "the harness sees hubs only through the traits" --depth 1
 [ -z "$(tree anyhub-core | grep -E '^(openssl-sys|rustls|reqwest|hyper)$' || true)" ] || fail "core grew heavy"

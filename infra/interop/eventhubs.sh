@@ -47,7 +47,7 @@ ours() { # command, hub, further arguments
     "$work/interop-eventhubs" "$1" "$url" "${@:3}"
 }
 python() {
-    PYTHONPATH=$work/eventhubs-python PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPATH=$work/eventhubs-python:infra/interop PYTHONDONTWRITEBYTECODE=1 \
         python3 "$from/interop.py" "$1" "$(of_hub connection_string "$2")" "${@:3}"
 }
 javascript() {

@@ -20,6 +20,7 @@ from azure.eventhub.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 
 import events
 import refusals
+import traded
 
 #: For what has to come; nothing waits for as long where all is well.
 DEADLINE = 60
@@ -48,8 +49,8 @@ def publish(connection_string, folder, seed):
     print(f"Python sent {len(made):,} events in {sends:,} messages, {took:.1f} s (seed {seed})")
     partitions = read_all(connection_string)
     places = events.compare(expected, partitions)
-    events.write_events(folder / "events", expected)
-    events.write_lines(folder / "marks", events.marks(seed, partitions, places))
+    traded.write_events(folder / "events", expected)
+    traded.write_lines(folder / "marks", events.marks(seed, partitions, places))
 
 
 def send_all(client, made, seed):
@@ -102,7 +103,7 @@ def message(made):
 
 
 def verify(connection_string, folder):
-    expected = events.read_events(folder / "events")
+    expected = traded.read_events(folder / "events")
     start = time.monotonic()
     partitions = read_all(connection_string)
     took = time.monotonic() - start
@@ -110,7 +111,7 @@ def verify(connection_string, folder):
     keys = len({event.key for event in expected} - {None})
     where = f"{len(partitions)} partitions"
     print(f"Python read {len(expected):,} events of {keys} keys in {where}, all as they were sent, {took:.1f} s")
-    marks = events.read_lines(folder / "marks")
+    marks = traded.read_lines(folder / "marks")
     # A partition lets five readers in.
     with concurrent.futures.ThreadPoolExecutor(5) as readers:
         list(readers.map(lambda mark: begins(connection_string, partitions, places, mark), marks))
@@ -121,7 +122,7 @@ def begins(connection_string, partitions, places, mark):
     """What the mark's writer saw is what we see, and readers that begin there get it first."""
     log, sequence, time = partitions[mark["partition"]], mark["sequence"], mark["time"]
     if (places[mark["partition"]][sequence], log[sequence].time) != (mark["nth"], time):
-        raise events.Difference(f"another event or time than the writer's: {mark}: {log[sequence]}")
+        raise traded.Difference(f"another event or time than the writer's: {mark}: {log[sequence]}")
     moment = EPOCH + datetime.timedelta(milliseconds=time)
     begins_with(connection_string, log, sequence, sequence, inclusive=True)
     begins_with(connection_string, log, sequence + 1, sequence, inclusive=False)
@@ -138,7 +139,7 @@ def begins_with(connection_string, log, sequence, start, inclusive):
     if isinstance(found, Exception):
         raise found
     if found[0] != log[sequence]:
-        raise events.Difference(f"began {options} at {found[0].sequence} instead of {sequence}")
+        raise traded.Difference(f"began {options} at {found[0].sequence} instead of {sequence}")
 
 
 def read_all(connection_string):
@@ -180,7 +181,7 @@ def receive(connection_string, partition, count, group="$Default", **options):
     if errors:
         return errors[0]
     if not in_time:
-        raise events.Difference(f"only {len(came)} of {count} events came of partition {partition}")
+        raise traded.Difference(f"only {len(came)} of {count} events came of partition {partition}")
     return [found(int(partition), event) for event in came[:count]]
 
 
@@ -191,7 +192,7 @@ def found(partition, event):
     # Of data sections there may be several; a value of no text is not sent at all.
     body = event.body
     body = b"".join(body) if event.body_type == AmqpMessageBodyType.DATA and body is not None else bytes_of(body)
-    seen = events.Event(None if key is None else text(key), body, headers)
+    seen = traded.Event(None if key is None else text(key), body, headers)
     return events.Found(partition, event.sequence_number, moment, seen)
 
 
@@ -210,5 +211,5 @@ def producer(connection_string):
 if __name__ == "__main__":
     try:
         main()
-    except events.Difference as difference:
+    except traded.Difference as difference:
         sys.exit(f"interop: Python: {difference}")

@@ -5,7 +5,7 @@ import time
 from azure.eventhub import EventData, EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, ConnectError, ConnectionLostError, EventDataSendError
 
-from events import Difference
+from traded import Difference
 
 DEADLINE = 60
 

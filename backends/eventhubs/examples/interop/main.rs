@@ -9,16 +9,15 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod compare;
-mod files;
-mod made;
 mod reading;
 
 use anyhub_core::{Hub, HubUrl, Point, Position, ProducerExt, ProducerOptions};
 use anyhub_eventhubs::{EventHubsConfig, EventHubsHub};
+use anyhub_interop::Told;
 use compare::{Found, Log};
-use files::Mark;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
     env,
@@ -27,8 +26,16 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-/// The first thing that differs.
-type Told<T> = Result<T, String>;
+/// A place in the log as the writer's own client reads it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Mark {
+    partition: usize,
+    sequence: usize,
+    /// Milliseconds since 1970.
+    time: u64,
+    /// Which event of the file is there.
+    nth: usize,
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -55,10 +62,10 @@ async fn main() -> ExitCode {
 
 async fn publish(url: &str, folder: &Path, seed: u64) -> Told<()> {
     let (hub, topic) = open(url)?;
-    let events = made::events(seed);
-    let began = Instant::now();
     let producer = hub.producer(&topic, ProducerOptions::new()).await;
     let producer = producer.map_err(|error| error.to_string())?;
+    let events = anyhub_interop::events(seed, producer.limits().event_bytes);
+    let began = Instant::now();
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let mut left = &events[..];
     while !left.is_empty() {
@@ -76,14 +83,14 @@ async fn publish(url: &str, folder: &Path, seed: u64) -> Told<()> {
     );
     let log = reading::whole(&hub, &topic).await?;
     let places = compare::places(&log, &events)?;
-    files::write_events(folder, &events);
-    files::write_marks(folder, &marks(&log, &places, seed));
+    anyhub_interop::write_events(folder, &events)?;
+    anyhub_interop::write_lines(folder, "marks", marks(&log, &places, seed))?;
     hub.close().await.map_err(|error| error.to_string())
 }
 
 async fn read(url: &str, folder: &Path) -> Told<()> {
     let (hub, topic) = open(url)?;
-    let expected = files::read_events(folder);
+    let expected = anyhub_interop::read_events(folder)?;
     let began = Instant::now();
     let log = reading::whole(&hub, &topic).await?;
     let took = began.elapsed();
@@ -98,7 +105,7 @@ async fn read(url: &str, folder: &Path) -> Told<()> {
         keys.len(),
         log.len()
     );
-    let marks = files::read_marks(folder);
+    let marks: Vec<Mark> = anyhub_interop::read_lines(folder, "marks")?;
     for mark in &marks {
         begins(&hub, &topic, &log, &places, mark).await?;
     }

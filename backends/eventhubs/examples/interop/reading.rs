@@ -1,11 +1,9 @@
 //! Reading a topic through the traits.
 
-use crate::{
-    Told,
-    compare::{Found, Log},
-};
+use crate::compare::{Found, Log};
 use anyhub_core::{Consumer, ConsumerOptions, Delivery, Hub, Point};
 use anyhub_eventhubs::EventHubsHub;
+use anyhub_interop::Told;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::timeout;
 

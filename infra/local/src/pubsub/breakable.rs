@@ -47,4 +47,9 @@ impl Body for Breakable {
             false => polled,
         }
     }
+
+    /// A refusal has nothing but a head, which has to say so.
+    fn is_end_stream(&self) -> bool {
+        !self.reset.load(Ordering::Acquire) && self.body.is_end_stream()
+    }
 }

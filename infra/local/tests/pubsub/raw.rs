@@ -12,6 +12,7 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tonic::client::GrpcService;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 
@@ -232,4 +233,26 @@ pub(crate) async fn unknown_method(pubsub: &PubSub) -> Status {
     let mut client = SchemaServiceClient::new(channel.connect().await.unwrap());
     let listed = client.list_schemas(ListSchemasRequest::default()).await;
     listed.unwrap_err()
+}
+
+/// What is answered to a request, as it comes.
+pub(crate) async fn answer(
+    pubsub: &PubSub,
+    method: &str,
+    message: &impl prost::Message,
+) -> http::Response<tonic::body::Body> {
+    let mut framed = vec![0];
+    framed.extend(u32::try_from(message.encoded_len()).unwrap().to_be_bytes());
+    message.encode(&mut framed).unwrap();
+    let url = format!("{}/google.pubsub.v1.{method}", pubsub.endpoint());
+    let request = http::Request::post(url).header("content-type", "application/grpc");
+    let body = tonic::body::Body::new(http_body_util::Full::from(framed));
+    let channel = Channel::from_shared(pubsub.endpoint()).unwrap();
+    let mut channel = channel.connect().await.unwrap();
+    std::future::poll_fn(|context| {
+        GrpcService::<tonic::body::Body>::poll_ready(&mut channel, context)
+    })
+    .await
+    .unwrap();
+    channel.call(request.body(body).unwrap()).await.unwrap()
 }

@@ -7,6 +7,7 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
     DeleteSubscriptionRequest, DetachSubscriptionRequest, StreamingPullRequest,
     StreamingPullResponse,
 };
+use http_body::Body as _;
 use tonic::Code;
 
 use super::client::{SUBSCRIPTION, begin_with, next, publish, publisher, subscribe, until};
@@ -199,4 +200,15 @@ async fn requests_that_cannot_be_end_it() {
         let error = stream.response().await.unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument, "{error}");
     }
+}
+
+/// As gRPC has it, "Trailers-Only". Google's clients that are built on C take an empty body after the head for a broken stream,
+/// and try again for ever.
+#[tokio::test]
+async fn a_refusal_ends_with_its_head() {
+    let pubsub = PubSub::builder().start().unwrap();
+    let answer = raw::answer(&pubsub, "Subscriber/StreamingPull", &first()).await;
+    let status = &answer.headers()["grpc-status"];
+    assert_eq!(status, &(Code::NotFound as i32).to_string()[..]);
+    assert!(answer.body().is_end_stream());
 }
