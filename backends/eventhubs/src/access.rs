@@ -5,7 +5,7 @@ use crate::{
     connection_string::{ConnectionString, Signer},
     error::{HUB, config, no_token},
 };
-use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result, read_settings_file, shown};
 use azure_core::{
     credentials::{Secret, TokenCredential},
     time::{Duration, OffsetDateTime},
@@ -61,6 +61,10 @@ pub(crate) struct Token {
 const BEFORE: std::time::Duration = std::time::Duration::from_secs(360);
 /// The variable that holds a connection string.
 const VARIABLE: &str = "EVENTHUBS_CONNECTION_STRING";
+/// The option that names a file with one.
+const FILE: &str = "connection_string_file";
+/// More than a connection string takes, with a signature in it.
+const LARGEST: u64 = 16 << 10;
 /// What Microsoft's emulator takes ("Event Hubs emulator overview", 2026-11).
 const EMULATOR: (&str, &str) = ("RootManageSharedAccessKey", "SAS_KEY_VALUE");
 /// For how long a signature is made. Azure's own libraries take an hour.
@@ -79,17 +83,25 @@ impl Access {
     /// As [`EventHubsConfig`] says, in its order. Config for a connection string or identity that is
     /// of no use, or none for a namespace that is not named.
     pub(crate) fn find(settings: &EventHubsConfig) -> Result<Self> {
-        let text = match (
+        Self::find_by(settings, env::var(VARIABLE).ok())
+    }
+
+    fn find_by(settings: &EventHubsConfig, variable: Option<String>) -> Result<Self> {
+        let parsed = match (
             &settings.connection_string,
             &settings.connection_string_file,
         ) {
-            (Some(text), _) => Some(text.expose().to_owned()),
+            (Some(text), _) => Some(ConnectionString::parse(text.expose())),
             _ if settings.token_credential.is_some() || settings.credential.is_some() => None,
-            (None, Some(file)) => Some(read(file)?),
-            (None, None) => env::var(VARIABLE).ok().filter(|text| !text.is_empty()),
+            (None, Some(file)) => {
+                Some(ConnectionString::parse(&read(file)?).map_err(|error| found_in(FILE, &error)))
+            }
+            (None, None) => variable.map(|text| {
+                ConnectionString::parse(&text).map_err(|error| found_in(VARIABLE, &error))
+            }),
         };
-        if let Some(text) = text {
-            return Self::of(settings, ConnectionString::parse(&text)?);
+        if let Some(parsed) = parsed {
+            return Self::of(settings, parsed?);
         }
         let host = settings.namespace.clone().ok_or_else(|| {
             config("no namespace is named").with_advice(
@@ -149,7 +161,11 @@ impl Access {
     pub(crate) fn check(&self, hub: &str) -> Result<()> {
         match &self.hub {
             Some(only) if !only.eq_ignore_ascii_case(hub) => {
-                let message = format!("the connection string is for '{only}', not for '{hub}'");
+                let message = format!(
+                    "the connection string is for '{}', not for '{}'",
+                    shown(only),
+                    shown(hub)
+                );
                 Err(config(message).with_advice("take one of the namespace, without EntityPath"))
             }
             _ => Ok(()),
@@ -263,10 +279,16 @@ async fn ask(
 
 const SIGNATURE: &str = "servicebus.windows.net:sastoken";
 
+/// What is wrong with a connection string, and where that stands.
+fn found_in(place: &str, error: &Error) -> Error {
+    let advice = error.advice().unwrap_or_default();
+    config(format!("{place}: {}", error.message())).with_advice(advice)
+}
+
 fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).map_err(|error| {
-        let message = format!("connection_string_file can't be read: {}", file.display());
-        config(message)
+    read_settings_file(file, LARGEST).map_err(|error| {
+        let path = file.to_string_lossy();
+        config(format!("{FILE} can't be read: '{}': {error}", shown(&path)))
             .with_advice("it is a file with the connection string and nothing else")
             .with_source(error)
     })
@@ -453,6 +475,43 @@ mod tests {
                 .parse::<Theirs>()
                 .unwrap();
             assert!(theirs == whole);
+        }
+    }
+
+    #[test]
+    fn where_a_string_of_no_use_stands_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("connection-string");
+        let settings = EventHubsConfig::new().connection_string_file(&file);
+        let refused = |settings: &EventHubsConfig, variable: &str, says: [&str; 2]| {
+            let found = Access::find_by(settings, Some(variable.to_owned()));
+            let error = found.unwrap_err().to_string();
+            assert!(says.iter().all(|says| error.contains(says)), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        };
+        let whole = "Endpoint=sb://h/;SharedAccessKeyName=a;SharedAccessKey=hunter2";
+        let quoted = format!("\"{whole}\"");
+        let name = "connection_string_file";
+        for (text, says) in [
+            (String::new(), "is empty"),
+            (quoted.clone(), "in quotes"),
+            (" ".repeat(100_000), "larger than"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            refused(&settings, "", [name, says]);
+        }
+        std::fs::write(&file, format!("\u{feff}{whole}\r\n")).unwrap();
+        assert_eq!(Access::find_by(&settings, None).unwrap().host, "h");
+        refused(&EventHubsConfig::new(), "", [VARIABLE, "is empty"]);
+        refused(&EventHubsConfig::new(), &quoted, [VARIABLE, "in quotes"]);
+        // The string itself in the place of a file's name, and what is no file.
+        for (path, says) in [
+            (whole, "can't be read"),
+            ("/dev/zero", "no regular file"),
+            ("/", "no regular file"),
+        ] {
+            let settings = EventHubsConfig::new().connection_string_file(path);
+            refused(&settings, "", [name, says]);
         }
     }
 

@@ -380,9 +380,7 @@ impl<'a> Endpoint<'a> {
             _ => (rest, None),
         };
         let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        (port_fits && (is_host(host) || bare.parse::<std::net::Ipv6Addr>().is_ok()))
-            .then_some(Self { tls, host })
+        (port_fits && is_host_or_ipv6(host)).then_some(Self { tls, host })
     }
 
     fn is_local(&self) -> bool {
@@ -392,6 +390,14 @@ impl<'a> Endpoint<'a> {
             address.is_ok_and(|address| address.is_loopback())
         }
     }
+}
+
+/// A host's name or address, one of IPv6 in brackets.
+pub(crate) fn is_host_or_ipv6(text: &str) -> bool {
+    let inside = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    is_host(text) || inside.is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
 fn is_host(text: &str) -> bool {

@@ -121,7 +121,7 @@ async fn a_connection_string_with_parts_missing() {
             "SharedAccessKey",
             "no SharedAccessKeyName and SharedAccessKey",
         ),
-        ("", "no Endpoint"),
+        ("", "it is empty"),
     ] {
         let text = without(part);
         std::fs::write(&file, &text).unwrap();
