@@ -1,5 +1,6 @@
 //! Event Hubs' errors as kinds to act on, each with what to do.
 
+use crate::connection::Target;
 use anyhub_core::{Error, ErrorKind};
 use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
@@ -35,6 +36,11 @@ pub(crate) fn invalid(operation: &'static str, message: impl Into<String>) -> Er
 pub(crate) fn incomplete(operation: &'static str, what: &str) -> Error {
     let message = format!("the answer tells no {what}");
     Error::new(ErrorKind::Unexpected, HUB, operation, message)
+}
+
+/// No connection within the time that one may take.
+pub(crate) fn unconnected(operation: &'static str, target: &Target) -> Error {
+    unanswered(operation, &format!("a connection to {}", target.place()))
 }
 
 /// No answer within the time that one may take.
@@ -105,14 +111,45 @@ pub(crate) fn is_unreadable(error: &AmqpError) -> bool {
     matches!(cause.downcast_ref(), Some(RecvError::MessageDecode(_)))
 }
 
-/// No connection could be opened to this place.
-pub(crate) fn unopened(operation: &'static str, place: &str, error: AmqpError) -> Error {
+/// No connection could be opened there.
+pub(crate) fn unopened(operation: &'static str, target: &Target, error: AmqpError) -> Error {
+    let place = target.place();
     match error.kind() {
         AmqpErrorKind::AmqpDescribedError(_) | AmqpErrorKind::ManagementStatusCode(..) => {
             failed(operation, "", error)
         }
-        _ => unreached(operation, place, &error).with_source(error),
+        _ => {
+            let told = match mismatch(target, &error) {
+                Some((what, advice)) => {
+                    let message = format!("{place} can't be reached: {what}");
+                    Error::new(ErrorKind::Unavailable, HUB, operation, message).with_advice(advice)
+                }
+                None => unreached(operation, &place, &error),
+            };
+            told.with_source(error)
+        }
     }
+}
+
+/// TLS where there is none, or none where there is, and what to do about it.
+fn mismatch(target: &Target, error: &AmqpError) -> Option<(&'static str, &'static str)> {
+    let cause = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>())?;
+    let inner = cause.get_ref()?;
+    if let Some(rustls::Error::InvalidMessage(_)) = inner.downcast_ref() {
+        return Some((
+            "no TLS is spoken there",
+            "a server on this machine without TLS goes by endpoint=amqp://HOST:PORT, or by \
+             UseDevelopmentEmulator=true in the connection string",
+        ));
+    }
+    // A TLS alert is a byte shorter than the header that AMQP begins with.
+    if target.is_in_the_clear() && inner.to_string() == "bytes remaining on stream" {
+        return Some((
+            "no plain AMQP is spoken there",
+            "a server with TLS goes by endpoint=amqps://HOST:PORT",
+        ));
+    }
+    None
 }
 
 /// What Azure's libraries beneath the AMQP answered: those that give tokens. Unavailable where nobody

@@ -4,6 +4,7 @@ use crate::{
 };
 use anyhub_core::{ConsumerOptions, Error, ErrorKind, Hub, ProducerOptions, Result};
 use anyhub_eventhubs::{EventHubsConfig, EventHubsHub, LeasesIn};
+use anyhub_local::EventHubs;
 
 /// What one who reads is told, as it is opened or as it is first asked.
 async fn refused_reader(hub: &EventHubsHub, topic: &str, options: ConsumerOptions) -> Error {
@@ -157,5 +158,37 @@ async fn a_token_that_has_expired_before() {
     let without = "Endpoint=sb://localhost/;SharedAccessSignature=SharedAccessSignature sr=x&sig=y";
     for error in refusals(config(&server).connection_string(without), "t").await {
         told(&error, ErrorKind::Config, "se=SECONDS");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_where_there_is_none_and_none_where_there_is() {
+    let plain = server(1);
+    let tls = EventHubs::builder().hub("t", 1).tls(true).start().unwrap();
+    let other = |endpoint: String, from, to| {
+        EventHubsConfig::new()
+            .namespace("localhost")
+            .endpoint(endpoint.replace(from, to))
+    };
+    for (config, says, advises) in [
+        (
+            other(plain.endpoint(), "amqp:", "amqps:"),
+            "no TLS is spoken there",
+            "endpoint=amqp://",
+        ),
+        (
+            other(tls.endpoint(), "amqps:", "amqp:"),
+            "no plain AMQP is spoken there",
+            "amqps:",
+        ),
+        (config(&tls), "can't be reached", "SSL_CERT_FILE"),
+    ] {
+        for error in refusals(config, "t").await {
+            told(&error, ErrorKind::Unavailable, says);
+            assert!(
+                error.advice().unwrap().contains(advises),
+                "{error} {error:?}"
+            );
+        }
     }
 }
