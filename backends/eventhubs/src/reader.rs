@@ -100,6 +100,7 @@ impl Reading {
                     }
                     let partition = self.partition;
                     tracing::debug!(hub = HUB, partition, %error, "a link is attached again");
+                    self.arrivals.failing(&error);
                 }
                 Ended::Failed(error) => return self.arrivals.fail(error),
             }
@@ -115,6 +116,7 @@ impl Reading {
             Ok(receiver) => receiver,
             Err(ended) => return ended,
         };
+        self.arrivals.answered();
         // What came while there was no room for it.
         let mut early = VecDeque::new();
         loop {

@@ -43,6 +43,7 @@ pub(crate) async fn follow(log: &KinesisLog, reading: &mut Reading, consumer: &s
         let asked = subscribe(log, reading, consumer).await;
         if asked.is_ok() {
             reading.subscribed = SystemTime::now();
+            reading.arrivals.answered();
         }
         let ended = match asked {
             Ok(mut events) => receive(log, reading, &mut events).await,
@@ -54,6 +55,7 @@ pub(crate) async fn follow(log: &KinesisLog, reading: &mut Reading, consumer: &s
             // Another subscription of this consumer, perhaps our own of a moment ago.
             Err(error) if error.is_retryable() || error.kind() == ErrorKind::AlreadyExists => {
                 tracing::debug!(shard = %reading.shard.id, %error, "a subscription is tried again");
+                reading.arrivals.failing(&error);
                 sleep_until(began + AGAIN).await;
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {

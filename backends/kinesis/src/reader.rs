@@ -98,6 +98,7 @@ async fn poll(log: &KinesisLog, reading: &mut Reading) -> Result<()> {
             Ok(false) => return Ok(()),
             Err(error) if error.is_retryable() => {
                 tracing::debug!(shard = %reading.shard.id, %error, "a read is tried again");
+                reading.arrivals.failing(&error);
                 reading.pace.refused(rand::random::<f64>());
             }
             Err(error) => return Err(error),

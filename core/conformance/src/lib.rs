@@ -60,6 +60,7 @@ mod runner;
 mod secrets;
 mod stamp;
 pub mod table;
+mod told;
 mod trials;
 
 pub(crate) use context::Context;
@@ -67,4 +68,5 @@ pub use failure::{Failure, Outcome};
 pub use harness::{Harness, Settings, Stalling};
 pub use runner::{run, seed};
 pub use secrets::{SECRET, slips};
+pub use told::Told;
 pub use trials::{Trial, trials};
