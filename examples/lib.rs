@@ -2,8 +2,11 @@
 
 use anyhub::{ErrorKind, Event, Hub, ProducerExt, ProducerOptions, TopicConfig};
 use clap::Args;
+use std::io::stderr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::{fmt, prelude::*};
 
 /// Where an example works.
 #[derive(Debug, Args)]
@@ -15,8 +18,12 @@ pub struct At {
 
 impl At {
     /// Opens the hub and the topic; makes the topic if it is not there, and if it can be made this way:
-    /// on Event Hubs it is there.
+    /// on Event Hubs it is there. What the hub warns of goes to stderr from now on.
     pub async fn open(&self) -> anyhow::Result<(Arc<dyn Hub>, String)> {
+        let ours = Targets::new().with_target("anyhub", LevelFilter::WARN);
+        let warnings = fmt::layer().with_writer(stderr).with_filter(ours);
+        // An Err: somebody else listens already.
+        let _ = tracing_subscriber::registry().with(warnings).try_init();
         let (hub, topic) = (anyhub::connect(&self.url)?, anyhub::topic(&self.url)?);
         let config = TopicConfig::new(&topic).partitions(3);
         match hub.admin().create_topic(&config).await {

@@ -1,7 +1,12 @@
 //! The examples, as they are typed.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::process::{Command, Output};
+use anyhub_local::EventHubs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 const EXAMPLES: [(&str, &str); 3] = [
     ("publish", env!("CARGO_BIN_EXE_publish")),
@@ -70,5 +75,43 @@ fn a_failure_is_told_in_one_line() {
             assert!(err.starts_with("error: ") && err.contains(cause), "{err}");
             assert_eq!(err.matches(cause).count(), 1, "{err}");
         }
+    }
+}
+
+/// Each keeps the group's leases in its own memory, as the URL of the local server says.
+#[test]
+fn two_members_on_the_url_of_the_local_server_are_told_to_share_their_leases() {
+    let server = EventHubs::builder().hub("tweets", 1).start().unwrap();
+    server.create_group("tweets", "demo").unwrap();
+    let url = server.url("tweets");
+    let (code, _, err) = run(EXAMPLES[0].1, &[&url]);
+    assert_eq!(code, Some(0), "{err}");
+    let (tell, told) = mpsc::channel();
+    let member = || {
+        let mut child = Command::new(EXAMPLES[1].1)
+            .arg(&url)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let tell = tell.clone();
+        let telling = thread::spawn(move || {
+            for line in lines {
+                let _ = tell.send(line.unwrap());
+            }
+        });
+        (child, telling)
+    };
+    let members = [member(), member()];
+    let line = told.recv_timeout(Duration::from_secs(60));
+    for (mut child, telling) in members {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        telling.join().unwrap();
+    }
+    let line = line.unwrap();
+    for words in ["WARN", "another reader has taken", "leases=sqlite:FILE"] {
+        assert!(line.contains(words), "{line}");
     }
 }
