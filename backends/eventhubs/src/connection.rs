@@ -3,7 +3,10 @@
 
 use crate::{
     access::{Access, Token, renewed_in},
-    error::{HUB, expired, failed, is_unreadable, lost, unanswered, unconnected, unopened},
+    error::{
+        HUB, expired, failed, is_unreadable, lost, on_this_machine, unanswered, unconnected,
+        unopened,
+    },
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_groups::Task;
@@ -35,6 +38,8 @@ pub(crate) struct Target {
     pub(crate) url: Url,
     /// Another address to dial.
     pub(crate) endpoint: Option<Url>,
+    /// That one is on this machine.
+    pub(crate) is_local: bool,
     pub(crate) hub: Arc<str>,
     pub(crate) access: Arc<Access>,
 }
@@ -210,7 +215,10 @@ impl Connection {
         if is_the_connections(&error) {
             self.bury();
         }
-        let error = failed(operation, &self.target.hub, error);
+        let error = match failed(operation, &self.target.hub, error) {
+            error if self.target.is_local => on_this_machine(error),
+            error => error,
+        };
         let now = OffsetDateTime::now_utc().unix_timestamp();
         if error.kind() == ErrorKind::Denied && self.expires.load(Ordering::Relaxed) <= now {
             // The service closes its links, and lets no new ones in.

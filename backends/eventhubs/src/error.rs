@@ -16,11 +16,30 @@ pub(crate) fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, HUB, "connect", message)
 }
 
+/// How what is not there is made: in Azure, and on a server of this machine, which has what it is started with.
+const MAKE_HUB: [&str; 2] = [
+    "look at its name and the namespace, or create it in the Azure portal",
+    "look at its name, or start the server with it: anyhub-local up eventhubs --event-hub NAME=PARTITIONS",
+];
+const MAKE_GROUP: [&str; 2] = [
+    "create the consumer group in the Azure portal, or by az eventhubs eventhub consumer-group create",
+    "start the server with the consumer group: anyhub-local up eventhubs --group NAME",
+];
+
 /// The event hub is not there.
 pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
     let message = format!("there is no event hub '{topic}'");
-    Error::new(ErrorKind::NotFound, HUB, operation, message)
-        .with_advice("look at its name and the namespace, or create it in the Azure portal")
+    Error::new(ErrorKind::NotFound, HUB, operation, message).with_advice(MAKE_HUB[0])
+}
+
+/// An error of a server on this machine, where nothing is made in a portal.
+pub(crate) fn on_this_machine(error: Error) -> Error {
+    let made = [MAKE_HUB, MAKE_GROUP].into_iter();
+    let made = made.filter(|[in_azure, _]| error.advice() == Some(in_azure));
+    match made.map(|[_, here]| here).next() {
+        Some(here) => error.with_advice(here),
+        None => error,
+    }
 }
 
 pub(crate) fn closed(operation: &'static str, what: &str) -> Error {
@@ -243,8 +262,7 @@ fn no_group(operation: &'static str, topic: &str, text: &str) -> Error {
         }
         false => format!("the event hub '{topic}' has no such consumer group: {text}"),
     };
-    Error::new(ErrorKind::NotFound, HUB, operation, message)
-        .with_advice("create the consumer group in the Azure portal, or by az eventhubs eventhub consumer-group create")
+    Error::new(ErrorKind::NotFound, HUB, operation, message).with_advice(MAKE_GROUP[0])
 }
 
 /// What a caller can do about it.

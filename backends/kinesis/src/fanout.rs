@@ -5,7 +5,7 @@ use crate::{
     error::{HUB, failed},
     fetch::Origin,
     log::KinesisLog,
-    reader::{Arrived, Reading},
+    reader::{Arrived, Reading, of_another_stream},
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use aws_sdk_kinesis::{
@@ -61,7 +61,7 @@ pub(crate) async fn follow(log: &KinesisLog, reading: &mut Reading, consumer: &s
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return reading.gone(log, error).await.map(drop);
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(of_another_stream(error)),
         }
     }
 }

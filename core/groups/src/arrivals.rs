@@ -89,6 +89,13 @@ impl<L: Log> Arrivals<L> {
         })
     }
 
+    /// What to do where other readers may be members of the group that can't be seen, since its leases are
+    /// of this process alone. None: they are in a place for several, or there is no group.
+    pub fn where_shared(&self) -> Option<&'static str> {
+        let shared = self.shared.upgrade()?;
+        shared.group.as_ref()?.where_shared()
+    }
+
     /// The hub has given the partition to another reader: what waits of it is dropped, its tokens are
     /// stale, and should its lease be in force all the same, it goes back to the group.
     pub fn lose(&self) {
@@ -99,7 +106,8 @@ impl<L: Log> Arrivals<L> {
         let Some((partition, grant)) = owned else {
             return;
         };
-        tracing::warn!(hub = L::HUB, %partition, "another reader has taken the partition");
+        let advice = self.where_shared().unwrap_or_default();
+        tracing::warn!(hub = L::HUB, %partition, advice, "another reader has taken the partition");
         shared.give_back(self.id, grant);
     }
 }

@@ -79,6 +79,10 @@ async fn an_event_hub_that_is_not_there() {
             told(&error, ErrorKind::NotFound, &format!("'{name}'"));
         }
     }
+    for error in refusals(config(&server), "nowhere").await {
+        let how = "anyhub-local up eventhubs --event-hub";
+        told(&error, ErrorKind::NotFound, how);
+    }
     // One that the connection string does not speak of.
     let text = server.connection_string("other");
     for error in refusals(config(&server).connection_string(text), "t").await {
@@ -94,9 +98,19 @@ async fn a_consumer_group_that_is_not_there() {
     let hub = EventHubsHub::new(grouped).unwrap();
     let error = refused_reader(&hub, "t", ConsumerOptions::new().group("score")).await;
     told(&error, ErrorKind::NotFound, "score");
+    told(
+        &error,
+        ErrorKind::NotFound,
+        "anyhub-local up eventhubs --group",
+    );
     let hub = EventHubsHub::new(config.reader_group("audit")).unwrap();
     let error = refused_reader(&hub, "t", ConsumerOptions::new()).await;
     told(&error, ErrorKind::NotFound, "audit");
+    told(
+        &error,
+        ErrorKind::NotFound,
+        "anyhub-local up eventhubs --group",
+    );
     // It is there when it has been made.
     server.create_group("t", "audit").unwrap();
     let consumer = within(hub.consumer("t", ConsumerOptions::new())).await;
