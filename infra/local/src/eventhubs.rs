@@ -190,15 +190,16 @@ impl EventHubs {
     /// Invalid if there is no such hub, or such a group already, and for what can't be a group's name.
     pub fn create_group(&self, hub: &str, group: &str) -> Result<(), Error> {
         let there = self.namespace.hub(hub).ok_or_else(|| missing(hub))?;
-        // First: $Default is there, which nobody else could name so.
-        if there.has_group(group) {
-            return Err(Error::Invalid(format!(
-                "the hub {hub:?} has a consumer group {group:?} already"
-            )));
+        // $Default is there, and nobody else could name one so.
+        if !there.has_group(group) {
+            builder::check_name("a consumer group", group, 50)?;
         }
-        builder::check_name("a consumer group", group, 50)?;
-        there.create_group(group);
-        Ok(())
+        match there.create_group(group) {
+            true => Ok(()),
+            false => Err(Error::Invalid(format!(
+                "the hub {hub:?} has a consumer group {group:?} already"
+            ))),
+        }
     }
 
     /// Takes this token of Microsoft Entra ID from now on, by `$cbs` and as `jwt`, for so long; then its links are closed. A token

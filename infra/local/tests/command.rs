@@ -364,6 +364,7 @@ fn mistakes_about_event_hubs_are_told_in_a_line() {
         (&["up", "eventhubs", "--event-hub", "a.=1"], "at either end"),
         (&["up", "eventhubs", "--event-hub", "=1"], "name"),
         (&["up", "eventhubs", "--group", ""], "up to 50 letters"),
+        (&["up", "eventhubs", "--group", "$default"], "already"),
         (&["up", "eventhubs", "--group", "a/b"], "\"a/b\""),
         (&["up", "eventhubs", "--group", "a-"], "at either end"),
         (&["up", "eventhubs", "--group", &"x".repeat(51)], "up to 50"),
