@@ -3,18 +3,37 @@
 //!
 //!     cargo run -p anyhub-examples --bin consume -- kafka://localhost:9092/tweets 10
 
-use anyhow::Context;
 use anyhub::{ConsumerExt, ConsumerOptions};
+use anyhub_examples::At;
+use clap::Parser;
+use std::num::NonZeroU64;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 
+/// Consumes as a member of the group `demo`, until Ctrl-C or until so many events were handled
+#[derive(Parser)]
+#[command(after_help = "Example:\n  consume 'kafka://localhost:9092/tweets' 10")]
+struct Arguments {
+    #[command(flatten)]
+    at: At,
+    /// How many events, 1 or more [default: until Ctrl-C; on the memory hub 10]
+    #[arg(value_parser = count)]
+    count: Option<NonZeroU64>,
+}
+
+fn count(text: &str) -> Result<NonZeroU64, &'static str> {
+    text.parse().map_err(|_| "it is a whole number, 1 or more")
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let count = match std::env::args().nth(2) {
-        Some(count) => count.parse().context("COUNT is not a number")?,
-        None => u64::MAX,
-    };
-    let (hub, topic) = anyhub_examples::open().await?;
+async fn main() -> ExitCode {
+    anyhub_examples::told(run(Arguments::parse()).await)
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let count = arguments.count.map_or(u64::MAX, NonZeroU64::get);
+    let (hub, topic) = arguments.at.open().await?;
     anyhub_examples::play_both_sides(&*hub, &topic).await?;
     // On the memory hub nobody else will publish.
     let count = if hub.name() == "memory" {

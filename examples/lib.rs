@@ -1,22 +1,49 @@
 //! What the examples share: opening a hub by URL, and a few events to begin with.
 
 use anyhub::{ErrorKind, Event, Hub, ProducerExt, ProducerOptions, TopicConfig};
+use clap::Args;
+use std::io::stderr;
+use std::process::ExitCode;
 use std::sync::Arc;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::{fmt, prelude::*};
 
-/// Opens the hub and the topic of the URL given as the first argument, `memory:/tweets` without
-/// one; makes the topic if it is not there, and if it can be made this way: on Event Hubs it is there.
-pub async fn open() -> anyhow::Result<(Arc<dyn Hub>, String)> {
-    let url = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "memory:/tweets".to_owned());
-    let (hub, topic) = (anyhub::connect(&url)?, anyhub::topic(&url)?);
-    let config = TopicConfig::new(&topic).partitions(3);
-    match hub.admin().create_topic(&config).await {
-        Ok(()) => Ok((hub, topic)),
-        Err(error) => match error.kind() {
-            ErrorKind::AlreadyExists | ErrorKind::Unsupported => Ok((hub, topic)),
-            _ => Err(error.into()),
-        },
+/// Where an example works.
+#[derive(Debug, Args)]
+pub struct At {
+    /// The hub and its topic; in quotes, where there is an & or a ?
+    #[arg(default_value = "memory:/tweets")]
+    url: String,
+}
+
+impl At {
+    /// Opens the hub and the topic; makes the topic if it is not there, and if it can be made this way:
+    /// on Event Hubs it is there. What the hub warns of goes to stderr from now on.
+    pub async fn open(&self) -> anyhow::Result<(Arc<dyn Hub>, String)> {
+        let ours = Targets::new().with_target("anyhub", LevelFilter::WARN);
+        let warnings = fmt::layer().with_writer(stderr).with_filter(ours);
+        // An Err: somebody else listens already.
+        let _ = tracing_subscriber::registry().with(warnings).try_init();
+        let (hub, topic) = (anyhub::connect(&self.url)?, anyhub::topic(&self.url)?);
+        let config = TopicConfig::new(&topic).partitions(3);
+        match hub.admin().create_topic(&config).await {
+            Ok(()) => Ok((hub, topic)),
+            Err(error) => match error.kind() {
+                ErrorKind::AlreadyExists | ErrorKind::Unsupported => Ok((hub, topic)),
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+/// How an example ends. Its error is told in one line, which names the cause and what to do.
+pub fn told(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -2,18 +2,33 @@
 //!
 //!     cargo run -p anyhub-examples --bin replay -- kafka://localhost:9092/tweets
 
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhub::{Consumer, ConsumerOptions, Event, Hub, Partition, Point, Position};
+use anyhub_examples::At;
+use clap::Parser;
 use tokio::time::timeout;
 
 const SILENCE: Duration = Duration::from_secs(5);
 /// After so much of it, it is said that something is awaited.
 const SAID: Duration = Duration::from_secs(2);
 
+/// Reads a topic to its end, then again from the start, and shows that both saw the same
+#[derive(Parser)]
+#[command(after_help = "Example:\n  replay 'kafka://localhost:9092/tweets'")]
+struct Arguments {
+    #[command(flatten)]
+    at: At,
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let (hub, topic) = anyhub_examples::open().await?;
+async fn main() -> ExitCode {
+    anyhub_examples::told(run(Arguments::parse()).await)
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (hub, topic) = arguments.at.open().await?;
     anyhub_examples::play_both_sides(&*hub, &topic).await?;
     let ends = ends_of(&*hub, &topic).await?;
 

@@ -1,4 +1,4 @@
-use anyhub_core::{Error, ErrorKind, Hub, HubUrl, Result, memory::MemoryHub, nearest};
+use anyhub_core::{Error, ErrorKind, Hub, HubUrl, Result, memory::MemoryHub, nearest, shown};
 use std::sync::Arc;
 
 /// A hub by its URL, without I/O: an unknown scheme or option is Config and names the nearest one;
@@ -55,7 +55,7 @@ fn no_such_hub(scheme: &str) -> Error {
             format!("there are {}", all.join(", "))
         }
     };
-    error(format!("there is no hub '{scheme}'")).with_advice(advice)
+    error(format!("there is no hub '{}'", shown(scheme))).with_advice(advice)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use crate::{Error, ErrorKind, Result, nearest::nearest};
+use crate::{Error, ErrorKind, Result, nearest::nearest, shown};
 use std::{fmt, str::FromStr};
 
 /// A hub's URL in its parts: `scheme://authority/topic?name=value&...`, or `scheme:/topic`.
@@ -64,7 +64,33 @@ pub fn unknown_option(scheme: &str, name: &str, known: &[&str]) -> Error {
         None if known.is_empty() => "it takes none".to_owned(),
         None => format!("it takes {}", known.join(", ")),
     };
-    config(format!("{scheme} has no option '{name}'")).with_advice(advice)
+    // What is no name may be the rest of a password.
+    config(format!("{scheme} has no option '{}'", shown(name))).with_advice(advice)
+}
+
+/// The value of an option that takes a few words. Config for any other; names the nearest one, and prints
+/// what was typed only beside that one: a secret is near to none.
+pub fn one_of<T: Copy>(
+    hub: &'static str,
+    operation: &'static str,
+    name: &str,
+    value: &str,
+    all: &[(&str, T)],
+) -> Result<T> {
+    if let Some((_, chosen)) = all.iter().find(|(known, _)| *known == value) {
+        return Ok(*chosen);
+    }
+    let names = || all.iter().map(|(known, _)| *known);
+    let error = |message| Error::new(ErrorKind::Config, hub, operation, message);
+    Err(match nearest(value, names()) {
+        Some(nearest) => error(format!("{name} can't be '{}'", shown(value)))
+            .with_advice(format!("did you mean {name}={nearest}?")),
+        None => {
+            let all: Vec<_> = names().map(|known| format!("{name}={known}")).collect();
+            error(format!("{name} can't be that"))
+                .with_advice(format!("it is {}", all.join(" or ")))
+        }
+    })
 }
 
 impl FromStr for HubUrl {
@@ -91,6 +117,15 @@ impl FromStr for HubUrl {
                 ),
             );
         }
+        // Nor may a connection string, which has no @.
+        if rest.contains('=') {
+            return Err(
+                config("an = can't stand before the options of a hub's URL").with_advice(
+                    "options begin with a ?, as in memory:/tweets?partitions=4; a connection string goes into \
+                     the environment or a file; an = that means itself is written %3D",
+                ),
+            );
+        }
         let (authority, path) = match rest.strip_prefix("//") {
             Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
             None => ("", rest.trim_start_matches('/')),
@@ -108,15 +143,16 @@ impl FromStr for HubUrl {
     }
 }
 
-/// The URL without its options: safe to print, since no password can stand elsewhere.
+/// The URL without its options: safe to print, since no password can stand elsewhere. What is no plain host
+/// or topic is left out.
 impl fmt::Display for HubUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.scheme)?;
         if !self.authority.is_empty() {
-            write!(f, "//{}", self.authority)?;
+            write!(f, "//{}", shown(&self.authority))?;
         }
         match &self.topic {
-            Some(topic) => write!(f, "/{topic}"),
+            Some(topic) => write!(f, "/{}", shown(topic)),
             None => Ok(()),
         }
     }
@@ -126,7 +162,8 @@ impl fmt::Debug for HubUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
         for (nth, (name, _)) in self.options.iter().enumerate() {
-            write!(f, "{}{name}=***", if nth == 0 { '?' } else { '&' })?;
+            let sign = if nth == 0 { '?' } else { '&' };
+            write!(f, "{sign}{}=***", shown(name))?;
         }
         Ok(())
     }
@@ -143,7 +180,7 @@ fn options(query: &str) -> Result<Vec<(String, String)>> {
         let Some((name, value)) = pair.split_once('=') else {
             // What has no name may be the rest of a password.
             let place = match options.last() {
-                Some((before, _)) => format!("what follows the option '{before}'"),
+                Some((before, _)) => format!("what follows the option '{}'", shown(before)),
                 None => "the first option".to_owned(),
             };
             return Err(
@@ -155,10 +192,12 @@ fn options(query: &str) -> Result<Vec<(String, String)>> {
         };
         let name = decode(name, "the name of an option")?;
         if options.iter().any(|(other, _)| *other == name) {
-            return Err(config(format!("the option '{name}' is given twice"))
-                .with_advice("leave one of them out"));
+            return Err(
+                config(format!("the option '{}' is given twice", shown(&name)))
+                    .with_advice("leave one of them out"),
+            );
         }
-        let value = decode(value, &format!("the option '{name}'"))?;
+        let value = decode(value, &format!("the option '{}'", shown(&name)))?;
         options.push((name, value));
     }
     Ok(options)
@@ -217,6 +256,10 @@ mod tests {
             "kafka://u:hunter2@a:1/t",
             "kafka://u:hun/ter2@a:1/t",
             "p:/u:ter2@x",
+            "Endpoint=sb://a/;SharedAccessKeyName=b;SharedAccessKey=hunter2",
+            "sb://a/;SharedAccessKeyName=b;SharedAccessKey=hunter2",
+            "eventhubs://a;SharedAccessKey=hunter2/t",
+            "kafka://a/t?sasl.password=x&hunter2%2B=y&hunter2%2B=y",
         ] {
             let refused = parse(text).unwrap_err();
             assert!(!format!("{refused} {refused:?}").contains("ter2"), "{text}");
@@ -229,6 +272,25 @@ mod tests {
         let error = url.refuse_unknown_options(&["partitions"]).unwrap_err();
         assert!(
             error.to_string().contains("did you mean 'partitions'?"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_word_that_is_none_is_shown_beside_the_nearest_alone() {
+        let all = [("managed_identity", 1), ("azure_cli", 2)];
+        let choose = |value| one_of("h", "connect", "credential", value, &all);
+        assert_eq!(choose("azure_cli").unwrap(), 2);
+        let error = choose("azure_cil").unwrap_err().to_string();
+        assert!(error.contains("'azure_cil'"), "{error}");
+        assert!(
+            error.contains("did you mean credential=azure_cli?"),
+            "{error}"
+        );
+        let error = choose("hunter2").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+        assert!(
+            error.contains("credential=managed_identity or credential=azure_cli"),
             "{error}"
         );
     }

@@ -2,7 +2,7 @@
 //! busy: whether anything is lost, doubled more often than that explains, or out of order.
 //!
 //! ```text
-//! faults [SECONDS] [EVENTS A SECOND]    600 and 2,000 unless told otherwise
+//! cargo run --release -p anyhub-eventhubs --example faults -- [SECONDS] [RATE]
 //! ```
 //!
 //! Ends with 1 where something does not hold.
@@ -11,8 +11,8 @@
 use anyhub_core::{Consumer, ConsumerOptions, Event, Hub, Pending, Producer, ProducerOptions};
 use anyhub_eventhubs::{EventHubsConfig, EventHubsHub};
 use anyhub_local::eventhubs::{EventHubs, Fault, Faults, On, Rate};
+use clap::{Parser, value_parser};
 use std::{
-    env,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -31,18 +31,21 @@ const STRIKES: u64 = 250;
 const DEADLINE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(10);
 
+/// A steady load while connections are cut, answers are lost and the server is busy
+#[derive(Parser)]
+#[command(after_help = "Example:\n  faults 60 2000")]
+struct Arguments {
+    /// How long
+    #[arg(default_value_t = 600, value_parser = value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Events a second
+    #[arg(default_value_t = 2_000, value_parser = value_parser!(u64).range(1..))]
+    rate: u64,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let given: Result<Vec<u64>, _> = env::args().skip(1).map(|text| text.parse()).collect();
-    let (seconds, rate) = match given.as_deref() {
-        Ok([]) => (600, 2_000),
-        Ok([seconds]) => (*seconds, 2_000),
-        Ok([seconds, rate]) => (*seconds, *rate),
-        _ => {
-            eprintln!("faults [SECONDS [EVENTS_A_SECOND]]: as in faults 60 2000");
-            return ExitCode::from(2);
-        }
-    };
+    let Arguments { seconds, rate } = Arguments::parse();
     let day = Duration::from_secs(24 * 3_600);
     let server = EventHubs::builder()
         .hub("t", PARTITIONS)

@@ -16,7 +16,9 @@ use anyhub_members::{Command, GROUP, Outcome, Stage, TOPIC};
 use clap::Parser;
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
+/// Consumer groups on the local Event Hubs, under what befalls their members
 #[derive(Parser)]
+#[command(after_help = "Example:\n  groups kill --times 20")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

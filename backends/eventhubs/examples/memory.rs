@@ -2,7 +2,7 @@
 //! what both processes have in memory, every 30 s.
 //!
 //! ```text
-//! cargo run --release -p anyhub-eventhubs --example memory [SECONDS]    600 unless told otherwise
+//! cargo run --release -p anyhub-eventhubs --example memory -- [SECONDS]
 //! ```
 //!
 //! Ends with 1 where one of them has grown by more than 5 % after the first minute, where retention is not full within 30 s,
@@ -14,6 +14,7 @@ use anyhub_core::{
 };
 use anyhub_eventhubs::{EventHubsConfig, EventHubsHub};
 use anyhub_local::EventHubs;
+use clap::{Parser, value_parser};
 use std::{
     env, fs,
     io::{BufRead, BufReader, Write},
@@ -44,20 +45,27 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What is compared is the median of what was seen within such a time, second by second.
 const WINDOW: usize = 10;
 const MOST: f64 = 0.05;
-/// The argument that makes it the server.
+/// The option that makes it the server.
 const SERVER: &str = "server";
 
+/// Whether memory stays what it is at full rate
+#[derive(Parser)]
+#[command(after_help = "Example:\n  memory 600")]
+struct Arguments {
+    /// How long, 90 or more
+    #[arg(default_value_t = 600, value_parser = value_parser!(u64).range(90..))]
+    seconds: u64,
+    /// Be the server
+    #[arg(long = SERVER, hide = true)]
+    is_server: bool,
+}
+
 fn main() -> ExitCode {
-    let given = env::args().nth(1);
-    if given.as_deref() == Some(SERVER) {
+    let Arguments { seconds, is_server } = Arguments::parse();
+    if is_server {
         serve();
         return ExitCode::SUCCESS;
     }
-    let seconds = given.map_or(Ok(600), |text| text.parse::<u64>());
-    let Some(seconds) = seconds.ok().filter(|seconds| *seconds >= 90) else {
-        eprintln!("memory [SECONDS]: 90 or more, as in memory 600");
-        return ExitCode::from(2);
-    };
     if resident("self").is_none() {
         eprintln!("memory: this system doesn't tell what a process has in memory");
         return ExitCode::from(2);
@@ -93,7 +101,7 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let mut process = Command::new(env::current_exe().unwrap())
-            .arg(SERVER)
+            .arg(format!("--{SERVER}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

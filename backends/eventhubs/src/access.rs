@@ -5,7 +5,7 @@ use crate::{
     connection_string::{ConnectionString, Signer},
     error::{HUB, config, no_token},
 };
-use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result, read_settings_file, shown};
 use azure_core::{
     credentials::{Secret, TokenCredential},
     time::{Duration, OffsetDateTime},
@@ -61,6 +61,10 @@ pub(crate) struct Token {
 const BEFORE: std::time::Duration = std::time::Duration::from_secs(360);
 /// The variable that holds a connection string.
 const VARIABLE: &str = "EVENTHUBS_CONNECTION_STRING";
+/// The option that names a file with one.
+const FILE: &str = "connection_string_file";
+/// More than a connection string takes, with a signature in it.
+const LARGEST: u64 = 16 << 10;
 /// What Microsoft's emulator takes ("Event Hubs emulator overview", 2026-11).
 const EMULATOR: (&str, &str) = ("RootManageSharedAccessKey", "SAS_KEY_VALUE");
 /// For how long a signature is made. Azure's own libraries take an hour.
@@ -79,17 +83,25 @@ impl Access {
     /// As [`EventHubsConfig`] says, in its order. Config for a connection string or identity that is
     /// of no use, or none for a namespace that is not named.
     pub(crate) fn find(settings: &EventHubsConfig) -> Result<Self> {
-        let text = match (
+        Self::find_by(settings, env::var(VARIABLE).ok())
+    }
+
+    fn find_by(settings: &EventHubsConfig, variable: Option<String>) -> Result<Self> {
+        let parsed = match (
             &settings.connection_string,
             &settings.connection_string_file,
         ) {
-            (Some(text), _) => Some(text.expose().to_owned()),
+            (Some(text), _) => Some(ConnectionString::parse(text.expose())),
             _ if settings.token_credential.is_some() || settings.credential.is_some() => None,
-            (None, Some(file)) => Some(read(file)?),
-            (None, None) => env::var(VARIABLE).ok().filter(|text| !text.is_empty()),
+            (None, Some(file)) => {
+                Some(ConnectionString::parse(&read(file)?).map_err(|error| found_in(FILE, &error)))
+            }
+            (None, None) => variable.map(|text| {
+                ConnectionString::parse(&text).map_err(|error| found_in(VARIABLE, &error))
+            }),
         };
-        if let Some(text) = text {
-            return Self::of(settings, ConnectionString::parse(&text)?);
+        if let Some(parsed) = parsed {
+            return Self::of(settings, parsed?);
         }
         let host = settings.namespace.clone().ok_or_else(|| {
             config("no namespace is named").with_advice(
@@ -149,7 +161,11 @@ impl Access {
     pub(crate) fn check(&self, hub: &str) -> Result<()> {
         match &self.hub {
             Some(only) if !only.eq_ignore_ascii_case(hub) => {
-                let message = format!("the connection string is for '{only}', not for '{hub}'");
+                let message = format!(
+                    "the connection string is for '{}', not for '{}'",
+                    shown(only),
+                    shown(hub)
+                );
                 Err(config(message).with_advice("take one of the namespace, without EntityPath"))
             }
             _ => Ok(()),
@@ -263,10 +279,16 @@ async fn ask(
 
 const SIGNATURE: &str = "servicebus.windows.net:sastoken";
 
+/// What is wrong with a connection string, and where that stands.
+fn found_in(place: &str, error: &Error) -> Error {
+    let advice = error.advice().unwrap_or_default();
+    config(format!("{place}: {}", error.message())).with_advice(advice)
+}
+
 fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).map_err(|error| {
-        let message = format!("connection_string_file can't be read: {}", file.display());
-        config(message)
+    read_settings_file(file, LARGEST).map_err(|error| {
+        let path = file.to_string_lossy();
+        config(format!("{FILE} can't be read: '{}': {error}", shown(&path)))
             .with_advice("it is a file with the connection string and nothing else")
             .with_source(error)
     })
@@ -345,124 +367,5 @@ impl fmt::Debug for Signs {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    /// Made by Python 3's hmac, base64 and urllib.parse.
-    #[test]
-    fn signs_as_documented() {
-        let signed = sign(
-            "amqps://N.servicebus.windows.net/Tweets",
-            "root",
-            "secret",
-            1_800_000_000,
-        );
-        assert_eq!(
-            signed,
-            concat!(
-                "SharedAccessSignature sr=amqps%3a%2f%2fn.servicebus.windows.net%2ftweets",
-                "&sig=wjMLtp%2Fix9scURpTijZSvQ9wKWfYhWOmNKmLVemnab4%3D&se=1800000000&skn=root"
-            )
-        );
-    }
-
-    #[test]
-    fn the_url_and_the_connection_string_have_to_agree() {
-        let text =
-            "Endpoint=sb://n.example.com/;SharedAccessKeyName=a;SharedAccessKey=b;EntityPath=t";
-        let settings = EventHubsConfig::new().connection_string(text);
-        let access = Access::find(&settings).unwrap();
-        assert_eq!(access.host, "n.example.com");
-        assert!(access.check("T").is_ok());
-        let refused = access.check("other").unwrap_err();
-        assert!(
-            refused.to_string().contains("without EntityPath"),
-            "{refused}"
-        );
-        let error = Access::find(&settings.namespace("m.example.com")).unwrap_err();
-        assert!(error.to_string().contains("n.example.com"), "{error}");
-    }
-
-    #[test]
-    fn the_settings_endpoint_stands_above_the_connection_strings() {
-        let find = |host: &str, endpoint: Option<&str>| {
-            let keys = "SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true";
-            let mut settings =
-                EventHubsConfig::new().connection_string(format!("Endpoint=sb://{host};{keys}"));
-            settings.endpoint = endpoint.map(str::to_owned);
-            Access::find(&settings).map(|access| access.endpoint.unwrap())
-        };
-        assert_eq!(find("localhost:7", None).unwrap(), "amqp://localhost:7");
-        let named = "amqps://n.example.com:5";
-        for host in ["localhost:7", "n.example.com"] {
-            assert_eq!(find(host, Some(named)).unwrap(), named);
-        }
-        let refused = find("n.example.com", None).unwrap_err();
-        assert!(refused.to_string().contains("in the clear"), "{refused}");
-    }
-
-    #[test]
-    fn an_identity_stands_above_the_environment_and_needs_its_namespace() {
-        let settings = EventHubsConfig::new().credential(Identity::AzureCli);
-        let error = Access::find(&settings).unwrap_err();
-        assert!(error.to_string().contains("no namespace"), "{error}");
-        let access = Access::find(&settings.namespace("n.example.com")).unwrap();
-        assert!(matches!(access.signs, Signs::Entra(_)));
-        let local = EventHubsConfig::new()
-            .namespace("localhost")
-            .endpoint("amqp://localhost:1");
-        let access = Access::find(&local).unwrap();
-        assert!(matches!(access.signs, Signs::Shared(_)));
-    }
-
-    #[tokio::test]
-    async fn an_old_signature_is_denied() {
-        let signed = |until: i64| {
-            let text = format!(
-                "Endpoint=sb://h;SharedAccessSignature=SharedAccessSignature sr=x&se={until}"
-            );
-            Access::find(&EventHubsConfig::new().connection_string(text)).unwrap()
-        };
-        let refused = signed(1_000)
-            .token("producer", "amqps://h/t")
-            .await
-            .unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Denied);
-        let in_2100 = signed(4_102_444_800)
-            .token("producer", "amqps://h/t")
-            .await
-            .unwrap();
-        assert_eq!(in_2100.expires.unix_timestamp(), 4_102_444_800);
-    }
-
-    #[test]
-    fn the_sdks_clients_are_told_the_same() {
-        use azure_messaging_eventhubs::ConnectionString as Theirs;
-        let host = "Endpoint=sb://h.example.com/;";
-        for signs in [
-            "SharedAccessKeyName=a;SharedAccessKey=b=",
-            "SharedAccessSignature=SharedAccessSignature sr=x&sig=y%3D&se=4102444800&skn=z",
-        ] {
-            let settings = EventHubsConfig::new().connection_string(format!("{host}{signs}"));
-            let access = Access::find(&settings).unwrap();
-            let OfClient::Shared(text) = access.of_client("t") else {
-                panic!("no identity was named");
-            };
-            let theirs: Theirs = text.expose().parse().unwrap();
-            let whole = format!("{host}{signs};EntityPath=t")
-                .parse::<Theirs>()
-                .unwrap();
-            assert!(theirs == whole);
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let settings = EventHubsConfig::new().connection_string_file("/nowhere/to/be/found");
-        let error = Access::find(&settings).unwrap_err();
-        assert!(
-            error.to_string().contains("/nowhere/to/be/found"),
-            "{error}"
-        );
-    }
-}
+#[path = "access_tests.rs"]
+mod tests;

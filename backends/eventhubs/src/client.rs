@@ -93,7 +93,6 @@ impl Namespace {
     pub(crate) fn place(&self) -> Result<String> {
         let access = self.access()?;
         let host = access.host.to_ascii_lowercase();
-        let is_local = |endpoint: &String| EventHubsConfig::new().endpoint(endpoint).is_local();
         Ok(match &access.endpoint {
             // Namespaces on this machine all have one name.
             Some(endpoint) if is_local(endpoint) => format!("{HUB}:{host}:{endpoint}"),
@@ -113,14 +112,21 @@ impl Namespace {
         let unread = |_| config(format!("'{}' is no namespace", access.host));
         let url = Url::parse(&format!("amqps://{}/{topic}", access.host)).map_err(unread)?;
         let endpoint = access.endpoint.as_deref();
+        let is_local = endpoint.is_some_and(is_local);
         let endpoint = endpoint.map(Url::parse).transpose();
         Ok(Target {
             url,
             endpoint: endpoint.map_err(|_| config("the endpoint is no URL"))?,
+            is_local,
             hub: topic.into(),
             access,
         })
     }
+}
+
+/// Whether an endpoint is on this machine.
+fn is_local(endpoint: &str) -> bool {
+    EventHubsConfig::new().endpoint(endpoint).is_local()
 }
 
 impl fmt::Debug for Namespace {

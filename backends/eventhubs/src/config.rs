@@ -3,12 +3,12 @@ use crate::{
     provision::Provisioner,
     resource_manager,
 };
-use anyhub_core::{HubUrl, Result, Secret, nearest};
+use anyhub_core::{HubUrl, Result, Secret, one_of, shown};
 use anyhub_groups::{LeasesIn, check_lease_time, lease_time};
 use anyhub_leases::LeaseStore;
 use azure_core::credentials::TokenCredential;
 use serde::Deserialize;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// Where an Event Hubs namespace is, who asks, and how events are spread.
 ///
@@ -38,7 +38,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 /// Azure Resource Manager takes tokens of Microsoft Entra ID alone, whoever sends and reads: those of
 /// [`token_credential`](Self::token_credential) or `credential`, else of the developer's tools. To make
 /// and change takes the role Contributor or Azure Event Hubs Data Owner.
-#[derive(Debug, Clone, Deserialize)]
+///
+/// Debug leaves out what may be secret, wherever it stands.
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EventHubsConfig {
@@ -270,14 +272,14 @@ impl EventHubsConfig {
                         ("azure_cli", Identity::AzureCli),
                         ("developer_tools", Identity::DeveloperTools),
                     ];
-                    this.credential = Some(choice(name, value, &all)?);
+                    this.credential = Some(one_of(HUB, "connect", name, value, &all)?);
                 }
                 "partitioning" => {
                     let all = [
                         ("hash", Partitioning::Hash),
                         ("service", Partitioning::Service),
                     ];
-                    this.partitioning = choice(name, value, &all)?;
+                    this.partitioning = one_of(HUB, "connect", name, value, &all)?;
                 }
                 "reader_group" => this.reader_group = value.to_owned(),
                 "leases" => this.leases = Some(LeasesIn::from_option(HUB, value)?),
@@ -298,19 +300,22 @@ impl EventHubsConfig {
             && !is_host(namespace)
         {
             return Err(
-                config(format!("'{namespace}' is no namespace")).with_advice(
+                config(format!("'{}' is no namespace", shown(namespace))).with_advice(
                     "it is as NAME.servicebus.windows.net; another address goes into endpoint=",
                 ),
             );
         }
         if let Some(text) = &self.endpoint {
             let Some(endpoint) = Endpoint::parse(text) else {
-                return Err(config(format!("'{text}' is no endpoint"))
-                    .with_advice("it looks like amqps://HOST or amqp://127.0.0.1:5672"));
+                return Err(config(format!("'{}' is no endpoint", shown(text))).with_advice(
+                    "it looks like amqps://HOST or amqp://127.0.0.1:5672; keys stand in a connection string",
+                ));
             };
             if !endpoint.tls && !endpoint.is_local() {
-                return Err(config(format!("'{text}' would send tokens in the clear"))
-                    .with_advice("amqps: is for every machine, amqp: for this one alone"));
+                return Err(
+                    config(format!("'{}' would send tokens in the clear", shown(text)))
+                        .with_advice("amqps: is for every machine, amqp: for this one alone"),
+                );
             }
         }
         if self.reader_group.is_empty() {
@@ -325,6 +330,33 @@ impl EventHubsConfig {
     pub(crate) fn is_local(&self) -> bool {
         let endpoint = self.endpoint.as_deref().and_then(Endpoint::parse);
         endpoint.is_some_and(|endpoint| endpoint.is_local())
+    }
+}
+
+impl fmt::Debug for EventHubsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.connection_string_file.as_ref();
+        let file = file.map(|file| shown(&file.to_string_lossy()).to_owned());
+        f.debug_struct("EventHubsConfig")
+            .field("namespace", &self.namespace.as_deref().map(shown))
+            .field("endpoint", &self.endpoint.as_deref().map(shown))
+            .field("connection_string", &self.connection_string)
+            .field("connection_string_file", &file)
+            .field("credential", &self.credential)
+            .field("partitioning", &self.partitioning)
+            .field("reader_group", &shown(&self.reader_group))
+            .field("leases", &self.leases)
+            .field("lease_time", &self.lease_time)
+            .field("store", &self.store)
+            .field("token_credential", &self.token_credential)
+            .field("subscription", &self.subscription.as_deref().map(shown))
+            .field("resource_group", &self.resource_group.as_deref().map(shown))
+            .field(
+                "management_endpoint",
+                &self.management_endpoint.as_deref().map(shown),
+            )
+            .field("provisioner", &self.provisioner)
+            .finish()
     }
 }
 
@@ -348,9 +380,7 @@ impl<'a> Endpoint<'a> {
             _ => (rest, None),
         };
         let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        (port_fits && (is_host(host) || bare.parse::<std::net::Ipv6Addr>().is_ok()))
-            .then_some(Self { tls, host })
+        (port_fits && is_host_or_ipv6(host)).then_some(Self { tls, host })
     }
 
     fn is_local(&self) -> bool {
@@ -362,123 +392,20 @@ impl<'a> Endpoint<'a> {
     }
 }
 
+/// A host's name or address, one of IPv6 in brackets.
+pub(crate) fn is_host_or_ipv6(text: &str) -> bool {
+    let inside = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    is_host(text) || inside.is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
 fn is_host(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     !text.is_empty() && text.len() <= 253 && text.chars().all(fits)
 }
 
-fn choice<T: Copy>(name: &str, value: &str, all: &[(&str, T)]) -> Result<T> {
-    if let Some((_, chosen)) = all.iter().find(|(known, _)| *known == value) {
-        return Ok(*chosen);
-    }
-    let names = || all.iter().map(|(known, _)| *known);
-    let error = config(format!("{name} can't be '{value}'"));
-    Err(match nearest(value, names()) {
-        Some(nearest) => error.with_advice(format!("did you mean '{nearest}'?")),
-        None => {
-            let names: Vec<_> = names().collect();
-            error.with_advice(format!("it is {}", names.join(" or ")))
-        }
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn parse(url: &str) -> Result<EventHubsConfig> {
-        EventHubsConfig::from_url(&url.parse()?)
-    }
-
-    #[test]
-    fn a_url_says_all() {
-        let config = parse(
-            "eventhubs://n.servicebus.windows.net/t?endpoint=amqps://10.0.0.1:5671\
-             &credential=workload_identity&partitioning=service&reader_group=score\
-             &leases=sqlite:/var/lib/l.db&lease_time=2m&subscription=0-1&resource_group=rg\
-             &management_endpoint=https://management.usgovcloudapi.net",
-        )
-        .unwrap();
-        assert_eq!(
-            config.namespace.as_deref(),
-            Some("n.servicebus.windows.net")
-        );
-        assert_eq!(config.endpoint.as_deref(), Some("amqps://10.0.0.1:5671"));
-        assert_eq!(config.credential, Some(Identity::WorkloadIdentity));
-        assert_eq!(config.partitioning, Partitioning::Service);
-        assert_eq!(config.reader_group, "score");
-        assert_eq!(
-            config.leases,
-            Some(LeasesIn::Sqlite("/var/lib/l.db".into()))
-        );
-        assert_eq!(config.lease_time, Duration::from_secs(120));
-        assert_eq!(config.subscription.as_deref(), Some("0-1"));
-        assert_eq!(config.resource_group.as_deref(), Some("rg"));
-        let management = config.management_endpoint.as_deref();
-        assert_eq!(management, Some("https://management.usgovcloudapi.net"));
-        let config = parse("eventhubs:/t?connection_string_file=/run/secrets/hub").unwrap();
-        assert_eq!(config.namespace, None);
-        assert_eq!(
-            config.connection_string_file,
-            Some("/run/secrets/hub".into())
-        );
-        assert_eq!(config.reader_group, "$Default");
-    }
-
-    #[test]
-    fn only_this_machine_is_local() {
-        let local = |endpoint: &str| EventHubsConfig::new().endpoint(endpoint).is_local();
-        for endpoint in ["amqp://localhost:1", "amqps://127.0.0.2", "amqp://[::1]:5"] {
-            assert!(local(endpoint), "{endpoint}");
-        }
-        for endpoint in [
-            "amqps://localhost.example.com",
-            "amqps://10.0.0.1",
-            "amqps://127.example.com",
-        ] {
-            assert!(!local(endpoint), "{endpoint}");
-        }
-        assert!(!EventHubsConfig::new().is_local());
-    }
-
-    #[test]
-    fn says_what_is_wrong() {
-        let cases = [
-            ("eventhubs://n/t?endpiont=x", "did you mean 'endpoint'?"),
-            ("eventhubs://n:5671/t", "goes into endpoint="),
-            ("eventhubs://n/t?endpoint=127.0.0.1", "is no endpoint"),
-            ("eventhubs://n/t?endpoint=amqps://h:99999", "is no endpoint"),
-            (
-                "eventhubs://n/t?endpoint=amqp://10.0.0.1:5672",
-                "in the clear",
-            ),
-            (
-                "eventhubs://n/t?credential=managed_identiy",
-                "did you mean 'managed_identity'?",
-            ),
-            (
-                "eventhubs://n/t?partitioning=round",
-                "it is hash or service",
-            ),
-            ("eventhubs://n/t?reader_group=", "is empty"),
-            ("eventhubs://n/t?leases=blob", "leases=memory"),
-            ("eventhubs://n/t?lease_time=1ms", "100ms or more"),
-            (
-                "eventhubs://n/t?subscription=0",
-                "resource_group is missing",
-            ),
-        ];
-        for (url, expected) in cases {
-            let error = parse(url).unwrap_err();
-            assert_eq!(error.kind(), anyhub_core::ErrorKind::Config, "{url}");
-            assert!(error.to_string().contains(expected), "{url}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_secret_is_not_printed() {
-        let config = EventHubsConfig::new().connection_string("SharedAccessKey=hunter2");
-        assert!(!format!("{config:?}").contains("hunter2"));
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

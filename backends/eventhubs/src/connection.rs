@@ -3,7 +3,10 @@
 
 use crate::{
     access::{Access, Token, renewed_in},
-    error::{HUB, expired, failed, is_unreadable, lost, unanswered, unopened},
+    error::{
+        HUB, expired, failed, is_unreadable, lost, on_this_machine, unanswered, unconnected,
+        unopened,
+    },
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_groups::Task;
@@ -35,18 +38,25 @@ pub(crate) struct Target {
     pub(crate) url: Url,
     /// Another address to dial.
     pub(crate) endpoint: Option<Url>,
+    /// That one is on this machine.
+    pub(crate) is_local: bool,
     pub(crate) hub: Arc<str>,
     pub(crate) access: Arc<Access>,
 }
 
 impl Target {
     /// Where it is dialed.
-    fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         match &self.endpoint {
             Some(endpoint) => format!("{endpoint} (for {host})"),
-            None => host.to_owned(),
+            None => format!("{host}:5671"),
         }
+    }
+
+    pub(crate) fn is_in_the_clear(&self) -> bool {
+        let endpoint = self.endpoint.as_ref();
+        endpoint.is_some_and(|endpoint| endpoint.scheme() == "amqp")
     }
 }
 
@@ -116,8 +126,8 @@ impl Connection {
         let opening = amqp.open(name, target.url.clone(), Some(options));
         timeout(CONNECT, opening)
             .await
-            .map_err(|_| unanswered(operation, "a connection"))?
-            .map_err(|error| unopened(operation, &target.place(), error))?;
+            .map_err(|_| unconnected(operation, target))?
+            .map_err(|error| unopened(operation, target, error))?;
         let this = Arc::new(Self {
             amqp: Arc::new(amqp),
             target: target.clone(),
@@ -192,7 +202,8 @@ impl Connection {
                 Err(_) => {
                     // Later answers would be taken for those of later questions.
                     self.bury();
-                    Err(unanswered(operation, what))
+                    let what = format!("{what} at {}", self.target.place());
+                    Err(unanswered(operation, &what))
                 }
             },
             () = self.died() => Err(lost(operation)),
@@ -204,7 +215,10 @@ impl Connection {
         if is_the_connections(&error) {
             self.bury();
         }
-        let error = failed(operation, &self.target.hub, error);
+        let error = match failed(operation, &self.target.hub, error) {
+            error if self.target.is_local => on_this_machine(error),
+            error => error,
+        };
         let now = OffsetDateTime::now_utc().unix_timestamp();
         if error.kind() == ErrorKind::Denied && self.expires.load(Ordering::Relaxed) <= now {
             // The service closes its links, and lets no new ones in.
@@ -460,5 +474,26 @@ impl fmt::Debug for Connection {
             self.target.url,
             self.is_dead()
         )
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{client::Namespace, config::EventHubsConfig};
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_does_not_answer_is_named() {
+        // It takes connections in, and says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = silent.local_addr().unwrap().to_string();
+        let config = EventHubsConfig::new()
+            .namespace("localhost")
+            .endpoint(format!("amqp://{place}"));
+        let target = Namespace::new(config).target("producer", "t").unwrap();
+        let error = Connection::open("producer", &target).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.to_string().contains(&place), "{error}");
     }
 }

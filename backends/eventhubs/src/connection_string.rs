@@ -1,6 +1,6 @@
 //! A connection string, as the Azure portal gives it, taken apart.
 
-use crate::error::config;
+use crate::{config::is_host_or_ipv6, error::config};
 use anyhub_core::{Result, Secret};
 
 /// `Endpoint=sb://HOST/;SharedAccessKeyName=NAME;SharedAccessKey=KEY;EntityPath=HUB`.
@@ -28,6 +28,13 @@ impl ConnectionString {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let (mut host, mut name, mut key, mut signature, mut hub) = (None, None, None, None, None);
         let mut emulator = None;
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(wrong("it is empty"));
+        }
+        if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
+            return Err(wrong("it stands in quotes, which have to go"));
+        }
         for part in text
             .split(';')
             .map(str::trim)
@@ -72,16 +79,26 @@ impl ConnectionString {
     }
 }
 
-/// The host and port of `sb://HOST:PORT/`.
+/// The host and port of `sb://HOST:PORT/`. Microsoft's clients take any scheme and mean this one
+/// (azure-eventhub 5 for Python, azure_messaging_eventhubs 0.16; 2026-11); what is meant by another one,
+/// such as http:, can't be told.
 fn authority(endpoint: &str) -> Result<(String, Option<u16>)> {
-    let rest = endpoint.split_once("://").map(|(_, rest)| rest);
-    let authority = rest.and_then(|rest| rest.split('/').next());
-    let (host, port) = match authority.unwrap_or_default().rsplit_once(':') {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or_default();
+    if !["sb", "amqps"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        return Err(wrong(
+            "its Endpoint does not begin with sb://, as in sb://NAMESPACE.servicebus.windows.net/",
+        ));
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (authority.unwrap_or_default(), None),
+        _ => (authority, None),
     };
     let number = port.and_then(|port| port.parse().ok());
-    if host.is_empty() || number.is_some() != port.is_some() || number == Some(0) {
+    if !is_host_or_ipv6(host) || number.is_some() != port.is_some() || number == Some(0) {
         return Err(wrong(
             "its Endpoint is no sb://NAMESPACE.servicebus.windows.net/",
         ));
@@ -164,6 +181,47 @@ mod tests {
         for port in ["0", "65536", "x", ""] {
             let text = WHOLE.replace("5671", port);
             assert!(ConnectionString::parse(&text).is_err(), "{port}");
+        }
+    }
+
+    #[test]
+    fn only_an_endpoint_of_the_service_will_do() {
+        for endpoint in ["SB://n.example.com/", "amqps://n.example.com"] {
+            let text = WHOLE.replace("sb://N.servicebus.windows.net:5671/", endpoint);
+            let parsed = ConnectionString::parse(&text).unwrap();
+            assert_eq!(parsed.host, "n.example.com", "{endpoint}");
+        }
+        for endpoint in ["http", "https", "amqp", "", "kafka"] {
+            let text = WHOLE.replace("Endpoint=sb", &format!("Endpoint={endpoint}"));
+            let error = ConnectionString::parse(&text).unwrap_err().to_string();
+            assert!(error.contains("does not begin with sb://"), "{error}");
+        }
+        for host in [
+            "me:hunter2@n.example.com",
+            "hunter2=",
+            "n?sig=hunter2",
+            "[x]",
+        ] {
+            let text = WHOLE.replace("N.servicebus.windows.net:5671", host);
+            let error = ConnectionString::parse(&text).unwrap_err();
+            let printed = format!("{error} {error:?}");
+            assert!(
+                printed.contains("no sb://NAMESPACE") && !printed.contains("hunter2"),
+                "{printed}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_stands_round_it_is_named() {
+        for (text, says) in [
+            ("", "it is empty"),
+            (" \n", "it is empty"),
+            (&*format!("\"{WHOLE}\"\n"), "it stands in quotes"),
+            (&*format!("'{WHOLE}'"), "it stands in quotes"),
+        ] {
+            let error = ConnectionString::parse(text).unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains("a=b"), "{error}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Event Hubs' errors as kinds to act on, each with what to do.
 
+use crate::connection::Target;
 use anyhub_core::{Error, ErrorKind};
 use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
@@ -15,11 +16,30 @@ pub(crate) fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, HUB, "connect", message)
 }
 
+/// How what is not there is made: in Azure, and on a server of this machine, which has what it is started with.
+const MAKE_HUB: [&str; 2] = [
+    "look at its name and the namespace, or create it in the Azure portal",
+    "look at its name, or start the server with it: anyhub-local up eventhubs --event-hub NAME=PARTITIONS",
+];
+const MAKE_GROUP: [&str; 2] = [
+    "create the consumer group in the Azure portal, or by az eventhubs eventhub consumer-group create",
+    "start the server with the consumer group: anyhub-local up eventhubs --group NAME",
+];
+
 /// The event hub is not there.
 pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
     let message = format!("there is no event hub '{topic}'");
-    Error::new(ErrorKind::NotFound, HUB, operation, message)
-        .with_advice("look at its name and the namespace, or create it in the Azure portal")
+    Error::new(ErrorKind::NotFound, HUB, operation, message).with_advice(MAKE_HUB[0])
+}
+
+/// An error of a server on this machine, where nothing is made in a portal.
+pub(crate) fn on_this_machine(error: Error) -> Error {
+    let made = [MAKE_HUB, MAKE_GROUP].into_iter();
+    let made = made.filter(|[in_azure, _]| error.advice() == Some(in_azure));
+    match made.map(|[_, here]| here).next() {
+        Some(here) => error.with_advice(here),
+        None => error,
+    }
 }
 
 pub(crate) fn closed(operation: &'static str, what: &str) -> Error {
@@ -35,6 +55,11 @@ pub(crate) fn invalid(operation: &'static str, message: impl Into<String>) -> Er
 pub(crate) fn incomplete(operation: &'static str, what: &str) -> Error {
     let message = format!("the answer tells no {what}");
     Error::new(ErrorKind::Unexpected, HUB, operation, message)
+}
+
+/// No connection within the time that one may take.
+pub(crate) fn unconnected(operation: &'static str, target: &Target) -> Error {
+    unanswered(operation, &format!("a connection to {}", target.place()))
 }
 
 /// No answer within the time that one may take.
@@ -105,14 +130,45 @@ pub(crate) fn is_unreadable(error: &AmqpError) -> bool {
     matches!(cause.downcast_ref(), Some(RecvError::MessageDecode(_)))
 }
 
-/// No connection could be opened to this place.
-pub(crate) fn unopened(operation: &'static str, place: &str, error: AmqpError) -> Error {
+/// No connection could be opened there.
+pub(crate) fn unopened(operation: &'static str, target: &Target, error: AmqpError) -> Error {
+    let place = target.place();
     match error.kind() {
         AmqpErrorKind::AmqpDescribedError(_) | AmqpErrorKind::ManagementStatusCode(..) => {
             failed(operation, "", error)
         }
-        _ => unreached(operation, place, &error).with_source(error),
+        _ => {
+            let told = match mismatch(target, &error) {
+                Some((what, advice)) => {
+                    let message = format!("{place} can't be reached: {what}");
+                    Error::new(ErrorKind::Unavailable, HUB, operation, message).with_advice(advice)
+                }
+                None => unreached(operation, &place, &error),
+            };
+            told.with_source(error)
+        }
     }
+}
+
+/// TLS where there is none, or none where there is, and what to do about it.
+fn mismatch(target: &Target, error: &AmqpError) -> Option<(&'static str, &'static str)> {
+    let cause = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>())?;
+    let inner = cause.get_ref()?;
+    if let Some(rustls::Error::InvalidMessage(_)) = inner.downcast_ref() {
+        return Some((
+            "no TLS is spoken there",
+            "a server on this machine without TLS goes by endpoint=amqp://HOST:PORT, or by \
+             UseDevelopmentEmulator=true in the connection string",
+        ));
+    }
+    // A TLS alert is a byte shorter than the header that AMQP begins with.
+    if target.is_in_the_clear() && inner.to_string() == "bytes remaining on stream" {
+        return Some((
+            "no plain AMQP is spoken there",
+            "a server with TLS goes by endpoint=amqps://HOST:PORT",
+        ));
+    }
+    None
 }
 
 /// What Azure's libraries beneath the AMQP answered: those that give tokens. Unavailable where nobody
@@ -206,8 +262,7 @@ fn no_group(operation: &'static str, topic: &str, text: &str) -> Error {
         }
         false => format!("the event hub '{topic}' has no such consumer group: {text}"),
     };
-    Error::new(ErrorKind::NotFound, HUB, operation, message)
-        .with_advice("create the consumer group in the Azure portal, or by az eventhubs eventhub consumer-group create")
+    Error::new(ErrorKind::NotFound, HUB, operation, message).with_advice(MAKE_GROUP[0])
 }
 
 /// What a caller can do about it.

@@ -26,7 +26,14 @@
 //! A group reads as the consumer group of its name. Where the settings name `subscription` and
 //! `resource_group`, or a [`Provisioner`] of one's own, it is made if it is not there; otherwise it has to be.
 //! A consumer group is for one group of ours, or for readers of other kinds: a reader with a higher epoch
-//! takes the partition away, and the group takes it back.
+//! takes the partition away, and the group takes it back. With `leases=memory` members in other processes
+//! are such readers, too: several processes share one store, such as `leases=sqlite:FILE`.
+//!
+//! An event hub counts its events from 0, and so does one that is made again by its name. A checkpoint
+//! behind its end is told, as OutOfRange; but once it has become longer, nothing tells it from the one
+//! before, and what stands before the checkpoint is passed over. So delete the groups with the event hub:
+//! [`Admin::delete_topic`](anyhub_core::Admin::delete_topic) does, and
+//! [`Admin::delete_group`](anyhub_core::Admin::delete_group) where it was deleted elsewhere.
 //!
 //! ## Partitioning
 //!

@@ -2,7 +2,7 @@ use crate::{
     access::OfClient,
     client::{Client, Namespace},
     connection::CONNECT,
-    error::{of_client, unanswered},
+    error::{of_client, unconnected},
 };
 use anyhub_core::Result;
 use azure_core_amqp::AmqpConnection;
@@ -135,7 +135,7 @@ impl NativeClient {
         opening: impl Future<Output = Result<T, EventHubsError>>,
     ) -> Result<T> {
         let opened = timeout(CONNECT, opening).await;
-        let opened = opened.map_err(|_| unanswered("native", "a connection"))?;
+        let opened = opened.map_err(|_| unconnected("native", self.0.target()))?;
         opened.map_err(|error| of_client("native", self.0.topic(), error))
     }
 }

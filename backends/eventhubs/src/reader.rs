@@ -100,6 +100,7 @@ impl Reading {
                     }
                     let partition = self.partition;
                     tracing::debug!(hub = HUB, partition, %error, "a link is attached again");
+                    self.arrivals.failing(&error);
                 }
                 Ended::Failed(error) => return self.arrivals.fail(error),
             }
@@ -115,6 +116,7 @@ impl Reading {
             Ok(receiver) => receiver,
             Err(ended) => return ended,
         };
+        self.arrivals.answered();
         // What came while there was no room for it.
         let mut early = VecDeque::new();
         loop {
@@ -281,9 +283,15 @@ impl Reading {
     fn held_by_another(&self, error: Error) -> Error {
         let number = self.partition;
         let message = format!("another reader has partition {number}, with a higher epoch");
+        let advice = match self.arrivals.where_shared() {
+            Some(shared) => format!("{shared}; or give each its own consumer group; then seek"),
+            None => {
+                "it is none of this group: give each its own consumer group, then seek".to_owned()
+            }
+        };
         Error::new(ErrorKind::Fenced, HUB, "receive", message)
             .with_source(error)
-            .with_advice("it is none of this group: give each its own consumer group, then seek")
+            .with_advice(advice)
     }
 
     fn understood(&self, error: Error) -> Error {
@@ -292,7 +300,10 @@ impl Reading {
                 let message = format!("partition {} has no position {number}", self.partition);
                 Error::new(ErrorKind::OutOfRange, HUB, "receive", message)
                     .with_source(error)
-                    .with_advice("the event hub may have been deleted and made again: seek")
+                    .with_advice(
+                        "the event hub may have been deleted and made again: seek, take another file for leases=, \
+                         or delete the group by Admin::delete_group",
+                    )
             }
             _ => error,
         }

@@ -2,10 +2,10 @@ use crate::{
     error::{HUB, config},
     property::{self, Role},
 };
-use anyhub_core::{Error, HubUrl, Result, Secret, nearest};
+use anyhub_core::{Error, HubUrl, Result, Secret, nearest, read_settings_file, shown};
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError, types::RDKafkaConfRes};
 use serde::Deserialize;
-use std::{collections::BTreeMap, env, fs};
+use std::{collections::BTreeMap, env, fmt, path::Path};
 use tracing::level_filters::LevelFilter;
 
 /// Where the brokers are, and how to talk to them.
@@ -36,7 +36,7 @@ use tracing::level_filters::LevelFilter;
 /// | `session.timeout.ms` | 45000, at most `max_processing` or 6000 | 45000 | a member counts as gone when its tokens do |
 ///
 /// Values are never printed, since any of them may be secret.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KafkaConfig {
@@ -74,9 +74,6 @@ impl KafkaConfig {
             return Err(config("the URL names no broker")
                 .with_advice("it looks like kafka://host:9092/topic"));
         }
-        for broker in url.authority().split(',') {
-            check_broker(broker)?;
-        }
         let mut properties = BTreeMap::new();
         if let Some((_, file)) = url.options().find(|(name, _)| *name == FILE) {
             read_file(file, url.authority(), &mut properties)?;
@@ -103,8 +100,11 @@ impl KafkaConfig {
         })
     }
 
-    /// Config if a property is unknown, is the backend's own, or has a value that can't be.
+    /// Config if a broker is none, or a property is unknown, is the backend's own, or has a value that can't be.
     pub(crate) fn check(&self) -> Result<()> {
+        for broker in self.bootstrap.split(',') {
+            check_broker(broker)?;
+        }
         for (name, value) in &self.properties {
             if property::role(name).is_none() {
                 return Err(unknown_property(name));
@@ -173,6 +173,19 @@ impl KafkaConfig {
     }
 }
 
+impl fmt::Debug for KafkaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let properties = self.properties.iter();
+        let properties: BTreeMap<_, _> = properties
+            .map(|(name, value)| (shown(name), value))
+            .collect();
+        f.debug_struct("KafkaConfig")
+            .field("bootstrap", &shown(&self.bootstrap))
+            .field("properties", &properties)
+            .finish()
+    }
+}
+
 /// Where we differ from librdkafka's defaults.
 fn defaults(role: Role) -> &'static [(&'static str, &'static str)] {
     match role {
@@ -204,6 +217,8 @@ fn defaults(role: Role) -> &'static [(&'static str, &'static str)] {
 const RECONNECT: (&str, &str) = ("reconnect.backoff.max.ms", "1000");
 
 const FILE: &str = "properties";
+/// More than all properties take, certificates among them.
+const LARGEST: u64 = 1 << 20;
 const ENVIRONMENT: &str = "ANYHUB_KAFKA_";
 
 fn variable_name(property: &str) -> String {
@@ -218,19 +233,19 @@ fn check_broker(broker: &str) -> Result<()> {
         _ => (broker, None),
     };
     let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
-    if host.is_empty() || !port_fits {
-        return Err(config(format!("'{broker}' is no broker"))
+    if host.is_empty() || host.contains('@') || !port_fits {
+        return Err(config(format!("'{}' is no broker", shown(broker)))
             .with_advice("a broker is host:port, its port from 1 to 65535, as in localhost:9092"));
     }
     Ok(())
 }
 
 fn read_file(path: &str, brokers: &str, into: &mut BTreeMap<String, Secret>) -> Result<()> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        config(format!(
-            "the properties file '{path}' can't be read: {error}"
-        ))
-        .with_source(error)
+    let text = read_settings_file(Path::new(path), LARGEST);
+    let path = shown(path);
+    let text = text.map_err(|error| {
+        let message = format!("the properties file '{path}' can't be read: {error}");
+        config(message).with_source(error)
     })?;
     for (nth, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -247,7 +262,8 @@ fn read_file(path: &str, brokers: &str, into: &mut BTreeMap<String, Secret>) -> 
         if name == "bootstrap.servers" {
             if value != brokers {
                 return Err(config(format!(
-                    "'{path}' names the brokers '{value}', and the URL '{brokers}'"
+                    "'{path}' names the brokers '{}', and the URL '{brokers}'",
+                    shown(value)
                 ))
                 .with_advice("leave bootstrap.servers out of the file, or make both the same"));
             }
@@ -259,7 +275,7 @@ fn read_file(path: &str, brokers: &str, into: &mut BTreeMap<String, Secret>) -> 
 }
 
 fn unknown_property(name: &str) -> Error {
-    let error = config(format!("{HUB} has no option '{name}'"));
+    let error = config(format!("{HUB} has no option '{}'", shown(name)));
     match nearest(name, property::names().chain([FILE])) {
         Some(nearest) => error.with_advice(format!("did you mean '{nearest}'?")),
         None => error.with_advice("the properties are those of librdkafka's CONFIGURATION.md"),
@@ -284,18 +300,38 @@ pub(crate) fn refused_value(error: &KafkaError) -> Error {
             unknown_property(name)
         }
         KafkaError::ClientConfig(_, reason, name, value) => {
-            let reason = if value.is_empty() {
-                reason.clone()
-            } else {
-                reason.replace(value.as_str(), "***")
+            let reason = match value.contains('"') {
+                // Whose end would be taken for that of the value.
+                true => "it has a quote".to_owned(),
+                false => without_value(reason),
             };
             config(format!(
                 "the property '{name}' can't have this value: {reason}"
             ))
         }
-        KafkaError::ClientCreation(reason) => config(format!("librdkafka refused: {reason}")),
+        KafkaError::ClientCreation(reason) => {
+            let words: Vec<_> = reason.split(' ').map(shown).collect();
+            config(format!("librdkafka refused: {}", words.join(" ")))
+        }
         _ => config("a property has a NUL in its name or value"),
     }
+}
+
+/// librdkafka puts the value in quotes, or a part of it, or behind the name of the property, which it quotes
+/// as well (2.12, rdkafka_conf.c).
+fn without_value(reason: &str) -> String {
+    let reason = match reason.split_once("\": ") {
+        Some((before, _)) => format!("{before}\""),
+        None => reason.to_owned(),
+    };
+    let parts = reason.split('"').enumerate();
+    let parts = parts.map(
+        |(nth, part)| match nth % 2 == 1 && property::role(part).is_none() {
+            true => "***",
+            false => part,
+        },
+    );
+    parts.collect::<Vec<_>>().join("'")
 }
 
 /// What librdkafka need not say where nobody listens.
@@ -312,6 +348,7 @@ fn log_level() -> RDKafkaLogLevel {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use rdkafka::consumer::BaseConsumer;
     use std::io::Write;
 
     fn gather(url: &str, environment: &[(&str, &str)]) -> Result<KafkaConfig> {
@@ -382,6 +419,51 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn what_may_be_secret_is_printed_nowhere() {
+        let names: Vec<_> = property::names().chain([FILE]).collect();
+        for url in anyhub_conformance::slips("kafka", "a:9092", &names) {
+            let printed = match url.parse().and_then(|url| KafkaConfig::from_url(&url)) {
+                Ok(config) => format!("{config:?} {:?}", crate::KafkaHub::new(config.clone())),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(
+                !printed.contains(anyhub_conformance::SECRET),
+                "{url}: {printed}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_client_tells_the_value_that_it_refuses() {
+        for name in property::names().filter(|name| !property::runs_code(name)) {
+            for value in [
+                "hunter2",
+                "all,hunter2=",
+                "/hunter2@x",
+                "a\"hunter2\"b",
+                "key=hunter2",
+                " hunter2= ",
+            ] {
+                let config = KafkaConfig::new("127.0.0.1:9").property(name, value);
+                let role = property::role(name).unwrap();
+                let made = config.check().err().or_else(|| {
+                    let made = config.client(role).create::<BaseConsumer>();
+                    made.err().map(|error| crate::error::failed("test", &error))
+                });
+                let printed = format!(
+                    "{made:?} {}",
+                    made.as_ref().map(Error::to_string).unwrap_or_default()
+                );
+                let is_named = name == "partition.assignment.strategy" && value == "hunter2";
+                assert!(
+                    is_named || !printed.contains("hunter2"),
+                    "{name}={value}: {printed}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
     property::Role,
     trouble::{self, Trouble},
 };
-use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result, shown};
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     client::NativeClient,
@@ -141,7 +141,7 @@ impl Drop for Inner {
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Control({})", self.0.config.bootstrap)
+        write!(f, "Control({})", shown(&self.0.config.bootstrap))
     }
 }
 

@@ -2,11 +2,11 @@ use crate::{
     client::{NAMES, is_name},
     error::{HUB, config},
 };
-use anyhub_core::{HubUrl, Result, nearest};
+use anyhub_core::{HubUrl, Result, one_of, shown};
 use anyhub_groups::{LeasesIn, check_lease_time, lease_time};
 use anyhub_leases::LeaseStore;
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Where Kinesis is, and how to use it.
 ///
@@ -28,7 +28,8 @@ use std::{sync::Arc, time::Duration};
 /// | `lease_time` | how long a member that died keeps its shards; members may differ | `10s` |
 ///
 /// With an endpoint on this machine and no `AWS_ACCESS_KEY_ID`, made-up credentials do.
-#[derive(Debug, Clone, Deserialize)]
+/// Debug leaves out what may be secret, wherever it stands.
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KinesisConfig {
@@ -197,20 +198,18 @@ impl KinesisConfig {
             match name {
                 "endpoint" => this.endpoint = Some(value.to_owned()),
                 "aggregate" => {
-                    this.aggregate = choice(
-                        name,
-                        value,
-                        &[
-                            ("key", Aggregation::Key),
-                            ("shard", Aggregation::Shard),
-                            ("off", Aggregation::Off),
-                        ],
-                    )?;
+                    let all = [
+                        ("key", Aggregation::Key),
+                        ("shard", Aggregation::Shard),
+                        ("off", Aggregation::Off),
+                    ];
+                    this.aggregate = one_of(HUB, "connect", name, value, &all)?;
                 }
                 "max_batch_bytes" => this.max_batch_bytes = bytes(name, value)?,
                 "max_record_bytes" => this.max_record_bytes = bytes(name, value)?,
                 "envelope" => {
-                    this.envelope = choice(name, value, &[("on", true), ("off", false)])?;
+                    let all = [("on", true), ("off", false)];
+                    this.envelope = one_of(HUB, "connect", name, value, &all)?;
                 }
                 "read_share" if value == "off" => this.read_share = None,
                 "read_share" => this.read_share = Some(share(name, value)?),
@@ -229,14 +228,15 @@ impl KinesisConfig {
         if let Some(region) = &self.region
             && !is_region(region)
         {
-            return Err(config(format!("'{region}' is no region"))
+            return Err(config(format!("'{}' is no region", shown(region)))
                 .with_advice("a region is as us-east-1; an address goes into endpoint="));
         }
         if let Some(endpoint) = &self.endpoint
             && host(endpoint).is_none()
         {
-            return Err(config(format!("'{endpoint}' is no endpoint")).with_advice(
-                "it looks like endpoint=http://127.0.0.1:4566 or endpoint=https://HOST",
+            return Err(config(format!("'{}' is no endpoint", shown(endpoint))).with_advice(
+                "it looks like endpoint=http://127.0.0.1:4566 or endpoint=https://HOST; credentials come from \
+                 the environment or a profile",
             ));
         }
         let within = |name: &str, bytes: usize, least: usize| {
@@ -259,7 +259,10 @@ impl KinesisConfig {
                 .with_advice("above 0 and at most 1, or off"));
         }
         if let Some(name) = self.fanout.as_deref().filter(|name| !is_name(name)) {
-            let message = format!("fanout can't be '{name}', which is no consumer's name");
+            let message = format!(
+                "fanout can't be '{}', which is no consumer's name",
+                shown(name)
+            );
             return Err(config(message).with_advice(format!("{NAMES}, as fanout=app")));
         }
         check_lease_time(HUB, self.lease_time)
@@ -272,16 +275,37 @@ impl KinesisConfig {
     }
 }
 
+impl fmt::Debug for KinesisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KinesisConfig")
+            .field("region", &self.region.as_deref().map(shown))
+            .field("endpoint", &self.endpoint.as_deref().map(shown))
+            .field("aggregate", &self.aggregate)
+            .field("max_batch_bytes", &self.max_batch_bytes)
+            .field("max_record_bytes", &self.max_record_bytes)
+            .field("envelope", &self.envelope)
+            .field("read_share", &self.read_share)
+            .field("fanout", &self.fanout.as_deref().map(shown))
+            .field("leases", &self.leases)
+            .field("lease_time", &self.lease_time)
+            .field("store", &self.store)
+            .finish()
+    }
+}
+
 fn is_region(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     text.len() <= 32 && text.contains('-') && text.bytes().all(fits)
 }
 
-/// The host of an http or https URL.
+/// The host of an http or https URL that has neither a user nor a query.
 fn host(endpoint: &str) -> Option<&str> {
     let rest = endpoint
         .strip_prefix("http://")
         .or_else(|| endpoint.strip_prefix("https://"))?;
+    if rest.contains(['@', '?', '#']) {
+        return None;
+    }
     let authority = rest.split('/').next()?;
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -291,24 +315,9 @@ fn host(endpoint: &str) -> Option<&str> {
     (!host.is_empty() && port_fits).then_some(host)
 }
 
-fn choice<T: Copy>(name: &str, value: &str, all: &[(&str, T)]) -> Result<T> {
-    if let Some((_, chosen)) = all.iter().find(|(known, _)| *known == value) {
-        return Ok(*chosen);
-    }
-    let names = || all.iter().map(|(known, _)| *known);
-    let error = config(format!("{name} can't be '{value}'"));
-    Err(match nearest(value, names()) {
-        Some(nearest) => error.with_advice(format!("did you mean '{nearest}'?")),
-        None => {
-            let all: Vec<_> = names().map(|known| format!("{name}={known}")).collect();
-            error.with_advice(format!("it is {}", all.join(" or ")))
-        }
-    })
-}
-
 fn bytes(name: &str, value: &str) -> Result<usize> {
     let refused = |_| {
-        config(format!("{name} can't be '{value}'")).with_advice(format!(
+        config(format!("{name} can't be '{}'", shown(value))).with_advice(format!(
             "it is a number of bytes, without a unit, as {name}=1048576 for 1 MiB"
         ))
     };
@@ -317,7 +326,7 @@ fn bytes(name: &str, value: &str) -> Result<usize> {
 
 fn share(name: &str, value: &str) -> Result<f64> {
     let refused = |_| {
-        config(format!("{name} can't be '{value}'"))
+        config(format!("{name} can't be '{}'", shown(value)))
             .with_advice(format!("above 0 and at most 1, as {name}=0.5, or off"))
     };
     value.parse().map_err(refused)
@@ -366,6 +375,20 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_secret_is_printed_nowhere() {
+        for url in anyhub_conformance::slips("kinesis", "us-east-1", &OPTIONS) {
+            let printed = match url.parse().and_then(|url| KinesisConfig::from_url(&url)) {
+                Ok(config) => format!("{config:?} {:?}", crate::KinesisHub::new(config.clone())),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(
+                !printed.contains(anyhub_conformance::SECRET),
+                "{url}: {printed}"
+            );
+        }
+    }
+
+    #[test]
     fn says_what_is_wrong() {
         let cases = [
             ("kinesis://127.0.0.1:4566/t", "goes into endpoint="),
@@ -375,7 +398,7 @@ mod tests {
             ),
             (
                 "kinesis://us-east-1/t?aggregate=shards",
-                "did you mean 'shard'?",
+                "did you mean aggregate=shard?",
             ),
             ("kinesis://us-east-1/t?endpoint=127.0.0.1", "is no endpoint"),
             (

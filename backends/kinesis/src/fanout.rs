@@ -5,7 +5,7 @@ use crate::{
     error::{HUB, failed},
     fetch::Origin,
     log::KinesisLog,
-    reader::{Arrived, Reading},
+    reader::{Arrived, Reading, of_another_stream},
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use aws_sdk_kinesis::{
@@ -43,6 +43,7 @@ pub(crate) async fn follow(log: &KinesisLog, reading: &mut Reading, consumer: &s
         let asked = subscribe(log, reading, consumer).await;
         if asked.is_ok() {
             reading.subscribed = SystemTime::now();
+            reading.arrivals.answered();
         }
         let ended = match asked {
             Ok(mut events) => receive(log, reading, &mut events).await,
@@ -54,12 +55,13 @@ pub(crate) async fn follow(log: &KinesisLog, reading: &mut Reading, consumer: &s
             // Another subscription of this consumer, perhaps our own of a moment ago.
             Err(error) if error.is_retryable() || error.kind() == ErrorKind::AlreadyExists => {
                 tracing::debug!(shard = %reading.shard.id, %error, "a subscription is tried again");
+                reading.arrivals.failing(&error);
                 sleep_until(began + AGAIN).await;
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return reading.gone(log, error).await.map(drop);
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(of_another_stream(error)),
         }
     }
 }

@@ -18,6 +18,12 @@
 //! | C14 | told where the last event that was read is gone itself: what came right after it may be, too. Of a shard that has ended, before its children are begun |
 //! | lag | in time, not in events |
 //!
+//! A stream that is deleted and made again has other sequence numbers: Kinesis refuses the checkpoints of the
+//! one before, which `receive` tells, as Invalid. [`Admin::delete_topic`](anyhub_core::Admin::delete_topic)
+//! deletes the groups, too; [`Admin::delete_group`](anyhub_core::Admin::delete_group) does where the stream
+//! was deleted elsewhere. With `leases=memory` each process is a group by itself, and reads everything:
+//! several share one store, such as `leases=sqlite:FILE`.
+//!
 //! Events of one key that wait together travel in one record, in the KPL's format, which KCL and
 //! Amazon's other libraries take apart; `aggregate=off` is for readers that can't.
 

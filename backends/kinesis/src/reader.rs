@@ -98,10 +98,22 @@ async fn poll(log: &KinesisLog, reading: &mut Reading) -> Result<()> {
             Ok(false) => return Ok(()),
             Err(error) if error.is_retryable() => {
                 tracing::debug!(shard = %reading.shard.id, %error, "a read is tried again");
+                reading.arrivals.failing(&error);
                 reading.pace.refused(rand::random::<f64>());
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Sequence numbers tell of which stream they are: Kinesis refuses those of an earlier one of its name
+/// ("it did not come from this stream", as users quote it: amazon-kinesis-connectors #8).
+pub(crate) fn of_another_stream(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Invalid => error.with_advice(
+            "if the stream was deleted and made again, delete the group by Admin::delete_group, or seek",
+        ),
+        _ => error,
     }
 }
 
@@ -141,12 +153,7 @@ impl Reading {
                     Err(error) if error.kind() == ErrorKind::NotFound => {
                         return self.gone(log, error).await;
                     }
-                    Err(error) if error.kind() == ErrorKind::Invalid => {
-                        return Err(error.with_advice(
-                            "if the stream was deleted and made again, delete the group, too",
-                        ));
-                    }
-                    iterator => iterator?,
+                    iterator => iterator.map_err(of_another_stream)?,
                 }
             }
         };

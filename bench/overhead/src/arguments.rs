@@ -60,9 +60,27 @@ impl Arguments {
         Ok(parsed)
     }
 
-    /// Whether `--only` leaves this comparison in.
-    pub fn wants(&self, what: &str) -> bool {
-        self.only.as_deref().is_none_or(|only| only == what)
+    /// Makes these comparisons at each size, or the one that `--only` names; the lines of all. An error
+    /// where it names none of them.
+    pub fn each(
+        &self,
+        comparisons: &[&'static str],
+        mut compare: impl FnMut(&'static str, usize, &mut Vec<String>) -> Result<()>,
+    ) -> Result<Vec<String>> {
+        let only = self.only.as_deref();
+        let mut wanted = comparisons.to_vec();
+        wanted.retain(|what| only.is_none_or(|only| only == *what));
+        if wanted.is_empty() {
+            let there = comparisons.join(", ");
+            return Err(format!("--only: there are {there}").into());
+        }
+        let mut lines = Vec::new();
+        for &size in &self.sizes {
+            for what in &wanted {
+                compare(what, size, &mut lines)?;
+            }
+        }
+        Ok(lines)
     }
 
     /// One of the backend's own options.

@@ -18,7 +18,23 @@ fn bench(hub: MemoryHub) -> Bench {
 fn arguments_are_what_was_asked() {
     let parsed = parse(&["--sizes", "1,20", "--only", "receive", "--bootstrap", "a:1"]).unwrap();
     assert_eq!(parsed.sizes, [1, 20]);
-    assert!(parsed.wants("receive") && !parsed.wants("publish"));
+    let made = |comparisons: &[&'static str]| {
+        let mut made = Vec::new();
+        let each = parsed.each(comparisons, |what, size, lines| {
+            made.push((what, size));
+            lines.push(format!("{what} {size}"));
+            Ok(())
+        });
+        each.map(|lines| (made, lines))
+    };
+    let (compared, lines) = made(&["publish", "receive"]).unwrap();
+    assert_eq!(compared, [("receive", 1), ("receive", 20)]);
+    assert_eq!(lines, ["receive 1", "receive 20"]);
+    let refused = made(&["publish", "publish-best"]).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "--only: there are publish, publish-best"
+    );
     assert_eq!(parsed.other("--bootstrap"), Some("a:1"));
     assert_eq!(parse(&[]).unwrap().other("--bootstrap"), None);
 }

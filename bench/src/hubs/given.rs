@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhub::{HubUrl, Secret};
+use anyhub_core::shown;
 
 use super::probe::is_stand_in;
 use crate::report::RanOn;
@@ -50,7 +51,8 @@ impl FromStr for HubArg {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
             return Err(format!(
-                "'{name}' is no name for a hub: take up to 32 letters, digits, - and _"
+                "'{}' is no name for a hub: take up to 32 letters, digits, - and _",
+                shown(&name)
             ));
         }
         Ok(Self {
@@ -76,14 +78,14 @@ impl HubArg {
     pub(super) fn printable(&self) -> String {
         let mut text = self.url.to_string();
         for (nth, (name, value)) in self.url.options().enumerate() {
-            let shown = match self.url.scheme() {
+            let value = match self.url.scheme() {
                 // Credentials are no option there.
-                "kinesis" | "eventhubs" | "pubsub" => !value.contains('@'),
-                _ => is_harmless(name, value),
+                "kinesis" | "eventhubs" | "pubsub" => shown(value),
+                _ if is_harmless(name, value) => value,
+                _ => "***",
             };
-            let shown = if shown { value } else { "***" };
             text.push(if nth == 0 { '?' } else { '&' });
-            text.push_str(&format!("{name}={shown}"));
+            text.push_str(&format!("{}={value}", shown(name)));
         }
         text
     }
@@ -177,11 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn kinesis_is_shown_whole_but_for_a_user_in_its_endpoint() {
+    fn kinesis_and_eventhubs_are_shown_whole_but_for_what_may_be_secret() {
         let plain = "kinesis://us-east-1?endpoint=http://127.0.0.1:4566&leases=memory";
         assert_eq!(hub(plain).to_string(), plain);
-        let user = hub("kinesis://us-east-1/t?leases=memory&endpoint=http://me:hunter2@host:4566");
-        assert!(!user.to_string().contains("hunter2"), "{user}");
+        let pasted = hub(
+            "eventhubs:/t?leases=memory&connection_string_file=Endpoint=sb://a/;SharedAccessKey=hunter2",
+        );
+        assert!(!pasted.to_string().contains("hunter2"), "{pasted}");
     }
 
     #[test]

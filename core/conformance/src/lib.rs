@@ -57,12 +57,16 @@ mod positions;
 mod reading;
 pub mod results;
 mod runner;
+mod secrets;
 mod stamp;
 pub mod table;
+mod told;
 mod trials;
 
 pub(crate) use context::Context;
 pub use failure::{Failure, Outcome};
 pub use harness::{Harness, Settings, Stalling};
 pub use runner::{run, seed};
+pub use secrets::{SECRET, slips};
+pub use told::Told;
 pub use trials::{Trial, trials};

@@ -1,6 +1,6 @@
-use crate::{Log, Page, shared::Shared, slot::SlotId};
+use crate::{Log, Page, Part as _, shared::Shared, slot::SlotId};
 use anyhub_core::{Error, ErrorKind};
-use std::{fmt, sync::Weak, thread};
+use std::{fmt, sync::Weak, thread, time::Instant};
 use tokio::runtime::Handle;
 
 /// Where what a reader of one partition brings goes to. It keeps no consumer alive.
@@ -51,7 +51,24 @@ impl<L: Log> Arrivals<L> {
     /// Hands on what came; with `ended`, the last of the partition. False: nobody wants it any more.
     pub fn came(&self, arrived: Arrived<L::Page>, ended: bool) -> bool {
         let shared = self.shared.upgrade();
-        shared.is_some_and(|shared| shared.came(self.id, arrived, ended))
+        shared.is_some_and(|shared| {
+            shared.reached(self.id);
+            shared.came(self.id, arrived, ended)
+        })
+    }
+
+    /// The hub can't be read for now, and is tried again: once that lasts, tracing tells of it.
+    pub fn failing(&self, error: &Error) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.failing(self.id, error);
+        }
+    }
+
+    /// The hub answers, though nothing may have come; [`came`](Self::came) says so, too.
+    pub fn answered(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.reached(self.id);
+        }
     }
 
     /// The partition can't be read on, until a seek: told once what it has brought is delivered.
@@ -72,6 +89,13 @@ impl<L: Log> Arrivals<L> {
         })
     }
 
+    /// What to do where other readers may be members of the group that can't be seen, since its leases are
+    /// of this process alone. None: they are in a place for several, or there is no group.
+    pub fn where_shared(&self) -> Option<&'static str> {
+        let shared = self.shared.upgrade()?;
+        shared.group.as_ref()?.where_shared()
+    }
+
     /// The hub has given the partition to another reader: what waits of it is dropped, its tokens are
     /// stale, and should its lease be in force all the same, it goes back to the group.
     pub fn lose(&self) {
@@ -82,7 +106,8 @@ impl<L: Log> Arrivals<L> {
         let Some((partition, grant)) = owned else {
             return;
         };
-        tracing::warn!(hub = L::HUB, %partition, "another reader has taken the partition");
+        let advice = self.where_shared().unwrap_or_default();
+        tracing::warn!(hub = L::HUB, %partition, advice, "another reader has taken the partition");
         shared.give_back(self.id, grant);
     }
 }
@@ -103,6 +128,38 @@ impl<L: Log> Drop for Arrivals<L> {
 }
 
 impl<L: Log> Shared<L> {
+    fn failing(&self, id: SlotId, error: &Error) {
+        let state = &mut *self.state();
+        let Some(slot) = state.slots.iter().find(|slot| slot.id == id) else {
+            return;
+        };
+        let slots = &state.slots;
+        state
+            .outage
+            .keep(|part| slots.iter().any(|slot| slot.is(part)));
+        if let Some(lasts) = state.outage.failed(slot.part.id(), Instant::now()) {
+            tracing::warn!(
+                hub = L::HUB,
+                topic = self.log.topic(),
+                partitions = state.outage.partitions(),
+                seconds = lasts.as_secs(),
+                %error,
+                "nothing can be read; tried again until it can"
+            );
+        }
+    }
+
+    fn reached(&self, id: SlotId) {
+        let state = &mut *self.state();
+        let Some(slot) = state.slots.iter().find(|slot| slot.id == id) else {
+            return;
+        };
+        if let Some(lasted) = state.outage.answered(slot.part.id(), Instant::now()) {
+            let (topic, seconds) = (self.log.topic(), lasted.as_secs());
+            tracing::info!(hub = L::HUB, topic, seconds, "events are read again");
+        }
+    }
+
     fn panicked(&self, id: SlotId) {
         let Some(partition) = self.with(id, |slot| slot.partition.clone()) else {
             return;

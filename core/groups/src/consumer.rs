@@ -197,7 +197,10 @@ impl<L: Log> Shared<L> {
 
     /// Acks were lost to another owner.
     pub(crate) fn fenced(&self, operation: &'static str) -> Result<()> {
-        if self.group.is_none() || !self.lanes.take_fenced() {
+        let Some(group) = &self.group else {
+            return Ok(());
+        };
+        if !self.lanes.take_fenced() {
             return Ok(());
         }
         let failure = self.state().failure.as_ref().map(Error::kind);
@@ -206,8 +209,12 @@ impl<L: Log> Shared<L> {
             return Ok(());
         }
         let message = "acknowledged events were lost to another owner of their partitions";
-        Err(Error::new(ErrorKind::Fenced, L::HUB, operation, message)
-            .with_advice("they come again there; call receive more often than max_processing"))
+        let mut advice =
+            "they come again there; call receive more often than max_processing".to_owned();
+        if let Some(shared) = group.where_shared() {
+            advice = format!("{advice}; {shared}");
+        }
+        Err(Error::new(ErrorKind::Fenced, L::HUB, operation, message).with_advice(advice))
     }
 
     /// Commits, leaves the group and lets go. Again: does nothing, but for one that was dropped

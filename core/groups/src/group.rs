@@ -45,6 +45,13 @@ impl Group {
         }
     }
 
+    /// What to do about partitions that go to strangers, where members in other processes can't be seen.
+    pub(crate) fn where_shared(&self) -> Option<&'static str> {
+        self.store.is_of_one_process().then_some(
+            "members in several processes need one store for their leases, such as leases=sqlite:FILE",
+        )
+    }
+
     /// The rows of its partitions, by id.
     pub(crate) async fn rows<L: Log>(
         &self,

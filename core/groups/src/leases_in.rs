@@ -1,10 +1,10 @@
 use crate::error::config;
-use anyhub_core::Result;
+use anyhub_core::{Result, shown};
 use serde::Deserialize;
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// Where consumer groups are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum LeasesIn {
@@ -21,7 +21,8 @@ impl LeasesIn {
         match value.split_once(':') {
             None if value == "memory" => Ok(Self::Memory),
             Some(("sqlite", file)) if file == "~" || file.starts_with("~/") => Err(error(format!(
-                "leases can't be '{value}': ~ means nothing here"
+                "leases can't be '{}': ~ means nothing here",
+                shown(value)
             ))
             .with_advice("write the whole path, as sqlite:/home/me/leases.db")),
             Some(("sqlite", file)) if !file.is_empty() && cfg!(feature = "sqlite") => {
@@ -33,9 +34,20 @@ impl LeasesIn {
             .with_advice(format!(
                 "add the feature 'sqlite' of the crate anyhub-{hub}"
             ))),
-            _ => Err(error(format!("leases can't be '{value}'")).with_advice(
-                "leases=memory, or leases=sqlite:FILE for the processes of one machine",
-            )),
+            _ => Err(
+                error(format!("leases can't be '{}'", shown(value))).with_advice(
+                    "leases=memory, or leases=sqlite:FILE for the processes of one machine",
+                ),
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for LeasesIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("Memory"),
+            Self::Sqlite(file) => write!(f, "Sqlite({:?})", shown(&file.to_string_lossy())),
         }
     }
 }
@@ -51,8 +63,10 @@ pub fn lease_time(hub: &'static str, value: &str) -> Result<Duration> {
     };
     match digits.parse::<u64>() {
         Ok(count) if unit > 0 => Ok(Duration::from_millis(count.saturating_mul(unit))),
-        _ => Err(config(hub, format!("lease_time can't be '{value}'"))
-            .with_advice("a time is as lease_time=500ms, 10s or 2m")),
+        _ => Err(
+            config(hub, format!("lease_time can't be '{}'", shown(value)))
+                .with_advice("a time is as lease_time=500ms, 10s or 2m"),
+        ),
     }
 }
 

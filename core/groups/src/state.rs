@@ -2,6 +2,7 @@
 
 use crate::{
     Log,
+    outage::Outage,
     slot::{Slot, Task},
 };
 use anyhub_core::{Change, Error, Partition};
@@ -33,6 +34,7 @@ pub(crate) struct State<L: Log> {
     /// When it was last due to look for partitions that were added, and who does so now.
     pub(crate) looked: Instant,
     pub(crate) looking: Option<Task>,
+    pub(crate) outage: Outage,
     /// Which slot is read first: none goes hungry.
     pub(crate) turn: usize,
     pub(crate) ids: u64,
@@ -76,6 +78,7 @@ impl<L: Log> State<L> {
             listed: HashSet::new(),
             looked: Instant::now(),
             looking: None,
+            outage: Outage::default(),
             turn: 0,
             ids: 0,
         }

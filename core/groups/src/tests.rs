@@ -1,5 +1,7 @@
 //! A consumer on a log of numbers, for what its hubs can't be brought to do on their own.
 
+mod strangers;
+
 use crate::{Arrivals, Arrived, Group, GroupedConsumer, Log, Page, Part, Resume, Resumes, Task};
 use anyhub_core::{
     Change, Consumer, ConsumerOptions, Delivery, Error, ErrorKind, Event, Partition, Point, Result,
@@ -204,7 +206,7 @@ impl Numbers {
         reader.lose();
     }
 
-    async fn member(&self, store: &Arc<MemoryLeases>, start: Point) -> GroupedConsumer<Self> {
+    async fn member(&self, store: &Arc<impl LeaseStore>, start: Point) -> GroupedConsumer<Self> {
         let options = options().group("g").start(start);
         let group = Group::new(store.clone(), scope(), Duration::from_millis(500));
         let opening = GroupedConsumer::open(self.clone(), options, Some(group));

@@ -2,7 +2,9 @@ use super::{
     HUB,
     log::{ENTRY_BYTES, Keep},
 };
-use crate::{Error, ErrorKind, HubUrl, Limits, Result, Retention, TopicConfig, unknown_option};
+use crate::{
+    Error, ErrorKind, HubUrl, Limits, Result, Retention, TopicConfig, one_of, shown, unknown_option,
+};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -180,14 +182,8 @@ impl MemoryConfig {
 
 impl Keeping {
     fn parse(operation: &'static str, value: &str) -> Result<Self> {
-        match value {
-            "all" => Ok(Self::All),
-            "consumed" => Ok(Self::Consumed),
-            other => Err(config(
-                operation,
-                format!("retention is '{other}'; it takes all or consumed"),
-            )),
-        }
+        let all = [("all", Self::All), ("consumed", Self::Consumed)];
+        one_of(HUB, operation, "retention", value, &all)
     }
 }
 
@@ -217,7 +213,7 @@ fn number<N: std::str::FromStr>(operation: &'static str, name: &str, value: &str
     value.parse().map_err(|_| {
         config(
             operation,
-            format!("{name} is '{value}'; it takes a whole number"),
+            format!("{name} is '{}'; it takes a whole number", shown(value)),
         )
     })
 }
@@ -244,7 +240,10 @@ mod tests {
         for (url, said) in [
             ("memory:/t?partitons=4", "did you mean 'partitions'?"),
             ("memory:/t?partitions=-1", "partitions is '-1'"),
-            ("memory:/t?retention=some", "it takes all or consumed"),
+            (
+                "memory:/t?retention=7d",
+                "it is retention=all or retention=consumed",
+            ),
             ("memory:/t?capacity_bytes=1", "4096 or more"),
             ("memory:/t?retention_bytes=0", "keeps nothing"),
             ("memory://host/t", "without a host"),

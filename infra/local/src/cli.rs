@@ -54,10 +54,10 @@ enum Subcommands {
     anyhub-local up kafka --set message.max.bytes=2000000\n  \
     anyhub-local up kinesis --limits\n  \
     anyhub-local up kinesis --with localstack\n  \
-    anyhub-local up eventhubs --event-hub tweets=8\n  \
+    anyhub-local up eventhubs --event-hub tweets=8 --group demo\n  \
     anyhub-local up pubsub --with pstest\n\n\
-    The URL is printed on stdout as soon as the server answers. Ctrl-C or SIGTERM stops the hub;\n\
-    it also goes if this command is killed.")]
+    The URL is printed on stdout as soon as the server answers; a shell wants it in quotes, '...'.\n\
+    Ctrl-C or SIGTERM stops the hub; it also goes if this command is killed.")]
 struct Up {
     /// The hub: kafka, kinesis, eventhubs or pubsub
     hub: String,

@@ -187,9 +187,13 @@ impl EventHubs {
     /// Makes a consumer group of a hub.
     ///
     /// # Errors
-    /// Invalid if there is no such hub, or such a group already.
+    /// Invalid if there is no such hub, or such a group already, and for what can't be a group's name.
     pub fn create_group(&self, hub: &str, group: &str) -> Result<(), Error> {
         let there = self.namespace.hub(hub).ok_or_else(|| missing(hub))?;
+        // $Default is there, and nobody else could name one so.
+        if !there.has_group(group) {
+            builder::check_name("a consumer group", group, 50)?;
+        }
         match there.create_group(group) {
             true => Ok(()),
             false => Err(Error::Invalid(format!(

@@ -171,14 +171,24 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn refused(arguments: &[&str], hint: &str) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command().args(arguments).output().unwrap();
+    let mut child = command()
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut answered = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut answered)
+        .unwrap();
+    if !answered.is_empty() {
+        // A hub that runs would do so until it is told to stop.
+        child.kill().unwrap();
+    }
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     let said = text(&stderr);
+    assert_eq!(answered, "", "{arguments:?}: {said}");
     assert_eq!(status.code(), Some(2), "{said}");
-    assert!(stdout.is_empty());
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains(hint), "{arguments:?}: {said}");
 }
@@ -194,8 +204,6 @@ fn mistakes_are_told_in_a_line() {
         (&["up", "kafka", "--brokers", "9"], "choose 1 to 5"),
         (&["up", "kafka", "--brokers", "-1"], "1 to 5"),
         (&["up", "kafka", "--brokers", "two"], "1 to 5"),
-        (&["up", "kafka", "--port", "70000"], "1 to 65535"),
-        (&["up", "kafka", "--port", "0"], "65535"),
         (&["up", "kafka", "--set", "tulip"], "NAME=VALUE"),
         (&["up", "kafka", "--set", "listeners=x"], "can't be set"),
         (&["up", "kafka", "--broker", "3"], "--brokers"),
@@ -231,10 +239,25 @@ fn mistakes_about_kinesis_are_told_in_a_line() {
         (&["up", "kinesis", "--set", "a=b"], "not for kinesis"),
         (&["up", "kinesis", "--event-hub", "a=1"], "not for kinesis"),
         (&["up", "kinesis", "--logs", "x"], "writes none"),
-        (&["up", "kinesis", "--port", "0"], "65535"),
-        (&["up", "kinesis", "--port", "x"], "1 to 65535"),
     ] {
         refused(arguments, hint);
+    }
+}
+
+#[test]
+fn every_hub_takes_the_same_ports() {
+    let mut hubs = vec![&["kafka"][..], &["kinesis", "--with", "localstack"]];
+    if cfg!(feature = "kinesis") {
+        hubs.push(&["kinesis"]);
+    }
+    if cfg!(feature = "eventhubs") {
+        hubs.push(&["eventhubs"]);
+    }
+    for hub in hubs {
+        for port in ["0", "-1", "70000", "x"] {
+            let told = format!("--port {port} can't be used: choose a number from 1 to 65535");
+            refused(&[&["up"], hub, &["--port", port]].concat(), &told);
+        }
     }
 }
 
@@ -250,6 +273,41 @@ fn until_it_is_told_to_stop(hub: &str, child: &mut Child, address: &str) {
     assert!(text(&taken.stderr).contains("is in use"));
     interrupt(child);
     assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+/// What `up` tells beside the URL has it in quotes, as a shell wants it: there is an & in it.
+#[cfg(any(feature = "eventhubs", feature = "kinesis"))]
+fn can_be_copied(hub: &str, in_quotes: impl FnOnce(&str) -> String) {
+    let mut child = command()
+        .args(["up", hub])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = String::new();
+    let mut url = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut url)
+        .unwrap();
+    child.kill().unwrap();
+    std::io::Read::read_to_string(child.stderr.as_mut().unwrap(), &mut told).unwrap();
+    child.wait().unwrap();
+    let url = url.trim();
+    assert!(url.contains('&') && !url.contains('\''), "{url}");
+    let command = format!("--bin publish -- '{}'", in_quotes(url));
+    assert!(told.contains(&command), "{command}: {told}");
+}
+
+#[cfg(feature = "kinesis")]
+#[test]
+fn the_url_of_kinesis_can_be_copied_into_a_shell() {
+    can_be_copied("kinesis", |url| url.replacen('?', "/tweets?", 1));
+}
+
+#[cfg(feature = "eventhubs")]
+#[test]
+fn the_url_of_an_event_hub_can_be_copied_into_a_shell() {
+    can_be_copied("eventhubs", str::to_owned);
 }
 
 #[cfg(feature = "kinesis")]
@@ -303,7 +361,13 @@ fn mistakes_about_event_hubs_are_told_in_a_line() {
         (&["up", "eventhubs", "--event-hub", "a=x"], "1 to 1024"),
         (&["up", "eventhubs", "--event-hub", "a=0"], "1 to 1024"),
         (&["up", "eventhubs", "--event-hub", "a/b=1"], "name"),
-        (&["up", "eventhubs", "--port", "0"], "65535"),
+        (&["up", "eventhubs", "--event-hub", "a.=1"], "at either end"),
+        (&["up", "eventhubs", "--event-hub", "=1"], "name"),
+        (&["up", "eventhubs", "--group", ""], "up to 50 letters"),
+        (&["up", "eventhubs", "--group", "$default"], "already"),
+        (&["up", "eventhubs", "--group", "a/b"], "\"a/b\""),
+        (&["up", "eventhubs", "--group", "a-"], "at either end"),
+        (&["up", "eventhubs", "--group", &"x".repeat(51)], "up to 50"),
     ] {
         refused(arguments, hint);
     }

@@ -33,12 +33,9 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for &size in &arguments.sizes {
-        for what in ["publish", "publish-best", "receive"] {
-            if !arguments.wants(what) {
-                continue;
-            }
+    arguments.each(
+        &["publish", "publish-best", "receive"],
+        |what, size, lines| {
             let namespace = Arc::new(Namespace::start()?);
             let config = EventHubsConfig::new()
                 .namespace("localhost")
@@ -47,21 +44,11 @@ fn measure(arguments: &Arguments) -> Result<Vec<String>> {
                 .provisioner(namespace.clone());
             let bench = Bench::new(EventHubsHub::new(config)?, arguments, size)?;
             match what {
-                "publish" => {
-                    let mut publish = Publish::open(&bench, &namespace)?;
-                    bench.compare(what, &mut publish, &mut lines)?;
-                }
-                "publish-best" => {
-                    let mut best = Best::new(namespace.clone());
-                    bench.compare(what, &mut best, &mut lines)?;
-                }
-                _ => {
-                    let mut receive = Receive::fill(&bench, &namespace)?;
-                    bench.compare(what, &mut receive, &mut lines)?;
-                }
+                "publish" => bench.compare(what, &mut Publish::open(&bench, &namespace)?, lines)?,
+                "publish-best" => bench.compare(what, &mut Best::new(namespace), lines)?,
+                _ => bench.compare(what, &mut Receive::fill(&bench, &namespace)?, lines)?,
             }
-            bench.close()?;
-        }
-    }
-    Ok(lines)
+            bench.close()
+        },
+    )
 }

@@ -14,14 +14,14 @@ mod reading;
 use anyhub_core::{Hub, HubUrl, Point, Position, ProducerExt, ProducerOptions};
 use anyhub_eventhubs::{EventHubsConfig, EventHubsHub};
 use anyhub_interop::Told;
+use clap::Parser;
 use compare::{Found, Log};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
-    env,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant, UNIX_EPOCH},
 };
@@ -37,19 +37,27 @@ struct Mark {
     nth: usize,
 }
 
+/// Our side of `make interop` with Microsoft's clients
+#[derive(Parser)]
+#[command(
+    after_help = "Example:\n  interop read 'eventhubs://localhost/t?endpoint=amqp://127.0.0.1:5672' /tmp/interop"
+)]
+enum Arguments {
+    /// Sends events, reads them back, writes what a reader must find
+    Publish {
+        url: String,
+        folder: PathBuf,
+        seed: u64,
+    },
+    /// Reads what another program has sent, and compares
+    Read { url: String, folder: PathBuf },
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let told = match arguments[..] {
-        ["publish", url, folder, seed] => {
-            publish(url, Path::new(folder), seed.parse().unwrap()).await
-        }
-        ["read", url, folder] => read(url, Path::new(folder)).await,
-        _ => {
-            eprintln!("interop publish URL FOLDER SEED | interop read URL FOLDER");
-            return ExitCode::from(2);
-        }
+    let told = match Arguments::parse() {
+        Arguments::Publish { url, folder, seed } => publish(&url, &folder, seed).await,
+        Arguments::Read { url, folder } => read(&url, &folder).await,
     };
     match told {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use crate::{
     config::EventHubsConfig,
     error::{HUB, config, invalid},
 };
-use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result, shown};
 use azure_core::http::Url;
 use std::fmt;
 
@@ -55,8 +55,10 @@ pub(crate) fn check(settings: &EventHubsConfig) -> Result<Option<(Url, &str, &st
     };
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if subscription.is_empty() || !subscription.chars().all(fits) {
-        return Err(config(format!("'{subscription}' is no subscription"))
-            .with_advice("give its ID, as az account show --query id tells it"));
+        return Err(
+            config(format!("'{}' is no subscription", shown(subscription)))
+                .with_advice("give its ID, as az account show --query id tells it"),
+        );
     }
     // "Naming rules and restrictions for Azure resources", 2026-11.
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '(' | ')');
@@ -64,7 +66,9 @@ pub(crate) fn check(settings: &EventHubsConfig) -> Result<Option<(Url, &str, &st
         || !group.chars().all(fits)
         || group.ends_with('.')
     {
-        return Err(config(format!("'{group}' is no resource group")).with_advice("give its name"));
+        return Err(
+            config(format!("'{}' is no resource group", shown(group))).with_advice("give its name")
+        );
     }
     let endpoint = endpoint(settings.management_endpoint.as_deref().unwrap_or(ENDPOINT))?;
     Ok(Some((endpoint, subscription, group)))
@@ -84,8 +88,10 @@ fn endpoint(text: &str) -> Result<Url> {
     let host = bare.host_str().unwrap_or_default();
     let is_local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
     if bare.scheme() == "http" && !is_local {
-        return Err(config(format!("'{text}' would send tokens in the clear"))
-            .with_advice("https: is for every machine, http: for this one alone"));
+        return Err(
+            config(format!("'{}' would send tokens in the clear", shown(text)))
+                .with_advice("https: is for every machine, http: for this one alone"),
+        );
     }
     Ok(bare)
 }

@@ -4,6 +4,7 @@ use crate::{
 };
 use anyhub_core::{ConsumerOptions, Error, ErrorKind, Hub, ProducerOptions, Result};
 use anyhub_eventhubs::{EventHubsConfig, EventHubsHub, LeasesIn};
+use anyhub_local::EventHubs;
 
 /// What one who reads is told, as it is opened or as it is first asked.
 async fn refused_reader(hub: &EventHubsHub, topic: &str, options: ConsumerOptions) -> Error {
@@ -78,6 +79,10 @@ async fn an_event_hub_that_is_not_there() {
             told(&error, ErrorKind::NotFound, &format!("'{name}'"));
         }
     }
+    for error in refusals(config(&server), "nowhere").await {
+        let how = "anyhub-local up eventhubs --event-hub";
+        told(&error, ErrorKind::NotFound, how);
+    }
     // One that the connection string does not speak of.
     let text = server.connection_string("other");
     for error in refusals(config(&server).connection_string(text), "t").await {
@@ -93,9 +98,19 @@ async fn a_consumer_group_that_is_not_there() {
     let hub = EventHubsHub::new(grouped).unwrap();
     let error = refused_reader(&hub, "t", ConsumerOptions::new().group("score")).await;
     told(&error, ErrorKind::NotFound, "score");
+    told(
+        &error,
+        ErrorKind::NotFound,
+        "anyhub-local up eventhubs --group",
+    );
     let hub = EventHubsHub::new(config.reader_group("audit")).unwrap();
     let error = refused_reader(&hub, "t", ConsumerOptions::new()).await;
     told(&error, ErrorKind::NotFound, "audit");
+    told(
+        &error,
+        ErrorKind::NotFound,
+        "anyhub-local up eventhubs --group",
+    );
     // It is there when it has been made.
     server.create_group("t", "audit").unwrap();
     let consumer = within(hub.consumer("t", ConsumerOptions::new())).await;
@@ -121,7 +136,7 @@ async fn a_connection_string_with_parts_missing() {
             "SharedAccessKey",
             "no SharedAccessKeyName and SharedAccessKey",
         ),
-        ("", "no Endpoint"),
+        ("", "it is empty"),
     ] {
         let text = without(part);
         std::fs::write(&file, &text).unwrap();
@@ -157,5 +172,37 @@ async fn a_token_that_has_expired_before() {
     let without = "Endpoint=sb://localhost/;SharedAccessSignature=SharedAccessSignature sr=x&sig=y";
     for error in refusals(config(&server).connection_string(without), "t").await {
         told(&error, ErrorKind::Config, "se=SECONDS");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_where_there_is_none_and_none_where_there_is() {
+    let plain = server(1);
+    let tls = EventHubs::builder().hub("t", 1).tls(true).start().unwrap();
+    let other = |endpoint: String, from, to| {
+        EventHubsConfig::new()
+            .namespace("localhost")
+            .endpoint(endpoint.replace(from, to))
+    };
+    for (config, says, advises) in [
+        (
+            other(plain.endpoint(), "amqp:", "amqps:"),
+            "no TLS is spoken there",
+            "endpoint=amqp://",
+        ),
+        (
+            other(tls.endpoint(), "amqps:", "amqp:"),
+            "no plain AMQP is spoken there",
+            "amqps:",
+        ),
+        (config(&tls), "can't be reached", "SSL_CERT_FILE"),
+    ] {
+        for error in refusals(config, "t").await {
+            told(&error, ErrorKind::Unavailable, says);
+            assert!(
+                error.advice().unwrap().contains(advises),
+                "{error} {error:?}"
+            );
+        }
     }
 }

@@ -1,7 +1,10 @@
-use crate::world::{World, once_in_order, take};
-use anyhub_core::Point;
-use anyhub_local::eventhubs::{Fault, Faults, On, Rate};
+use crate::world::{World, config, once_in_order, take, within};
+use anyhub_conformance::Told;
+use anyhub_core::{ConsumerOptions, Hub, Point};
+use anyhub_eventhubs::EventHubsHub;
+use anyhub_local::eventhubs::{EventHubs, Fault, Faults, On, Rate};
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// Reads under faults, while more comes: each event once, in order.
 async fn through(faults: Faults, struck: &[(Fault, u64)]) {
@@ -30,6 +33,38 @@ async fn cut_closed_and_detached_links_go_on_where_they_were() {
         .cut(On::Receive, Rate::next(5));
     let struck = [(Fault::Detached, 5), (Fault::Closed, 5), (Fault::Cut, 5)];
     through(faults, &struck).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_away_is_told_of_and_so_is_its_return() {
+    let told = Told::listen();
+    let server = || EventHubs::builder().hub("away", 2);
+    let first = server().start().unwrap();
+    let hub = EventHubsHub::new(config(&first)).unwrap();
+    let options = ConsumerOptions::new().start(Point::Start);
+    let mut reader = within(hub.consumer("away", options)).await.unwrap();
+    let reading = tokio::spawn(async move { while reader.receive(1).await.is_ok() {} });
+    first.stop();
+    let line = |level| {
+        let told = told.clone();
+        within(async move {
+            while told.with(&[level, "away"]).is_empty() {
+                sleep(Duration::from_millis(50)).await;
+            }
+            told.with(&[level, "away"]).remove(0)
+        })
+    };
+    let warned = line("WARN").await;
+    let address = first.endpoint();
+    assert!(
+        warned.contains("nothing can be read") && warned.contains(&address),
+        "{warned}"
+    );
+    let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
+    let _second = server().port(port).start().unwrap();
+    let back = line("INFO").await;
+    assert!(back.contains("events are read again"), "{back}");
+    reading.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

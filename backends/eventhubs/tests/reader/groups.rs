@@ -6,7 +6,7 @@ use anyhub_core::{
     Change, Consumer, ConsumerOptions, Delivery, Error, ErrorKind, Hub, Partition, Point, Result,
 };
 use anyhub_eventhubs::{EventHubsHub, LeasesIn};
-use anyhub_leases::{Lease, LeaseStore, MemoryLeases, Row, Scope};
+use anyhub_leases::{Checkpoint, Lease, LeaseStore, MemoryLeases, Row, Scope};
 use std::{sync::Arc, time::Duration};
 
 const LEASE: Duration = Duration::from_millis(500);
@@ -115,9 +115,66 @@ async fn a_reader_with_the_highest_epoch_is_told() {
     let mut member = member(&hub).await.unwrap();
     let error = refused(&mut *member).await;
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
-    assert!(error.to_string().contains("consumer group"), "{error}");
+    for named in ["consumer group", "leases=sqlite:FILE"] {
+        assert!(error.to_string().contains(named), "{error}");
+    }
     drop(other);
     within(member.seek(Point::Start)).await.unwrap();
+    let (came, _) = take(&mut *member, 20).await;
+    once_in_order(&came, 0..20);
+    within(member.close()).await.unwrap();
+}
+
+/// As two processes on a URL with leases=memory: neither knows of the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_do_not_know_of_each_other_are_told_to_share_a_store() {
+    let world = World::new(1).await;
+    world.server.create_group("t", "g").unwrap();
+    world.publish(0..20).await;
+    let config = config(&world.server).leases(LeasesIn::Memory);
+    let hubs = [config.clone(), config].map(|config| EventHubsHub::new(config).unwrap());
+    let options = ConsumerOptions::new().group("g");
+    let mut first = within(hubs[0].consumer("t", options)).await.unwrap();
+    let (came, _) = take(&mut *first, 2).await;
+    // Behind one that is not, it can't be committed.
+    assert_eq!(first.acks().ack(&[came[1].token]), 1);
+    let mut second = member(&hubs[1]).await.unwrap();
+    let lost = Change::Lost(vec![Partition::number(0)]);
+    let losing = async { while !first.receive(10).await.unwrap().changes.contains(&lost) {} };
+    within(losing).await;
+    let fenced = within(first.commit()).await.unwrap_err();
+    assert_eq!(fenced.kind(), ErrorKind::Fenced, "{fenced}");
+    assert!(
+        fenced.to_string().contains("leases=sqlite:FILE"),
+        "{fenced}"
+    );
+    within(first.close()).await.unwrap();
+    within(second.close()).await.unwrap();
+}
+
+/// An event hub of the same name that was made again is shorter.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_behind_the_end_names_the_ways_out() {
+    let world = World::new(1).await;
+    world.server.create_group("t", "g").unwrap();
+    world.publish(0..20).await;
+    let store = Arc::new(MemoryLeases::new());
+    let place = format!("eventhubs:localhost:{}", world.server.endpoint());
+    let mut lease = Lease::new("0", 1);
+    lease.checkpoint = Checkpoint::new(0, Some("100".into()));
+    let scope = Scope::new(&place, "t", "g");
+    let written = store.write(&scope, &Row::from(lease), None).await;
+    written.unwrap();
+    let hub = hub(&world, &store);
+    let mut member = self::member(&hub).await.unwrap();
+    let error = refused(&mut *member).await;
+    assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}");
+    for way in ["seek", "Admin::delete_group", "leases="] {
+        assert!(error.advice().unwrap().contains(way), "{error}");
+    }
+    within(member.close()).await.unwrap();
+    within(hub.admin().delete_group("g")).await.unwrap();
+    let mut member = self::member(&hub).await.unwrap();
     let (came, _) = take(&mut *member, 20).await;
     once_in_order(&came, 0..20);
     within(member.close()).await.unwrap();

@@ -4,6 +4,9 @@
 mod faults;
 mod groups;
 mod limits;
+mod retention;
+#[path = "../stand_in/mod.rs"]
+mod stand_in;
 mod starts;
 mod typed;
 mod unreadable;

@@ -30,23 +30,17 @@ fn measure(arguments: &Arguments) -> Result<Vec<String>> {
         (None, Some(broker)) => broker.bootstrap(),
         (None, None) => return Err("no broker".into()),
     };
-    let mut lines = Vec::new();
-    for &size in &arguments.sizes {
+    arguments.each(&["publish", "receive"], |what, size, lines| {
         let hub = KafkaHub::new(KafkaConfig::new(&bootstrap))?;
         let bench = Bench::new(hub, arguments, size)?
             // Until the broker's compiler has come to rest.
             .warm_up(3)
             // What is published is not read: let it go.
             .retention(Retention::new().bytes(4 << 30));
-        if arguments.wants("publish") {
-            let mut publish = Publish::new(&bootstrap);
-            bench.compare("publish", &mut publish, &mut lines)?;
+        match what {
+            "publish" => bench.compare(what, &mut Publish::new(&bootstrap), lines)?,
+            _ => bench.compare(what, &mut Receive::fill(&bench, &bootstrap)?, lines)?,
         }
-        if arguments.wants("receive") {
-            let mut receive = Receive::fill(&bench, &bootstrap)?;
-            bench.compare("receive", &mut receive, &mut lines)?;
-        }
-        bench.close()?;
-    }
-    Ok(lines)
+        bench.close()
+    })
 }

@@ -34,12 +34,9 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for &size in &arguments.sizes {
-        for what in ["publish", "publish-best", "receive"] {
-            if !arguments.wants(what) {
-                continue;
-            }
+    arguments.each(
+        &["publish", "publish-best", "receive"],
+        |what, size, lines| {
             // What is published is not read, and stays in memory: each has a server of its own.
             let server = Server::start()?;
             let aggregate = match what {
@@ -55,14 +52,13 @@ fn measure(arguments: &Arguments) -> Result<Vec<String>> {
                 .leases(LeasesIn::Memory);
             let bench = Bench::new(KinesisHub::new(config)?, arguments, size)?;
             match what {
-                "publish" => bench.compare(what, &mut Publish, &mut lines)?,
-                "publish-best" => bench.compare(what, &mut Best, &mut lines)?,
-                _ => bench.compare(what, &mut Receive::fill(&bench)?, &mut lines)?,
+                "publish" => bench.compare(what, &mut Publish, lines)?,
+                "publish-best" => bench.compare(what, &mut Best, lines)?,
+                _ => bench.compare(what, &mut Receive::fill(&bench)?, lines)?,
             }
-            bench.close()?;
-        }
-    }
-    Ok(lines)
+            bench.close()
+        },
+    )
 }
 
 /// The client that anyhub uses, with its settings.

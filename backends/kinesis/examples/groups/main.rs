@@ -21,7 +21,9 @@ use anyhub_members::{Outcome, Stage, TOPIC};
 use clap::{Parser, Subcommand};
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
+/// Consumer groups on the local Kinesis, under what befalls their members
 #[derive(Parser)]
+#[command(after_help = "Example:\n  groups kill --times 20")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

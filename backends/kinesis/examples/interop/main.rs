@@ -7,21 +7,31 @@ mod captures;
 mod files;
 
 use anyhub_kinesis::aggregate::Aggregate;
+use clap::Parser;
 use files::{Capture, Event};
-use std::{env, path::Path, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Our side of `make interop` with KCL and PyPI's aws_kinesis_agg
+#[derive(Parser)]
+#[command(after_help = "Example:\n  interop write /tmp/interop 7")]
+enum Arguments {
+    /// Writes captures, and what a reader must find in them
+    Write { folder: PathBuf, seed: u64 },
+    /// Reads captures that another program wrote, and compares
+    Read { folder: PathBuf },
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    match arguments[..] {
-        ["write", folder, seed] => write(Path::new(folder), seed.parse().unwrap()),
-        ["read", folder] => return read(Path::new(folder)),
-        _ => {
-            eprintln!("interop write FOLDER SEED | interop read FOLDER");
-            return ExitCode::from(2);
+    match Arguments::parse() {
+        Arguments::Write { folder, seed } => {
+            write(&folder, seed);
+            ExitCode::SUCCESS
         }
+        Arguments::Read { folder } => read(&folder),
     }
-    ExitCode::SUCCESS
 }
 
 fn write(folder: &Path, seed: u64) {

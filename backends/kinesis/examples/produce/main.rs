@@ -1,10 +1,10 @@
 //! What the producer reaches on the local Kinesis, and whether order and number of the events hold.
 //!
 //! ```text
-//! produce hot-key [SECONDS]          one key of 100 B events on one shard with its limits
-//! produce partial-failures [EVENTS]  half of the records of every PutRecords fail; 10,000 keys
-//! produce lost-answers [ANSWERS]     so many answers never come, at a steady 5,000 events/s
-//! produce speed [EVENTS]             beside the raw SDK, a request in flight for each of 4 shards
+//! cargo run --release -p anyhub-kinesis --example produce -- hot-key [SECONDS]
+//! cargo run --release -p anyhub-kinesis --example produce -- partial-failures [EVENTS]
+//! cargo run --release -p anyhub-kinesis --example produce -- lost-answers [ANSWERS]
+//! cargo run --release -p anyhub-kinesis --example produce -- speed [EVENTS]
 //! ```
 //!
 //! Ends with 1 where an event is lost, out of order, or there more often than lost answers explain.
@@ -19,10 +19,11 @@ mod stream;
 use anyhub_core::{Producer, ProducerOptions, Receipt, Result};
 use anyhub_kinesis::Aggregation;
 use anyhub_local::kinesis::{Faults, Kinesis, Rate};
+use clap::Parser;
 use read::judge;
 use std::{
     collections::{HashMap, HashSet},
-    env,
+    num::NonZeroUsize,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -31,22 +32,39 @@ use tokio::time::interval;
 
 const MODES: [Aggregation; 3] = [Aggregation::Key, Aggregation::Shard, Aggregation::Off];
 
+/// What the producer reaches on the local Kinesis, and whether order and number of the events hold
+#[derive(Parser)]
+#[command(after_help = "Example:\n  produce lost-answers 250")]
+enum Arguments {
+    /// One key of 100 B events on one shard with its limits
+    HotKey {
+        #[arg(default_value = "20")]
+        seconds: NonZeroUsize,
+    },
+    /// Half of the records of every PutRecords fail; 10,000 keys
+    PartialFailures {
+        #[arg(default_value = "1000000")]
+        events: NonZeroUsize,
+    },
+    /// So many answers never come, at a steady 5,000 events/s
+    LostAnswers {
+        #[arg(default_value = "250")]
+        answers: NonZeroUsize,
+    },
+    /// Beside the raw SDK, a request in flight for each of 4 shards
+    Speed {
+        #[arg(default_value = "1000000")]
+        events: NonZeroUsize,
+    },
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let number = |default| match arguments.get(1) {
-        Some(text) => text.parse().unwrap(),
-        None => default,
-    };
-    let holds = match arguments.first().map(String::as_str) {
-        Some("hot-key") => hot_key(number(20)).await,
-        Some("partial-failures") => partial_failures(number(1_000_000)).await,
-        Some("lost-answers") => lost_answers(number(250)).await,
-        Some("speed") => speed::measure(number(1_000_000)).await,
-        _ => {
-            eprintln!("produce hot-key|partial-failures|lost-answers|speed [NUMBER]");
-            return ExitCode::from(2);
-        }
+    let holds = match Arguments::parse() {
+        Arguments::HotKey { seconds } => hot_key(seconds.get()).await,
+        Arguments::PartialFailures { events } => partial_failures(events.get()).await,
+        Arguments::LostAnswers { answers } => lost_answers(answers.get()).await,
+        Arguments::Speed { events } => speed::measure(events.get()).await,
     };
     if holds {
         ExitCode::SUCCESS

@@ -34,7 +34,7 @@ pub(crate) async fn behind(
             Err(error) if error.kind() == ErrorKind::Invalid && from.place().is_some() => {
                 let message = format!("the checkpoint of {} is of another stream", shard.id);
                 return Err(Error::new(ErrorKind::OutOfRange, HUB, operation, message)
-                    .with_advice("the stream was made anew: delete the group, or seek")
+                    .with_advice("the stream was made anew: delete the group by Admin::delete_group, or seek")
                     .with_source(error));
             }
             step => step?,

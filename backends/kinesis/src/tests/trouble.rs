@@ -94,6 +94,28 @@ impl Bench {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kinesis_that_gives_nothing_is_told_of_and_so_is_its_return() {
+    let told = anyhub_conformance::Told::listen();
+    let bench = Bench::new(1).await;
+    let mut consumer = bench.consumer(ConsumerOptions::new()).await;
+    let failing = Faults::none().server_errors("GetRecords", Rate::share(1.0));
+    bench.kinesis.set_faults(failing).unwrap();
+    let reading = tokio::spawn(async move { while consumer.receive(1).await.is_ok() {} });
+    let line = async |parts: [&str; 2]| {
+        let heard = async {
+            while told.with(&parts).is_empty() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, heard).await.unwrap();
+    };
+    line(["WARN", "nothing can be read"]).await;
+    bench.kinesis.set_faults(Faults::none()).unwrap();
+    line(["INFO", "events are read again"]).await;
+    reading.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_seek_mends_a_damaged_checkpoint_as_the_error_says() {
     let (bench, store) = Bench::stored(1).await;
     bench.put(numbered(5, 20)).await;

@@ -1,5 +1,6 @@
 use crate::world::{ARN, World, refused};
-use anyhub_core::{ConsumerOptions, ErrorKind, Hub};
+use anyhub_core::{Consumer, ConsumerOptions, ErrorKind, Hub, Result, TopicConfig};
+use anyhub_kinesis::{KinesisConfig, KinesisHub};
 use anyhub_leases::{LeaseStore, Leases, MemberRow, NewPartition, Options, Scope};
 use anyhub_local::Kinesis;
 use std::time::Duration;
@@ -118,4 +119,58 @@ async fn members_of_a_stream_that_is_deleted_are_told() {
     let told = timeout(Duration::from_secs(30), told).await.unwrap();
     assert_eq!(told.kind(), ErrorKind::NotFound, "{told}");
     consumer.close().await.unwrap();
+}
+
+/// By a hub that does not know where the groups are kept. Sequence numbers tell one stream from the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_a_stream_that_was_made_again_is_told() {
+    let world = World::with_stream(1).await;
+    let shard = world.shards().await.remove(0);
+    let first = world.put(&shard, "before").await;
+    let scope = world.scope("s", "g");
+    world
+        .commit(&scope, &shard.id, Some(&first.after().to_string()))
+        .await;
+    let config = KinesisConfig::new().region("us-east-1");
+    let other = KinesisHub::new(config.endpoint(world.kinesis.endpoint())).unwrap();
+    // They begin with the second in which the shard was made.
+    let mut again;
+    loop {
+        other.admin().delete_topic("s").await.unwrap();
+        other
+            .admin()
+            .create_topic(&TopicConfig::new("s"))
+            .await
+            .unwrap();
+        again = world.shards().await.remove(0);
+        assert_eq!(again.id, shard.id);
+        if again.start != shard.start {
+            break;
+        }
+    }
+    // Longer than the first one was.
+    for n in 0..3 {
+        world.put(&again, format!("after-{n}")).await;
+    }
+    let options = ConsumerOptions::new().group("g");
+    let mut member = world.hub.consumer("s", options.clone()).await.unwrap();
+    let told = read(&mut *member, 1).await;
+    refused(told, ErrorKind::Invalid, "Admin::delete_group");
+    member.close().await.unwrap();
+    world.admin().delete_group("g").await.unwrap();
+    let mut member = world.hub.consumer("s", options).await.unwrap();
+    assert_eq!(read(&mut *member, 3).await.unwrap(), 3);
+    member.close().await.unwrap();
+}
+
+/// How many events have come, once there are so many.
+async fn read(member: &mut dyn Consumer, count: usize) -> Result<usize> {
+    let reading = async {
+        let mut came = 0;
+        while came < count {
+            came += member.receive(count).await?.deliveries.len();
+        }
+        Ok(came)
+    };
+    timeout(Duration::from_secs(60), reading).await.unwrap()
 }

@@ -37,24 +37,20 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for &size in &arguments.sizes {
-        for what in ["publish", "publish-best", "receive"] {
-            if !arguments.wants(what) {
-                continue;
-            }
+    arguments.each(
+        &["publish", "publish-best", "receive"],
+        |what, size, lines| {
             let server = Server::start()?;
             let config = PubSubConfig::new(PROJECT).endpoint(server.endpoint());
             let bench = Bench::new(PubSubHub::new(config)?, arguments, size)?;
             match what {
-                "publish" => bench.compare(what, &mut Publish::ordered(), &mut lines)?,
-                "publish-best" => bench.compare(what, &mut Publish::best(), &mut lines)?,
-                _ => bench.compare(what, &mut Receive::fill(&bench)?, &mut lines)?,
+                "publish" => bench.compare(what, &mut Publish::ordered(), lines)?,
+                "publish-best" => bench.compare(what, &mut Publish::best(), lines)?,
+                _ => bench.compare(what, &mut Receive::fill(&bench)?, lines)?,
             }
-            bench.close()?;
-        }
-    }
-    Ok(lines)
+            bench.close()
+        },
+    )
 }
 
 const PROJECT: &str = "local";

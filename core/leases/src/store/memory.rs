@@ -71,4 +71,8 @@ impl LeaseStore for MemoryLeases {
     async fn scopes(&self) -> Result<Vec<Scope>> {
         Ok(self.lock().scopes.keys().cloned().collect())
     }
+
+    fn is_of_one_process(&self) -> bool {
+        true
+    }
 }

@@ -44,6 +44,12 @@ pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
 
     /// All scopes that have a row, sorted.
     async fn scopes(&self) -> Result<Vec<Scope>>;
+
+    /// Whether the rows are seen in this process alone: members in another one don't know of these, and
+    /// each takes everything for its own. False unless a store says otherwise.
+    fn is_of_one_process(&self) -> bool {
+        false
+    }
 }
 
 /// How a [`LeaseStore::write`] ended.

@@ -1,6 +1,6 @@
 use super::{LeaseStore, Written, record};
 use crate::{Key, Row, Scope, Stored, Version};
-use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result, shown};
 use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use std::{
@@ -145,7 +145,8 @@ impl SqliteLeases {
 
 impl fmt::Debug for SqliteLeases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SqliteLeases").field(&self.path).finish()
+        let path = self.path.to_string_lossy();
+        f.debug_tuple("SqliteLeases").field(&shown(&path)).finish()
     }
 }
 
@@ -278,7 +279,7 @@ impl FileId {
 fn gone(operation: &'static str, path: &Path) -> Error {
     let text = format!(
         "the lease file '{}' was removed, moved or replaced while it was in use",
-        path.display()
+        shown(&path.to_string_lossy())
     );
     Error::new(ErrorKind::Unexpected, "leases", operation, text).with_advice(
         "stop all members, put it back or leave a new one to them, and start them again: with a new \
@@ -328,7 +329,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn refuse(kind: ErrorKind, path: &Path, what: &str) -> Error {
-    let text = format!("the lease file '{}' {what}", path.display());
+    let text = format!("the lease file '{}' {what}", shown(&path.to_string_lossy()));
     Error::new(kind, "leases", "open", text)
 }
 
@@ -375,7 +376,7 @@ fn error(operation: &'static str, path: &Path, cause: rusqlite::Error) -> Error 
             "the cause says what SQLite answered",
         ),
     };
-    let text = format!("the lease file '{}' {what}", path.display());
+    let text = format!("the lease file '{}' {what}", shown(&path.to_string_lossy()));
     let error = Error::new(kind, "leases", operation, text);
     error.with_advice(advice).with_source(cause)
 }

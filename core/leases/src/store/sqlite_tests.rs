@@ -20,6 +20,18 @@ async fn refused(path: &Path) -> Error {
     refused
 }
 
+#[tokio::test]
+async fn what_may_be_secret_in_a_path_is_not_printed() {
+    let (_folder, file) = folder();
+    let pasted = file.with_file_name("postgres://me:hunter2@h/leases");
+    let error = SqliteLeases::open(pasted).await.unwrap_err();
+    let printed = format!("{error} {error:?}");
+    assert!(!printed.contains("hunter2"), "{printed}");
+    let store = SqliteLeases::open(file.with_file_name("AccountKey=hunter2")).await;
+    let printed = format!("{store:?}");
+    assert!(store.is_ok() && !printed.contains("hunter2"), "{printed}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_does_what_every_store_does() {
     let (_folder, file) = folder();

@@ -11,6 +11,7 @@ mod pstest;
 mod pubsub;
 mod stop;
 
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -75,10 +76,7 @@ fn stay(
 fn example(start: Instant, url: &str) {
     step(
         start,
-        &format!(
-            "to try it: cargo run -p anyhub-examples --bin publish -- '{}'",
-            with_topic(url)
-        ),
+        &format!("to try it: cargo run -p anyhub-examples --bin publish -- '{url}'"),
     );
 }
 
@@ -117,8 +115,8 @@ fn of_kafka(options: &Up) -> [(&'static str, bool); 3] {
 
 fn port(options: &Up) -> Result<Option<u16>, Failure> {
     let port = options.port.as_deref();
-    port.map(|port| number("port", port, "1 to 65535"))
-        .transpose()
+    let port = port.map(|port| number::<NonZeroU16>("port", port, "1 to 65535"));
+    Ok(port.transpose()?.map(NonZeroU16::get))
 }
 
 fn number<T: std::str::FromStr>(option: &str, text: &str, range: &str) -> Result<T, Failure> {

@@ -161,18 +161,25 @@ impl EventHubsBuilder {
 
 /// Makes a hub, or says why it can't be.
 pub(super) fn create(namespace: &Namespace, name: &str, partitions: u32) -> Result<(), Error> {
-    let is_named = name.len() <= 256 && name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if !is_named || !name.chars().all(allowed) {
-        return Err(Error::Invalid(format!(
-            "{name:?} can't be a hub's name: up to 256 letters, digits, '.', '-' and '_', beginning with a letter or digit"
-        )));
-    }
+    check_name("a hub", name, 256)?;
     check_partitions(partitions)?;
     match namespace.create(name, partitions) {
         true => Ok(()),
         false => Err(Error::Invalid(format!("there is a hub {name:?} already"))),
     }
+}
+
+/// Says why this can't be its name, if so ("Naming rules and restrictions for Azure resources", Microsoft.EventHub, 2026-11).
+pub(super) fn check_name(what: &str, name: &str, most: usize) -> Result<(), Error> {
+    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let at_the_ends = |c: char| c.is_ascii_alphanumeric();
+    let fits = name.starts_with(at_the_ends) && name.ends_with(at_the_ends);
+    if fits && name.chars().all(inside) && name.len() <= most {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "{name:?} can't be {what}'s name: up to {most} letters, digits, '.', '-' and '_', with a letter or digit at either end"
+    )))
 }
 
 /// Says why a hub can't have so many partitions, if so.

@@ -20,7 +20,7 @@ pub(crate) fn listen(
     if let Some(port) = port {
         if port == 0 {
             return Err(Error::Invalid(
-                "port 0 can't be asked for: choose one from 1024 to 65535".into(),
+                "port 0 can't be asked for: choose one from 1 to 65535".into(),
             ));
         }
         return bind(ports::loopback(port)).map_err(|_| Error::PortInUse { port });

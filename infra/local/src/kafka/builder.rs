@@ -192,7 +192,7 @@ impl KafkaBuilder {
         match last {
             Some(last) if first > 0 => Ok((first..=last).collect()),
             _ => Err(Error::Invalid(format!(
-                "port {first} leaves no room for {} brokers: choose one from 1024 to {}",
+                "port {first} leaves no room for {} brokers: choose one from 1 to {}",
                 self.brokers,
                 usize::from(u16::MAX) + 1 - self.brokers
             ))),
@@ -419,7 +419,7 @@ mod tests {
             "0 brokers can't be started: choose 1 to 5"
         );
         assert!(refused(Kafka::builder().brokers(6)).contains("choose 1 to 5"));
-        assert!(refused(Kafka::builder().port(0)).contains("from 1024 to 65535"));
+        assert!(refused(Kafka::builder().port(0)).contains("from 1 to 65535"));
         assert!(refused(Kafka::builder().brokers(3).port(65_534)).contains("to 65533"));
         assert!(refused(Kafka::builder().config("listeners", "x")).contains("listeners"));
         assert!(refused(Kafka::builder().data_dir("/tmp/a,b")).contains("comma"));

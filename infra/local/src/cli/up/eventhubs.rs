@@ -7,7 +7,7 @@ use anyhub_local::EventHubs;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{number, of_kafka, port, refuse, stay};
+use super::{example, number, of_kafka, port, refuse, stay};
 use crate::cli::{Failure, Up, step};
 
 /// What there is when nothing else is asked for.
@@ -63,6 +63,9 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     } else {
         urls.join("\n")
     };
+    if let Some(url) = urls.first() {
+        example(start, url);
+    }
     stay(start, stop, "Event Hubs answers", &reached_by, || None)?;
     eventhubs.stop();
     step(start, "stopped");

@@ -7,7 +7,7 @@ use anyhub_local::Kafka;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{example, number, of_eventhubs, port, refuse, stay};
+use super::{example, number, of_eventhubs, port, refuse, stay, with_topic};
 use crate::cli::{Failure, Up, step};
 
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
@@ -50,7 +50,7 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     } else {
         kafka.url()
     };
-    example(start, &kafka.url());
+    example(start, &with_topic(&kafka.url()));
     stay(start, stop, all, &reached_by, || kafka.failure())?;
     kafka.stop();
     step(start, "stopped");

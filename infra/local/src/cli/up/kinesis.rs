@@ -7,7 +7,7 @@ use anyhub_local::Kinesis;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{example, of_eventhubs, of_kafka, port, refuse, stay};
+use super::{example, of_eventhubs, of_kafka, port, refuse, stay, with_topic};
 use crate::cli::{Failure, Up, step};
 
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
@@ -35,7 +35,7 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     } else {
         kinesis.url()
     };
-    example(start, &kinesis.url());
+    example(start, &with_topic(&kinesis.url()));
     stay(start, stop, "Kinesis answers", &reached_by, || None)?;
     kinesis.stop();
     step(start, "stopped");

@@ -7,7 +7,7 @@ use anyhub_local::LocalStack;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{example, of_eventhubs, of_kafka, port, refuse, stay};
+use super::{example, of_eventhubs, of_kafka, port, refuse, stay, with_topic};
 use crate::cli::{Failure, Up, step};
 
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
@@ -38,7 +38,7 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     } else {
         localstack.url()
     };
-    example(start, &localstack.url());
+    example(start, &with_topic(&localstack.url()));
     stay(start, stop, "LocalStack answers", &reached_by, || {
         localstack.failure()
     })?;

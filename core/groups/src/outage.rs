@@ -1,0 +1,108 @@
+//! What is told of partitions that can't be read for now, since nothing else would: their readers try again
+//! for as long as it takes.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The partitions of a consumer that can't be read.
+#[derive(Debug)]
+pub(crate) struct Outage {
+    failing: HashMap<Arc<str>, Instant>,
+    /// How long it lasts when it is told next.
+    due: Duration,
+}
+
+/// How long it lasts before it is told; then after twice the time, and twice that.
+const FIRST: Duration = Duration::from_secs(10);
+
+impl Default for Outage {
+    fn default() -> Self {
+        Self {
+            failing: HashMap::new(),
+            due: FIRST,
+        }
+    }
+}
+
+impl Outage {
+    /// A read has failed. How long the oldest of all failures lasts, where that is to be told.
+    pub(crate) fn failed(&mut self, part: &Arc<str>, now: Instant) -> Option<Duration> {
+        self.failing.entry(part.clone()).or_insert(now);
+        let lasts = self.lasts(now);
+        if lasts < self.due {
+            return None;
+        }
+        self.due = lasts * 2;
+        Some(lasts)
+    }
+
+    /// The hub has answered. How long it was, where that was told and this was the last to fail.
+    pub(crate) fn answered(&mut self, part: &str, now: Instant) -> Option<Duration> {
+        if self.failing.is_empty() {
+            return None;
+        }
+        let lasted = self.lasts(now);
+        self.failing.remove(part);
+        if !self.failing.is_empty() {
+            return None;
+        }
+        let told = self.due > FIRST;
+        self.due = FIRST;
+        told.then_some(lasted)
+    }
+
+    /// Forgets the partitions that are not read any more.
+    pub(crate) fn keep(&mut self, is_read: impl Fn(&str) -> bool) {
+        self.failing.retain(|part, _| is_read(part));
+        if self.failing.is_empty() {
+            self.due = FIRST;
+        }
+    }
+
+    /// How many can't be read.
+    pub(crate) fn partitions(&self) -> usize {
+        self.failing.len()
+    }
+
+    fn lasts(&self, now: Instant) -> Duration {
+        let oldest = self.failing.values().min();
+        oldest.map_or(Duration::ZERO, |since| {
+            now.saturating_duration_since(*since)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_told_once_it_lasts_then_ever_more_seldom_and_when_it_is_over() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let mut outage = Outage::default();
+        let told: Vec<_> = (0..100)
+            .filter(|second| outage.failed(&a, at(*second)).is_some())
+            .collect();
+        assert_eq!(told, [10, 20, 40, 80]);
+        assert_eq!(outage.failed(&b, at(100)), None);
+        assert_eq!(outage.partitions(), 2);
+        assert_eq!(outage.answered("a", at(101)), None, "b is still away");
+        let lasted = outage.answered("b", at(103));
+        assert_eq!(lasted, Some(Duration::from_secs(3)));
+        assert_eq!(outage.answered("b", at(104)), None, "once");
+        // A short one is nobody's business, nor one of a partition that somebody else reads now.
+        assert_eq!(outage.failed(&a, at(200)), None);
+        assert_eq!(outage.answered("a", at(209)), None);
+        for second in [300, 340] {
+            outage.failed(&a, at(second));
+        }
+        outage.keep(|part| part != "a");
+        assert_eq!(outage.failed(&b, at(345)), None);
+        assert!(outage.failed(&b, at(355)).is_some());
+    }
+}

@@ -1,0 +1,117 @@
+//! The examples, as they are typed.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use anyhub_local::EventHubs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+const EXAMPLES: [(&str, &str); 3] = [
+    ("publish", env!("CARGO_BIN_EXE_publish")),
+    ("consume", env!("CARGO_BIN_EXE_consume")),
+    ("replay", env!("CARGO_BIN_EXE_replay")),
+];
+
+/// The exit code, stdout and stderr.
+fn run(program: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output;
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn help_shows_an_example() {
+    for (name, program) in EXAMPLES {
+        let (code, out, err) = run(program, &["--help"]);
+        assert_eq!((code, &*err), (Some(0), ""));
+        let example = format!("Example:\n  {name} 'kafka://");
+        assert!(out.contains(&example), "{out}");
+    }
+}
+
+#[test]
+fn what_is_too_much_is_refused_by_name() {
+    for (name, program) in EXAMPLES {
+        let (code, out, err) = run(program, &["memory:/t", "1", "more"]);
+        assert_eq!((code, &*out), (Some(2), ""), "{err}");
+        let first = if name == "consume" { "'more'" } else { "'1'" };
+        assert!(err.contains(first) && err.contains("Usage:"), "{err}");
+    }
+}
+
+#[test]
+fn a_count_is_one_or_more() {
+    for count in ["0", "x", "-1", "1.5", ""] {
+        let (code, out, err) = run(EXAMPLES[1].1, &["memory:/t", "--", count]);
+        assert_eq!((code, &*out), (Some(2), ""), "{err}");
+        assert!(err.contains("1 or more"), "{err}");
+    }
+    let (code, out, err) = run(EXAMPLES[1].1, &["memory:/t", "1"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("tweet 0"), "{out}");
+}
+
+#[test]
+fn a_failure_is_told_in_one_line() {
+    for (url, cause) in [
+        ("memory:/", "topic"),
+        // Nobody listens there, and the error has causes that say the same.
+        (
+            "eventhubs://localhost/t?endpoint=amqp://127.0.0.1:1&leases=memory",
+            "refused",
+        ),
+    ] {
+        for (_, program) in EXAMPLES {
+            let (code, _, err) = run(program, &[url]);
+            assert_eq!(code, Some(1), "{err}");
+            assert_eq!(err.lines().count(), 1, "{err}");
+            assert!(err.starts_with("error: ") && err.contains(cause), "{err}");
+            assert_eq!(err.matches(cause).count(), 1, "{err}");
+        }
+    }
+}
+
+/// Each keeps the group's leases in its own memory, as the URL of the local server says.
+#[test]
+fn two_members_on_the_url_of_the_local_server_are_told_to_share_their_leases() {
+    let server = EventHubs::builder().hub("tweets", 1).start().unwrap();
+    server.create_group("tweets", "demo").unwrap();
+    let url = server.url("tweets");
+    let (code, _, err) = run(EXAMPLES[0].1, &[&url]);
+    assert_eq!(code, Some(0), "{err}");
+    let (tell, told) = mpsc::channel();
+    let member = || {
+        let mut child = Command::new(EXAMPLES[1].1)
+            .arg(&url)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let tell = tell.clone();
+        let telling = thread::spawn(move || {
+            for line in lines {
+                let _ = tell.send(line.unwrap());
+            }
+        });
+        (child, telling)
+    };
+    let members = [member(), member()];
+    let line = told.recv_timeout(Duration::from_secs(60));
+    for (mut child, telling) in members {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        telling.join().unwrap();
+    }
+    let line = line.unwrap();
+    for words in ["WARN", "another reader has taken", "leases=sqlite:FILE"] {
+        assert!(line.contains(words), "{line}");
+    }
+}
