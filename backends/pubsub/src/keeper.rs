@@ -5,6 +5,7 @@ use crate::{
     hub::PARTITION,
     keys::Ref,
     shared::{ACKS, Phase, Shared},
+    standing,
 };
 use anyhub_core::Change;
 use futures_util::future::join_all;
@@ -21,7 +22,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             commits(&shared),
             nacks(&shared),
             time(&shared),
-            silence(&shared)
+            silence(&shared),
+            standing::run(&shared)
         )
     };
     tokio::select! {

@@ -18,7 +18,7 @@
 //! | P4 | no answer of Pub/Sub tells when the event was published, which its position begins with |
 //! | C2 | ack deadlines of `ack_deadline` in [`PubSubConfig`] are prolonged for as long as the application is there; what could not be prolonged in time is stale here before somebody else may have it |
 //! | C3 | acks go to the service in the order of their key, each request is answered before a commit is. Without `exactly_once` Pub/Sub answers Ok to an ack that came too late, too: that event comes again. With it, it says so, and the commit is Fenced |
-//! | C4 | `max_unfinished` is of a key. What waits behind a key that is full counts in `prefetch_events`, which all keys share |
+//! | C4 | `max_unfinished` is of a key; what has no key is one lane. `prefetch_events` and `prefetch_bytes` bound what is not acknowledged, of all keys. Where keys that stand still have taken most of that, they keep what was handed on, and the others go on: DESIGN.md says how, and that four times as much may be held then |
 //! | C5 | nacked at the service when the delay is over, so that attempts count for `dead_letter`; what the service gives again begins with that event |
 //! | C6 | the service may also go back by itself: where a deadline passed, or an ack was not taken. Then the key is replayed from there on, as after a nack, and tokens of before are stale |
 //! | C7 | a group is the subscription of its name, made with its first consumer; the start is kept as a label until it is reached. Before the end of a topic can be read what its retention keeps: a topic made by others may keep nothing, and then an earlier start is Unsupported |
@@ -62,6 +62,7 @@ mod outbox;
 mod producer;
 mod send;
 mod shared;
+mod standing;
 mod stream;
 mod subscription;
 mod usage;

@@ -4,7 +4,7 @@ use crate::{
     client::{ATTEMPT, Line, Pause},
     error::{Failure, HUB, closed},
     hub::PARTITION,
-    keys::{Finished, Keys},
+    keys::{Finished, Keys, Size},
     stream::Reader,
     subscription::Subscription,
 };
@@ -14,7 +14,10 @@ use anyhub_core::{
 use futures_util::future::join_all;
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -49,6 +52,8 @@ pub(crate) struct Shared {
     committing: tokio::sync::Mutex<()>,
     /// Opens, closes and moves the stream, one at a time.
     pub(crate) moving: tokio::sync::Mutex<Option<Reader>>,
+    /// How often a stream was given up because of keys that stand still.
+    given_up: AtomicUsize,
     /// Some once it is closed: what became of that.
     ended: watch::Sender<Option<Result<()>>>,
 }
@@ -94,12 +99,32 @@ impl Shared {
             }),
             committing: tokio::sync::Mutex::new(()),
             moving: tokio::sync::Mutex::new(None),
+            given_up: AtomicUsize::new(0),
             ended: watch::Sender::new(None),
         }
     }
 
     pub(crate) fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the service may give before something of it is finished.
+    pub(crate) fn bounds(&self) -> Size {
+        Size {
+            events: self.options.prefetch_events.max(1),
+            bytes: self.options.prefetch_bytes.max(1),
+        }
+    }
+
+    /// Whose the streams are: what an earlier one had stays with it after a [`leave`](Self::leave).
+    pub(crate) fn client_id(&self) -> String {
+        let nth = self.given_up.load(Ordering::Relaxed);
+        format!("{}-{nth}", self.subscription.client_id)
+    }
+
+    /// The next stream is another client's, to the service.
+    pub(crate) fn leave(&self) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -84,6 +84,7 @@ async fn one(
     gave: &mut bool,
 ) -> Option<Failure> {
     let name = &shared.subscription.name;
+    shared.keys().begin_stream();
     let (requests, to_send) = mpsc::channel(1);
     let first = first(shared);
     let messages = stream::unfold((Some(first), to_send), |(first, mut to_send)| async move {
@@ -152,13 +153,14 @@ fn keep_alive(requests: &mpsc::Sender<pb::StreamingPullRequest>) {
 }
 
 fn first(shared: &Shared) -> pb::StreamingPullRequest {
-    let bound = |most: usize| i64::try_from(most).unwrap_or(i64::MAX).max(1);
+    let bound = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
+    let bounds = shared.bounds();
     pb::StreamingPullRequest {
         subscription: shared.subscription.name.clone(),
         stream_ack_deadline_seconds: shared.subscription.seconds(),
-        client_id: shared.subscription.client_id.clone(),
-        max_outstanding_messages: bound(shared.options.prefetch_events),
-        max_outstanding_bytes: bound(shared.options.prefetch_bytes),
+        client_id: shared.client_id(),
+        max_outstanding_messages: bound(bounds.events),
+        max_outstanding_bytes: bound(bounds.bytes),
         protocol_version: PROTOCOL,
         ..pb::StreamingPullRequest::default()
     }

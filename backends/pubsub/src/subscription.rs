@@ -27,6 +27,8 @@ pub(crate) struct Subscription {
     pub(crate) ack_deadline: Duration,
     /// Tells this consumer's streams, one after the other, from others.
     pub(crate) client_id: String,
+    /// What is nacked too often goes to another topic.
+    pub(crate) buries: bool,
 }
 
 /// Where a new subscription is to begin, as long as it does not: who makes it may die in between.
@@ -52,6 +54,7 @@ impl Subscription {
             private: options.group.is_none(),
             ack_deadline: config.ack_deadline,
             client_id: format!("{:032x}", rand::random::<u128>()),
+            buries: config.dead_letter.is_some() && options.group.is_some(),
         };
         if !this.private {
             match line.get_subscription("consumer", &this.name).await {
@@ -101,8 +104,9 @@ impl Subscription {
     }
 
     /// One that is there already.
-    async fn taken_up(self, line: &Line, found: pb::Subscription) -> Result<Self> {
+    async fn taken_up(mut self, line: &Line, found: pb::Subscription) -> Result<Self> {
         self.check(&found)?;
+        self.buries = found.dead_letter_policy.is_some();
         let start = found
             .labels
             .get(START)

@@ -1,4 +1,4 @@
-use super::{Handed, Message, Ref};
+use super::{Handed, Message, Ref, Size};
 use crate::message::Arrived;
 use anyhub_core::driver::Sequence;
 use std::time::{Duration, Instant};
@@ -20,6 +20,9 @@ pub(super) struct Entry {
     pub(super) came: bool,
     /// By which of the lane's nacks it was sent back last, since it waits to come again.
     pub(super) sent_back: Option<u32>,
+    /// It came by a stream that is over, whose bounds it counts in no more.
+    pub(super) aside: bool,
+    bytes: u32,
     arrived: Option<Arrived>,
 }
 
@@ -42,6 +45,7 @@ pub(super) enum State {
 
 impl Entry {
     pub(super) fn new(message: Message, state: State, now: Instant) -> Self {
+        let bytes = u32::try_from(message.arrived.event.size()).unwrap_or(u32::MAX);
         let arrived = (state == State::Queued).then_some(message.arrived);
         Self {
             id: message.id,
@@ -53,6 +57,8 @@ impl Entry {
             nonce: 0,
             came: false,
             sent_back: None,
+            aside: false,
+            bytes,
             arrived,
         }
     }
@@ -61,6 +67,7 @@ impl Entry {
     pub(super) fn refresh(&mut self, ack_id: String, now: Instant) {
         self.ack_id = ack_id;
         self.leased = Some(now);
+        self.aside = false;
     }
 
     /// It came again, and is to be handed on again.
@@ -84,6 +91,16 @@ impl Entry {
         self.leased = None;
         self.came = false;
         self.sent_back = None;
+    }
+
+    /// What it takes of the stream's bounds, and of memory beside this entry.
+    pub(super) fn sizes(&self) -> (Size, Size) {
+        let size = |counts: bool, bytes: bool| Size {
+            events: usize::from(counts),
+            bytes: if bytes { self.bytes as usize } else { 0 },
+        };
+        let counts = self.leased.is_some() && !self.aside;
+        (size(counts, counts), size(true, self.arrived.is_some()))
     }
 
     pub(super) fn has_lapsed(&self, lease: Duration, now: Instant) -> bool {

@@ -36,6 +36,10 @@ pub(super) struct KeyLane {
     parked: usize,
     /// The last ones that were acknowledged at the service.
     gone: VecDeque<u64>,
+    /// Since when the oldest that was handed on waits for its ack.
+    waits: Option<Instant>,
+    /// Whether that was told.
+    told: bool,
 }
 
 /// So many are remembered: the service goes back that far and is understood.
@@ -230,6 +234,9 @@ impl KeyLane {
             ids.remove(&entry.id);
         }
         self.gone.clear();
+        if index <= self.prefix {
+            self.waits = None;
+        }
         self.prefix = self.prefix.min(index);
         self.handed = self.handed.min(index);
         self.queued = self.queued.min(index);
@@ -263,6 +270,7 @@ impl KeyLane {
         let seq = self.base + self.handed as u64;
         let handed = entry.hand(lane, self.epoch, seq, self.nonce);
         self.handed += 1;
+        self.waits.get_or_insert(now);
         handed
     }
 
@@ -297,12 +305,17 @@ impl KeyLane {
             return false;
         };
         self.entries[index].state = State::Acked;
+        let before = self.prefix;
         while let Some(entry) = self.entries.get(self.prefix)
             && entry.state == State::Acked
         {
             let seq = self.base + self.prefix as u64;
             finished.push_back(entry.reference(of.lane, self.epoch, seq));
             self.prefix += 1;
+        }
+        if self.prefix > before {
+            self.waits = (self.handed > self.prefix).then_some(now);
+            self.told = false;
         }
         true
     }
@@ -406,6 +419,39 @@ impl KeyLane {
     pub(super) fn get_mut(&mut self, of: Ref) -> Option<&mut Entry> {
         let index = self.index(of)?;
         Some(&mut self.entries[index]).filter(|entry| entry.nonce == of.nonce)
+    }
+
+    /// Whether the oldest has waited for its ack, or its nacks have followed one another, for so long.
+    pub(super) fn stands(&self, time: Duration, now: Instant) -> bool {
+        self.waits.is_some_and(|since| since + time <= now)
+    }
+
+    /// The same, once.
+    pub(super) fn is_news(&mut self, time: Duration, now: Instant) -> bool {
+        let news = !self.told && self.stands(time, now);
+        self.told |= news;
+        news
+    }
+
+    /// Forgets what waits behind that; the first of it, to be nacked at the service, which gives all of it again.
+    pub(super) fn shed(&mut self, ids: &mut Ids) -> Option<String> {
+        let first = match self.nack {
+            None => self.handed,
+            // Behind the nacked one, which keeps the key's place at the service.
+            Some(Nack::Waits(_)) => self.queued + 1,
+            Some(Nack::Sent | Nack::Told) => return None,
+        };
+        let ack_id = self.entries.get(first)?.ack_id.clone();
+        let gone = std::mem::take(&mut self.gone);
+        self.truncate(first, ids);
+        (self.gone, self.parked) = (gone, 0);
+        Some(ack_id)
+    }
+
+    pub(super) fn set_aside(&mut self) {
+        for entry in &mut self.entries {
+            entry.aside = true;
+        }
     }
 
     pub(super) fn each(&self, mut each: impl FnMut(&Entry, u64)) {

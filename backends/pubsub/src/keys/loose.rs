@@ -178,6 +178,12 @@ impl Loose {
             .filter(|entry| entry.nonce == of.nonce)
     }
 
+    pub(super) fn set_aside(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.aside = true;
+        }
+    }
+
     pub(super) fn each(&self, mut each: impl FnMut(&Entry, u64)) {
         for (seq, entry) in &self.entries {
             each(entry, *seq);

@@ -9,6 +9,7 @@
 mod entry;
 mod key;
 mod loose;
+mod standing;
 
 use crate::message::Arrived;
 use anyhub_core::{
@@ -19,6 +20,7 @@ use entry::Entry;
 use key::KeyLane;
 use loose::Loose;
 use rustc_hash::FxHashMap;
+pub(crate) use standing::Size;
 use std::{
     collections::VecDeque,
     time::{Duration, Instant, SystemTime},

@@ -144,6 +144,82 @@ fn a_full_lane_waits_and_the_others_go_on() {
 }
 
 #[test]
+fn a_key_that_stands_still_gives_its_room_to_the_others_and_goes_on_where_it_stood() {
+    let (mut keys, start) = (keys(2), Instant::now());
+    let bounds = Size {
+        events: 8,
+        bytes: 1 << 20,
+    };
+    let time = Duration::from_secs(5);
+    let now = start + time;
+    let arrive = |keys: &mut Keys, key, nth, delivery, now| {
+        keys.arrive(
+            message(Some(key), nth, delivery, (key * 100 + nth) as u64),
+            now,
+        );
+    };
+    for nth in 0..6 {
+        arrive(&mut keys, 0, nth, 1, start);
+    }
+    let stuck = keys.take(10, start);
+    assert_eq!(stuck.len(), 2);
+    assert!(!keys.is_held_up(bounds, time, start), "it may be worked on");
+    assert!(keys.is_held_up(bounds, time, now));
+    let wide = Size {
+        events: 9,
+        ..bounds
+    };
+    assert!(!keys.is_held_up(wide, time, now), "there is room");
+    arrive(&mut keys, 1, 0, 1, now);
+    assert!(!keys.is_held_up(bounds, time, now), "there is one to take");
+    let other = keys.take(10, now);
+    assert_eq!(keys.shed(time, now), ["2/1"]);
+    keys.begin_stream();
+    assert!(!keys.is_held_up(bounds, time, now));
+    assert_eq!(
+        keys.to_prolong(now).ack_ids.len(),
+        3,
+        "what was handed on stays"
+    );
+    // Where the service does not keep the key back, it is no worse than before.
+    arrive(&mut keys, 0, 2, 2, now);
+    assert!(keys.take(10, now).is_empty());
+    assert_eq!(keys.standing(time, now), 1);
+    assert_eq!(keys.standing(time, now), 0, "told once");
+    let tokens: Vec<_> = stuck.iter().chain(&other).map(token).collect();
+    assert_eq!(keys.ack(&tokens, now), 3);
+    for nth in 3..6 {
+        arrive(&mut keys, 0, nth, 2, now);
+    }
+    let again: Vec<_> = keys.take(10, now).iter().map(nth).collect();
+    assert_eq!(again, [2, 3]);
+    assert_eq!(keys.standing(time, now), 0);
+}
+
+#[test]
+fn what_is_behind_a_nacked_event_is_given_back_and_the_event_itself_keeps_its_turn() {
+    let (mut keys, start) = (keys(100), Instant::now());
+    for nth in 0..4 {
+        keys.arrive(message(Some(0), nth, 1, nth as u64), start);
+    }
+    let handed = keys.take(2, start);
+    let time = Duration::from_secs(5);
+    let now = start + time;
+    assert_eq!(keys.nack(&[handed[0].token], now), 1);
+    assert_eq!(keys.shed(time, now), ["1/1"]);
+    let due = now + MILLI * 10;
+    let (lanes, ack_ids) = keys.due(due);
+    assert_eq!(ack_ids, ["0/1"]);
+    keys.nack_told(&lanes);
+    for nth in 0..4 {
+        keys.arrive(message(Some(0), nth, 2, nth as u64), due);
+    }
+    let again = keys.take(10, due);
+    let again: Vec<_> = again.iter().map(|it| (nth(it), it.attempt)).collect();
+    assert_eq!(again, [(0, 2), (1, 1), (2, 1), (3, 1)]);
+}
+
+#[test]
 fn after_a_seek_every_token_is_stale() {
     let (mut keys, now) = (keys(10), Instant::now());
     keys.arrive(message(Some(0), 0, 1, 0), now);
@@ -165,6 +241,8 @@ struct Service {
     deliveries: usize,
     /// On their way: what was sent, in order.
     wire: VecDeque<(usize, usize, usize)>,
+    /// Which of the streams this is.
+    stream: usize,
     unordered: usize,
 }
 
@@ -176,6 +254,8 @@ struct Queue {
     all: usize,
     /// Under which delivery each that is outstanding was sent.
     outstanding: HashMap<usize, usize>,
+    /// By which stream: while some are outstanding, no other one gets any.
+    stream: usize,
     /// Finished by somebody else.
     elsewhere: HashSet<usize>,
 }
@@ -185,6 +265,12 @@ impl Service {
         let key = self.rng.random_range(0..self.keys.len());
         for _ in 0..self.rng.random_range(1..4) {
             let queue = &mut self.keys[key];
+            if queue.outstanding.is_empty() {
+                queue.stream = self.stream;
+            }
+            if queue.stream != self.stream {
+                return;
+            }
             if queue.sent < queue.all {
                 self.deliveries += 1;
                 queue.outstanding.insert(queue.sent, self.deliveries);
@@ -274,6 +360,7 @@ fn run(seed: u64) {
             .collect(),
         deliveries: 0,
         wire: VecDeque::new(),
+        stream: 0,
         unordered: 0,
     };
     let mut rng = StdRng::seed_from_u64(!seed);
@@ -363,6 +450,18 @@ fn run(seed: u64) {
                 }
                 if rng.random_ratio(1, 40) {
                     service.repeat();
+                }
+                if rng.random_ratio(1, 40) {
+                    // The stream is given up: what is under way comes, or a part of it.
+                    let come = rng.random_range(0..=service.wire.len());
+                    for (key, nth, delivery) in std::mem::take(&mut service.wire).drain(..come) {
+                        let id = (key * 1_000 + nth) as u64;
+                        held.arrive(message(Some(key), nth, delivery, id), now);
+                    }
+                    let shed = held.shed(MILLI * 100, now);
+                    shed.iter().for_each(|id| service.nack(id));
+                    held.begin_stream();
+                    service.stream += 1;
                 }
             }
             _ => {}
