@@ -4,7 +4,8 @@
 //! [`Consumer`](crate::Consumer) and [`Admin`](crate::Admin). It bounds what it has admitted with
 //! a [`Buffer`], checks options and events at the edge with [`check_producer`], [`check_consumer`]
 //! and [`check`], tells outcomes through a [`Completer`] (a [`Submitted`], where it sends again by itself),
-//! and keeps what was delivered and acknowledged in [`Lanes`]. [`Opened`] is what a hub closes when it closes itself.
+//! and keeps what was delivered and acknowledged in [`Lanes`]. [`Outage`] says when to tell that nothing can be read.
+//! [`Opened`] is what a hub closes when it closes itself.
 
 pub use crate::{
     acks::{AckSink, TokenParts},
@@ -14,6 +15,7 @@ pub use crate::{
     murmur2::murmur2,
     opened::Opened,
     options_check::{check_consumer, check_producer},
+    outage::Outage,
     pending::Completer,
     sequence::Sequence,
     submitted::Submitted,

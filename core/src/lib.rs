@@ -24,6 +24,7 @@ mod nearest;
 mod opened;
 mod options;
 mod options_check;
+mod outage;
 mod pending;
 mod position;
 mod producer;

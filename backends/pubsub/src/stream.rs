@@ -3,11 +3,12 @@
 use crate::{
     api::{Pulled, of_subscription, subscriber},
     client::Pause,
-    error::{Failure, failed},
+    error::{Failure, HUB, failed},
     keys::Message,
     message::decode,
     shared::Shared,
 };
+use anyhub_core::{Error, driver::Outage};
 use futures_util::stream;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1 as pb;
 use std::{
@@ -57,15 +58,21 @@ impl Reader {
 /// Until it is stopped, or can't go on.
 async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let mut pause = Pause::new();
+    let mut health = Health {
+        name: shared.subscription.name.as_str().into(),
+        outage: Outage::default(),
+        gave: false,
+    };
     loop {
-        let mut gave = false;
-        let ended = one(&shared, &mut stopped, &mut gave).await;
+        health.gave = false;
+        let ended = one(&shared, &mut stopped, &mut health).await;
         let Some(failure) = ended else { return };
         if !failure.passing {
             shared.fail(failure.error);
             return;
         }
-        if gave {
+        health.failed(&failure.error);
+        if health.gave {
             pause = Pause::new();
         }
         let wait = pause.next();
@@ -77,11 +84,40 @@ async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// One stream, until it ends, or None: until it was stopped. `gave`: whether it gave anything.
+/// How streams have fared.
+struct Health {
+    name: Arc<str>,
+    outage: Outage,
+    /// Whether the last one gave messages.
+    gave: bool,
+}
+
+impl Health {
+    fn failed(&mut self, error: &Error) {
+        if let Some(lasts) = self.outage.failed(&self.name, Instant::now()) {
+            tracing::warn!(
+                hub = HUB,
+                subscription = %self.name,
+                seconds = lasts.as_secs(),
+                %error,
+                "nothing can be read; tried again until it can"
+            );
+        }
+    }
+
+    fn answered(&mut self) {
+        if let Some(lasted) = self.outage.answered(&self.name, Instant::now()) {
+            let seconds = lasted.as_secs();
+            tracing::info!(hub = HUB, subscription = %self.name, seconds, "events are read again");
+        }
+    }
+}
+
+/// One stream, until it ends, or None: until it was stopped.
 async fn one(
     shared: &Shared,
     stopped: &mut watch::Receiver<bool>,
-    gave: &mut bool,
+    health: &mut Health,
 ) -> Option<Failure> {
     let name = &shared.subscription.name;
     shared.keys().begin_stream();
@@ -120,7 +156,8 @@ async fn one(
             message = incoming.message() => match message {
                 Ok(Some(response)) => {
                     heard = Instant::now();
-                    *gave |= !response.received_messages.is_empty();
+                    health.answered();
+                    health.gave |= !response.received_messages.is_empty();
                     take_in(shared, response);
                 }
                 Ok(None) => return Some(failed("receive", name, over())),

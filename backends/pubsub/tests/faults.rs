@@ -2,6 +2,7 @@
 //! not sent twice.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use anyhub_conformance::Told;
 use anyhub_core::{
     Consumer, ConsumerOptions, Delivery, ErrorKind, Event, Hub, ProducerExt, ProducerOptions,
     TopicConfig,
@@ -335,4 +336,35 @@ async fn what_is_nacked_too_often_goes_to_the_dead_letter_topic() {
     within(buried.close()).await.unwrap();
     within(consumer.close()).await.unwrap();
     within(hub.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_cannot_be_had_is_told_of_and_so_is_the_next_one() {
+    let told = Told::listen();
+    let server = PubSub::builder().start().unwrap();
+    let hub = hub(&server, false).await;
+    let away = Faults::none().unavailable("StreamingPull", Rate::share(1.0));
+    server.set_faults(away).unwrap();
+    let options = ConsumerOptions::new().group("away");
+    let mut consumer = within(hub.consumer(TOPIC, options)).await.unwrap();
+    let reading = tokio::spawn(async move { while consumer.receive(1).await.is_ok() {} });
+    let line = |level| {
+        let told = told.clone();
+        within(async move {
+            while told.with(&[level, "away"]).is_empty() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            told.with(&[level, "away"]).remove(0)
+        })
+    };
+    let warned = line("WARN").await;
+    assert!(warned.contains("nothing can be read"), "{warned}");
+    assert!(
+        warned.contains("UNAVAILABLE") || warned.contains("Unavailable"),
+        "{warned}"
+    );
+    server.set_faults(Faults::none()).unwrap();
+    let back = line("INFO").await;
+    assert!(back.contains("events are read again"), "{back}");
+    reading.abort();
 }

@@ -18,7 +18,6 @@ mod leases_in;
 mod leasing;
 mod lineage;
 mod log;
-mod outage;
 mod parting;
 mod resume;
 mod seek;

@@ -2,10 +2,9 @@
 
 use crate::{
     Log,
-    outage::Outage,
     slot::{Slot, Task},
 };
-use anyhub_core::{Change, Error, Partition};
+use anyhub_core::{Change, Error, Partition, driver::Outage};
 use anyhub_leases::Leases;
 use std::{
     collections::{HashMap, HashSet},

@@ -1,15 +1,13 @@
-//! What is told of partitions that can't be read for now, since nothing else would: their readers try again
-//! for as long as it takes.
-
 use std::{
     collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// The partitions of a consumer that can't be read.
+/// What is to be told of partitions that can't be read for now, since nothing else would: their readers try again
+/// for as long as it takes. Once it lasts, after 10 s; then ever more seldom; and when it is over.
 #[derive(Debug)]
-pub(crate) struct Outage {
+pub struct Outage {
     failing: HashMap<Arc<str>, Instant>,
     /// How long it lasts when it is told next.
     due: Duration,
@@ -29,7 +27,7 @@ impl Default for Outage {
 
 impl Outage {
     /// A read has failed. How long the oldest of all failures lasts, where that is to be told.
-    pub(crate) fn failed(&mut self, part: &Arc<str>, now: Instant) -> Option<Duration> {
+    pub fn failed(&mut self, part: &Arc<str>, now: Instant) -> Option<Duration> {
         self.failing.entry(part.clone()).or_insert(now);
         let lasts = self.lasts(now);
         if lasts < self.due {
@@ -40,7 +38,7 @@ impl Outage {
     }
 
     /// The hub has answered. How long it was, where that was told and this was the last to fail.
-    pub(crate) fn answered(&mut self, part: &str, now: Instant) -> Option<Duration> {
+    pub fn answered(&mut self, part: &str, now: Instant) -> Option<Duration> {
         if self.failing.is_empty() {
             return None;
         }
@@ -55,15 +53,15 @@ impl Outage {
     }
 
     /// Forgets the partitions that are not read any more.
-    pub(crate) fn keep(&mut self, is_read: impl Fn(&str) -> bool) {
+    pub fn keep(&mut self, is_read: impl Fn(&str) -> bool) {
         self.failing.retain(|part, _| is_read(part));
         if self.failing.is_empty() {
             self.due = FIRST;
         }
     }
 
-    /// How many can't be read.
-    pub(crate) fn partitions(&self) -> usize {
+    /// How many partitions can't be read.
+    pub fn partitions(&self) -> usize {
         self.failing.len()
     }
 
