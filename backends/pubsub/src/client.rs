@@ -5,7 +5,7 @@ use crate::{
     error::{Failure, closed, config, failed, no_credentials, unanswered},
     usage::Counters,
 };
-use anyhub_core::Result;
+use anyhub_core::{Result, shown};
 use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials, anonymous};
 use http::Extensions;
 use std::{
@@ -158,8 +158,8 @@ impl fmt::Debug for Client {
         write!(
             f,
             "Client({} at {})",
-            self.0.config.project,
-            self.endpoint()
+            shown(&self.0.config.project),
+            shown(self.endpoint())
         )
     }
 }

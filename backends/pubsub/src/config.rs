@@ -1,8 +1,8 @@
-use crate::error::config;
-use anyhub_core::{Error, HubUrl, Result};
+use crate::error::{HUB, config};
+use anyhub_core::{Error, HubUrl, Result, one_of, shown};
 use google_cloud_auth::credentials::Credentials;
 use serde::Deserialize;
-use std::{net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 use tonic::transport::Uri;
 
 /// Where Pub/Sub is, who asks, and how subscriptions are made.
@@ -23,7 +23,8 @@ use tonic::transport::Uri;
 /// | `topic_retention` | how long topics made by `Admin` keep all events, for what is read later from the start or from a time | `7d` |
 ///
 /// All but `endpoint` are of subscriptions and topics when they are made; those that are there stay as they are.
-#[derive(Debug, Clone, Deserialize)]
+/// Debug prints no value that may be secret.
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PubSubConfig {
@@ -153,16 +154,15 @@ impl PubSubConfig {
                 "endpoint" => this.endpoint = Some(value.to_owned()),
                 "ack_deadline" => this.ack_deadline = duration(name, value)?,
                 "exactly_once" => {
-                    this.exactly_once = value.parse().map_err(|_| {
-                        config(format!("exactly_once can't be '{value}'"))
-                            .with_advice("it is true or false")
-                    })?;
+                    let all = [("true", true), ("false", false)];
+                    this.exactly_once = one_of(HUB, "connect", name, value, &all)?;
                 }
                 "dead_letter" => this.dead_letter = Some(value.to_owned()),
                 "max_delivery_attempts" => {
-                    this.max_delivery_attempts = value
-                        .parse()
-                        .map_err(|_| config(format!("max_delivery_attempts can't be '{value}'")))?;
+                    this.max_delivery_attempts = value.parse().map_err(|_| {
+                        config(format!("{name} can't be '{}'", shown(value)))
+                            .with_advice("it is a number, as in max_delivery_attempts=5")
+                    })?;
                 }
                 "retention" => this.retention = Some(duration(name, value)?),
                 "topic_retention" => this.topic_retention = duration(name, value)?,
@@ -181,8 +181,10 @@ impl PubSubConfig {
         }
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         if !self.project.bytes().all(allowed) {
-            return Err(config(format!("'{}' is no project's id", self.project))
-                .with_advice("a project's id has letters, digits and hyphens"));
+            let message = format!("'{}' is no project's id", shown(&self.project));
+            return Err(
+                config(message).with_advice("a project's id has letters, digits and hyphens")
+            );
         }
         self.service()?;
         if !DEADLINES.contains(&self.ack_deadline) {
@@ -213,6 +215,22 @@ impl PubSubConfig {
     }
 }
 
+impl fmt::Debug for PubSubConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PubSubConfig")
+            .field("project", &shown(&self.project))
+            .field("endpoint", &self.endpoint.as_deref().map(shown))
+            .field("ack_deadline", &self.ack_deadline)
+            .field("exactly_once", &self.exactly_once)
+            .field("dead_letter", &self.dead_letter.as_deref().map(shown))
+            .field("max_delivery_attempts", &self.max_delivery_attempts)
+            .field("retention", &self.retention)
+            .field("topic_retention", &self.topic_retention)
+            .field("credentials", &self.credentials.as_ref().map(|_| "***"))
+            .finish()
+    }
+}
+
 /// Where the service is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Service {
@@ -235,7 +253,7 @@ impl Service {
             false => "endpoint",
         };
         let no_endpoint = || {
-            config(format!("{named}: '{text}' is no endpoint"))
+            config(format!("{named}: '{}' is no endpoint", shown(&text)))
                 .with_advice("it looks like https://HOST or http://127.0.0.1:8085")
         };
         let uri: Uri = text.parse().map_err(|_| no_endpoint())?;
@@ -243,7 +261,8 @@ impl Service {
             .host()
             .filter(|host| !host.is_empty())
             .ok_or_else(no_endpoint)?;
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        let has_user = uri.authority().is_some_and(|it| it.as_str().contains('@'));
+        if has_user || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(no_endpoint());
         }
         let local = is_local(host);
@@ -252,7 +271,8 @@ impl Service {
             // The emulator's variable names it, so that it may be another machine, as in a container beside this one.
             Some("http") if local || emulated => {}
             Some("http") => {
-                return Err(config(format!("'{text}' would send tokens in the clear"))
+                let message = format!("'{}' would send tokens in the clear", shown(&text));
+                return Err(config(message)
                     .with_advice("https: is for every machine, http: for this one alone"));
             }
             _ => return Err(no_endpoint()),
@@ -279,7 +299,7 @@ fn outside(name: &str, range: &str) -> Error {
 /// `30s`, `10m`, `12h` or `7d`.
 fn duration(name: &str, text: &str) -> Result<Duration> {
     let wrong = || {
-        config(format!("{name} can't be '{text}'"))
+        config(format!("{name} can't be '{}'", shown(text)))
             .with_advice("it is a whole number with its unit, as in 30s, 10m, 12h or 7d")
     };
     let unit = text.chars().last().ok_or_else(wrong)?;
@@ -333,7 +353,12 @@ mod tests {
             ("pubsub://p/t?ack_deadline=ten", "30s, 10m"),
             ("pubsub://p/t?retention=1m", "10m to 31d"),
             ("pubsub://p/t?topic_retention=32d", "10m to 31d"),
-            ("pubsub://p/t?exactly_once=perhaps", "true or false"),
+            (
+                "pubsub://p/t?exactly_once=yes",
+                "exactly_once=true or exactly_once=false",
+            ),
+            ("pubsub://p/t?max_delivery_attempts=five", "it is a number"),
+            ("pubsub://p/t?endpoint=https://me@host", "no endpoint"),
             ("pubsub://p/t?max_delivery_attempts=4", "5 to 100"),
             ("pubsub://p/t?dead_letter=", "names a topic"),
             ("pubsub://p/t?endpoint=ftp://127.0.0.1", "no endpoint"),
@@ -347,6 +372,32 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
             assert!(error.to_string().contains(says), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn what_may_be_secret_is_printed_nowhere() {
+        for url in anyhub_conformance::slips("pubsub", "my-project", &OPTIONS) {
+            let printed = match url.parse().and_then(|url| PubSubConfig::from_url(&url)) {
+                Ok(config) => {
+                    let hub = crate::PubSubHub::new(config.clone());
+                    let topic = crate::name::any_topic(
+                        "p",
+                        config.dead_letter.as_deref().unwrap_or(""),
+                        "consumer",
+                    );
+                    format!("{config:?} {hub:?} {:?}", topic.err())
+                }
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(
+                !printed.contains(anyhub_conformance::SECRET),
+                "{url}: {printed}"
+            );
+        }
+        let mut config = PubSubConfig::new("p");
+        config.credentials =
+            Some(google_cloud_auth::credentials::anonymous::Builder::new().build());
+        assert!(format!("{config:?}").contains("***"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The full names of topics and subscriptions, and what can be one.
 
 use crate::error::HUB;
-use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result, shown};
 
 /// What a private reader's subscription begins with.
 const READER: &str = "anyhub-reader-";
@@ -17,7 +17,7 @@ pub(crate) fn topic(project: &str, id: &str, operation: &'static str) -> Result<
             ErrorKind::NotFound,
             HUB,
             operation,
-            format!("'{id}' can be no topic's name"),
+            format!("'{}' can be no topic's name", shown(id)),
         )
         .with_advice(RULE)),
     }
@@ -39,7 +39,10 @@ pub(crate) fn subscription(project: &str, id: &str, operation: &'static str) -> 
             ErrorKind::Invalid,
             HUB,
             operation,
-            format!("'{id}' can be no group's name: here a group is a subscription"),
+            format!(
+                "'{}' can be no group's name: here a group is a subscription",
+                shown(id)
+            ),
         )
         .with_advice(RULE)),
     }
