@@ -30,14 +30,15 @@ lint: setup ## formatting, clippy, rustdoc, the boundaries between crates, each 
 unit: setup ## unit and integration tests, and the examples in the documentation
 	$(CARGO) build $(LOCKED) --workspace --all-targets
 	@infra/prepare.sh debug
-	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-eventhubs --exclude anyhub-kafka --exclude anyhub-kinesis --exclude anyhub-pubsub
-	$(CARGO) test $(LOCKED) -p anyhub --features eventhubs,kinesis --test together
+	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-eventhubs --exclude anyhub-kafka --exclude anyhub-kinesis --exclude anyhub-local --exclude anyhub-pubsub
+	$(CARGO) test $(LOCKED) -p anyhub --features eventhubs,kinesis,pubsub --test together
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins
 	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --lib --test access --test bad_input --test producer --test reader --test resource_manager
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate --test admin --test producer
+	$(CARGO) test $(LOCKED) -p anyhub-local --lib --bins --test command --test eventhubs --test kafka --test kinesis --test pubsub
 	$(CARGO) test $(LOCKED) -p anyhub-pubsub --lib --test bad_input --test faults --test groups --test standing
-	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-eventhubs -p anyhub-kafka -p anyhub-kinesis -p anyhub-pubsub --doc
+	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-eventhubs -p anyhub-kafka -p anyhub-kinesis -p anyhub-local -p anyhub-pubsub --doc
 
 mutants: setup ## prove that the trials can fail: every mutant of the memory hub is caught, 20 of 20 seeds
 	$(CARGO) test $(LOCKED) -p anyhub-conformance --test mutants -- $(ONLY)
@@ -51,8 +52,11 @@ here: setup
 	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --test conformance -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-pubsub --test conformance --test exactly_once -- $(ONLY)
 
-conformance: here ## the contract on every hub and server: make conformance ONLY=C3
+conformance: here ## the contract on every hub and server, LocalStack and pstest too: make conformance ONLY=C3
+	@infra/setup.sh node go
+	$(CARGO) test $(LOCKED) -p anyhub-local --test localstack --test pstest -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test localstack --test localstack_raw -- $(ONLY)
+	$(CARGO) test $(LOCKED) -p anyhub-pubsub --test pstest --test pstest_raw -- $(ONLY)
 
 interop: setup ## 10,000 events each way with Amazon's, Microsoft's, Google's and PyPI's clients: make interop ONLY=pubsub
 	@infra/setup.sh node

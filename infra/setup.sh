@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Looks for what the build and the local hubs need; installs what is missing where apt-get is, and
 # says what to install elsewhere. What is there is taken as it is, and nothing is asked of the
-# network then. `infra/setup.sh node` looks for Node.js too, which only `make interop` needs.
+# network then. `infra/setup.sh node go` looks for Node.js and Go too, which LocalStack, pstest and
+# `make interop` need.
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
@@ -38,6 +39,15 @@ has_node() {
     [ -n "$version" ] && [ "$version" -ge 20 ]
 }
 
+has_go() {
+    local go version
+    for go in go /usr/local/go/bin/go; do
+        version=$("$go" env GOVERSION 2>/dev/null | sed -nE 's/^go([0-9]+)\.([0-9]+).*/\1 \2/p')
+        [ -n "$version" ] && [ "${version% *}" -ge 1 ] && [ "${version#* }" -ge 24 ] && return 0
+    done
+    return 1
+}
+
 has_cargo() { cargo --version >/dev/null 2>&1; }
 
 has_cc() { command -v cc >/dev/null 2>&1; }
@@ -51,7 +61,12 @@ NEEDS=(
     'Maven|has_maven|maven|maven|no'
     'pip|has_pip|python3-pip|python|no'
 )
-[ "${1:-}" != node ] || NEEDS+=('Node.js 20 or newer|has_node|npm|node|no')
+for more in "$@"; do
+    case "$more" in
+        node) NEEDS+=('Node.js 20 or newer|has_node|npm|node|no') ;;
+        go) NEEDS+=('Go 1.24 or newer|has_go|golang-go|go|no') ;;
+    esac
+done
 
 if ! has_cargo; then
     say "missing: Rust. Install it from https://rustup.rs, then run this again."
