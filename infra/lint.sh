@@ -25,16 +25,17 @@ refuse() { # crate, pattern, why, further arguments of cargo tree
     [ -z "$found" ] || fail "$1 depends on $(echo $found): $3"
 }
 refuse anyhub-core "^anyhub|$SDKS" "core knows no backend and no SDK"
-refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|members|overhead|eventhubs|kafka|kinesis|pubsub)$" "the suite sees hubs only through the traits"
-refuse anyhub-leases "^anyhub-(local|bench|members|overhead|conformance|groups|eventhubs|kafka|kinesis|pubsub)$|$SDKS" "the leases know core alone"
-refuse anyhub-groups "^anyhub-(local|bench|members|overhead|conformance|eventhubs|kafka|kinesis|pubsub)$|$SDKS" "the groups know core and the leases alone"
-refuse anyhub-kafka "^anyhub-(local|bench|members|overhead|conformance|groups|leases|eventhubs|kinesis|pubsub)$" "a backend depends on core alone"
-refuse anyhub-pubsub "^anyhub-(local|bench|members|overhead|conformance|groups|leases|eventhubs|kafka|kinesis)$" "a backend depends on core alone"
-refuse anyhub-kinesis "^anyhub-(local|bench|members|overhead|conformance|eventhubs|kafka|pubsub)$" "a backend depends on core, the leases and the groups alone"
-refuse anyhub-eventhubs "^anyhub-(local|bench|members|overhead|conformance|kafka|kinesis|pubsub)$" "a backend depends on core, the leases and the groups alone"
-refuse anyhub "^anyhub-(local|bench|members|overhead|conformance)$" "what people depend on brings no servers and no harness"
+refuse anyhub-conformance "$SDKS|^anyhub-(local|bench|members|footprint|overhead|eventhubs|kafka|kinesis|pubsub)$" "the suite sees hubs only through the traits"
+refuse anyhub-leases "^anyhub-(local|bench|members|footprint|overhead|conformance|groups|eventhubs|kafka|kinesis|pubsub)$|$SDKS" "the leases know core alone"
+refuse anyhub-groups "^anyhub-(local|bench|members|footprint|overhead|conformance|eventhubs|kafka|kinesis|pubsub)$|$SDKS" "the groups know core and the leases alone"
+refuse anyhub-kafka "^anyhub-(local|bench|members|footprint|overhead|conformance|groups|leases|eventhubs|kinesis|pubsub)$" "a backend depends on core alone"
+refuse anyhub-pubsub "^anyhub-(local|bench|members|footprint|overhead|conformance|groups|leases|eventhubs|kafka|kinesis)$" "a backend depends on core alone"
+refuse anyhub-kinesis "^anyhub-(local|bench|members|footprint|overhead|conformance|eventhubs|kafka|pubsub)$" "a backend depends on core, the leases and the groups alone"
+refuse anyhub-eventhubs "^anyhub-(local|bench|members|footprint|overhead|conformance|kafka|kinesis|pubsub)$" "a backend depends on core, the leases and the groups alone"
+refuse anyhub "^anyhub-(local|bench|members|footprint|overhead|conformance)$" "what people depend on brings no servers and no harness"
 refuse anyhub-local "^anyhub|$SDKS" "the local hubs depend on no other crate of the workspace"
-refuse anyhub-members "$SDKS|^anyhub(-(local|bench|overhead|conformance|groups|leases|eventhubs|kafka|kinesis|pubsub))?$" "the members of a group see hubs only through the traits"
+refuse anyhub-members "$SDKS|^anyhub(-(local|bench|footprint|overhead|conformance|groups|leases|eventhubs|kafka|kinesis|pubsub))?$" "the members of a group see hubs only through the traits"
+refuse anyhub-footprint "$SDKS|^anyhub(-(local|bench|members|overhead|conformance|groups|leases|eventhubs|kafka|kinesis|pubsub))?$" "what memory does is seen through the traits"
 refuse anyhub-interop "$SDKS|^anyhub(-(local|bench|members|overhead|conformance|groups|leases|eventhubs|kafka|kinesis|pubsub))?$" "what is traded with other people's clients is so for any hub"
 refuse anyhub-overhead "$SDKS|^anyhub(-(local|bench|members|conformance|groups|leases|eventhubs|kafka|kinesis|pubsub))?$" "the overhead of a backend is measured through the traits"
 refuse anyhub-bench "$SDKS" "the harness sees hubs only through the traits" --depth 1
@@ -45,7 +46,7 @@ done
 
 # Of some crates the Makefile names each test, so that conformance is run once; none may be forgotten.
 step "tests: each is run"
-for crate in core/conformance backends/eventhubs backends/kafka backends/kinesis backends/pubsub; do
+for crate in core/conformance backends/eventhubs backends/kafka backends/kinesis backends/pubsub infra/local; do
     package=anyhub-${crate##*/}
     for test in "$crate"/tests/*.rs "$crate"/tests/*/main.rs; do
         name=${test#"$crate"/tests/} name=${name%/main.rs} name=${name%.rs}

@@ -21,6 +21,10 @@ pub(crate) struct Book {
     /// Events that were worked on, and when they were delivered.
     done: Vec<(Duration, u64)>,
     seen: HashSet<u64>,
+    /// When an event's ack was first confirmed.
+    confirmed: HashMap<u64, Duration>,
+    /// Who has delivered anything.
+    active: HashSet<usize>,
     answers: HashMap<usize, String>,
 }
 
@@ -47,6 +51,7 @@ impl Book {
                 self.steps.push(Step::gave_up(at, member, partition));
             }
             What::Came(partition) => {
+                self.active.insert(member);
                 let orphans = &mut self.orphans;
                 if let Some(first) = orphans.taken_over.get_mut(&partition)
                     && member != orphans.member
@@ -62,6 +67,9 @@ impl Book {
             What::Done(number) => {
                 self.seen.insert(number);
                 self.done.push((at, number));
+            }
+            What::Confirmed(number) => {
+                self.confirmed.entry(number).or_insert(at);
             }
             What::Answer(answer) => {
                 self.answers.insert(member, answer);
@@ -147,6 +155,25 @@ impl Book {
         (self.done.len() - self.seen.len()) as u64
     }
 
+    /// Whether each of these members has delivered something.
+    pub(crate) fn are_active(&self, members: &[usize]) -> bool {
+        members.iter().all(|member| self.active.contains(member))
+    }
+
+    /// Events whose acks were confirmed.
+    pub(crate) fn confirmed(&self) -> u64 {
+        self.confirmed.len() as u64
+    }
+
+    /// Deliveries of events whose acks had been confirmed before.
+    pub(crate) fn after_confirmed(&self) -> u64 {
+        let late = |(at, number): &&(Duration, u64)| {
+            let confirmed = self.confirmed.get(number);
+            confirmed.is_some_and(|confirmed| at > confirmed)
+        };
+        self.done.iter().filter(late).count() as u64
+    }
+
     /// Of events 0 to `written`, those that were never worked on.
     pub(crate) fn lost(&self, written: u64) -> u64 {
         let numbers = 0..written;
@@ -201,6 +228,22 @@ mod tests {
         book.note(0, What::Done(4 * KEYS).at(at(4)));
         book.note(1, What::Done(3 * KEYS).at(at(5)));
         assert_eq!(book.out_of_order(), 1);
+    }
+
+    #[test]
+    fn what_comes_after_its_ack_was_confirmed_is_counted() {
+        let mut book = Book::default();
+        for (second, what) in [
+            (1, What::Done(7)),
+            (2, What::Done(7)),
+            (3, What::Confirmed(7)),
+            (4, What::Done(7)),
+            (5, What::Confirmed(7)),
+            (6, What::Done(8)),
+        ] {
+            book.note(0, what.at(at(second)));
+        }
+        assert_eq!((book.confirmed(), book.after_confirmed()), (1, 1));
     }
 
     #[test]

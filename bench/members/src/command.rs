@@ -1,6 +1,6 @@
 //! What can be asked for.
 
-use crate::{Outcome, Stage, freeze, kill, member, rebalance};
+use crate::{Outcome, Stage, churn, freeze, kill, member, rebalance};
 use clap::{Args, Subcommand};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -71,7 +71,11 @@ impl Command {
     /// Does it. An error where something was lost, out of order or late, or nothing could be measured.
     pub async fn run<S: Stage>(self) -> Outcome {
         match self {
+            Self::Kill { times, setting } if S::SHARED => churn::run::<S>(times, setting).await,
             Self::Kill { times, setting } => kill::run::<S>(times, setting).await,
+            Self::Freeze { .. } | Self::Rebalance { .. } if S::SHARED => Err(
+                "here members own nothing that could be handed over: kill is what there is".into(),
+            ),
             Self::Freeze { times, setting } => freeze::run::<S>(times, setting).await,
             Self::Rebalance { times, setting } => rebalance::run::<S>(times, setting).await,
             Self::Member(seat) => {

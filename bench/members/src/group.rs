@@ -48,7 +48,11 @@ pub(crate) struct Sum {
     pub(crate) lost: u64,
     pub(crate) out_of_order: u64,
     pub(crate) again: u64,
-    pub(crate) handovers: Handovers,
+    /// Acks that were confirmed, and deliveries after that.
+    pub(crate) confirmed: u64,
+    pub(crate) after_confirmed: u64,
+    /// None where nobody owns anything.
+    pub(crate) handovers: Option<Handovers>,
 }
 
 impl<S: Stage> Group<S> {
@@ -59,10 +63,11 @@ impl<S: Stage> Group<S> {
         commit_interval: Duration,
     ) -> Outcome<Self> {
         let Setting { lease, rate, seed } = setting;
-        println!(
-            "{members} processes, {PARTITIONS} {}, {rate} events/s, lease {lease:?}, seed {seed}",
-            S::PARTS
-        );
+        let parts = match S::SHARED {
+            true => S::PARTS.to_owned(),
+            false => format!("{PARTITIONS} {}", S::PARTS),
+        };
+        println!("{members} processes, {parts}, {rate} events/s, lease {lease:?}, seed {seed}");
         let server = S::start(PARTITIONS).await?;
         let folder = tempfile::tempdir()?;
         let seat = Seat {
@@ -159,9 +164,14 @@ impl<S: Stage> Group<S> {
         Ok(())
     }
 
-    /// Listens until the members share all partitions evenly and deliver from them.
+    /// Listens until the members share all partitions evenly and deliver from them; where nobody owns any, until each
+    /// of them delivers.
     pub(crate) async fn shared(&mut self) -> Outcome {
         let members = self.members();
+        if S::SHARED {
+            let what = "every member to deliver";
+            return self.until(what, |book| book.are_active(&members)).await;
+        }
         let what = "every member to deliver from its share";
         self.until(what, |book| book.is_shared(&members, PARTITIONS))
             .await
@@ -215,7 +225,12 @@ impl<S: Stage> Group<S> {
     }
 
     /// Ends the load, waits until every event has come, and lets the members leave.
-    pub(crate) async fn finish(mut self) -> Outcome<Sum> {
+    pub(crate) async fn finish(self) -> Outcome<Sum> {
+        Ok(self.finish_struck().await?.0)
+    }
+
+    /// The same, and what went wrong at the server on purpose.
+    pub(crate) async fn finish_struck(mut self) -> Outcome<(Sum, Option<String>)> {
         let writer = self.writer.take().ok_or("nothing is written any more")?;
         let written = writer.finish().await?;
         let all = |book: &Book| book.distinct() >= written;
@@ -225,26 +240,26 @@ impl<S: Stage> Group<S> {
         for member in self.members() {
             self.leave(member).await?;
         }
+        let struck = self.server.struck()?;
         let book = self.book;
-        Ok(Sum {
+        let sum = Sum {
             written,
             lost: book.lost(written),
             out_of_order: book.out_of_order(),
             again: book.again(),
-            handovers: book.handovers(),
-        })
+            confirmed: book.confirmed(),
+            after_confirmed: book.after_confirmed(),
+            handovers: (!S::SHARED).then(|| book.handovers()),
+        };
+        Ok((sum, struck))
     }
 }
 
 impl Sum {
     /// Nothing is lost, out of order, or was delivered by who did not own it any more.
     pub(crate) fn holds(&self) -> bool {
-        let Handovers {
-            after_first,
-            unowned,
-            ..
-        } = self.handovers;
-        self.lost + self.out_of_order + after_first + unowned == 0
+        let unowned = |told: &Handovers| told.after_first + told.unowned;
+        self.lost + self.out_of_order + self.handovers.as_ref().map_or(0, unowned) == 0
     }
 }
 
@@ -252,15 +267,21 @@ impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} events written, {} lost, {} out of order, {} came again; {} handovers, {} batches from an \
-             owner after the next one's first, {} from one that was told that it was none",
-            self.written,
-            self.lost,
-            self.out_of_order,
-            self.again,
-            self.handovers.times,
-            self.handovers.after_first,
-            self.handovers.unowned,
-        )
+            "{} events written, {} lost, {} out of order, {} came again",
+            self.written, self.lost, self.out_of_order, self.again
+        )?;
+        match &self.handovers {
+            None => write!(
+                f,
+                ", {} of them after an ack that was confirmed, as {} were",
+                self.after_confirmed, self.confirmed
+            ),
+            Some(handovers) => write!(
+                f,
+                "; {} handovers, {} batches from an owner after the next one's first, {} from one that was \
+                 told that it was none",
+                handovers.times, handovers.after_first, handovers.unowned
+            ),
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! Each command prints its seed and what it measured, and is an error where a bound does not hold.
 
 mod book;
+mod churn;
 mod clock;
 mod command;
 mod freeze;
@@ -41,6 +42,12 @@ pub trait Stage: Sized + Send + Sync + 'static {
     /// What a partition is called there.
     const PARTS: &'static str;
 
+    /// Whether all members share the topic, and nobody owns a part of it.
+    const SHARED: bool = false;
+
+    /// Whether a commit that is Ok promises that its events don't come again.
+    const CONFIRMS: bool = false;
+
     /// A server with [`TOPIC`] in so many partitions and, where groups are made, [`GROUP`]. It ends
     /// with this value.
     fn start(partitions: u32) -> impl Future<Output = Outcome<Self>> + Send;
@@ -54,4 +61,9 @@ pub trait Stage: Sized + Send + Sync + 'static {
     /// How many links of readers the service has taken away for others so far. None: it takes none
     /// away, as it does not know who reads.
     fn stolen(&self) -> Option<u64>;
+
+    /// What went wrong at the server on purpose, for who reads the result. An error where nothing did that should have.
+    fn struck(&self) -> Outcome<Option<String>> {
+        Ok(None)
+    }
 }

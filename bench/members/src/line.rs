@@ -18,6 +18,8 @@ pub(crate) enum What {
     Came(String),
     /// It has worked on this event, and acknowledges it.
     Done(u64),
+    /// A commit of this event's ack was confirmed.
+    Confirmed(u64),
     /// It has done what it was asked.
     Answer(String),
 }
@@ -40,6 +42,7 @@ impl Line {
             "came" => What::Came(rest.to_owned()),
             // All digits of it, or it may be another one's.
             "done" if rest.len() == 20 => What::Done(rest.parse().ok()?),
+            "sure" if rest.len() == 20 => What::Confirmed(rest.parse().ok()?),
             "=" => What::Answer(rest.to_owned()),
             _ => return None,
         };
@@ -55,6 +58,7 @@ impl fmt::Display for Line {
             What::GaveUp(partition) => write!(f, "- {partition}"),
             What::Came(partition) => write!(f, "came {partition}"),
             What::Done(number) => write!(f, "done {number:020}"),
+            What::Confirmed(number) => write!(f, "sure {number:020}"),
             What::Answer(answer) => write!(f, "= {answer}"),
         }
     }
@@ -71,6 +75,7 @@ mod tests {
             What::GaveUp("shardId-000000000001".into()),
             What::Came("0".into()),
             What::Done(1_234),
+            What::Confirmed(1_234),
             What::Answer("late 3 0 Fenced 0".into()),
         ] {
             let line = what.at(Duration::from_nanos(7_000_000_001));

@@ -7,7 +7,9 @@ use crate::{
     line::{Line, What},
     number,
 };
-use anyhub_core::{AckToken, Acks, Batch, Change, Consumer, ConsumerOptions, Hub};
+use anyhub_core::{
+    AckToken, Acks, Assignment, Batch, Change, Consumer, ConsumerOptions, ErrorKind, Hub,
+};
 use std::{
     collections::BTreeSet,
     io::{Write as _, stdout},
@@ -46,6 +48,7 @@ pub(crate) async fn run(hub: &dyn Hub, commit_interval: Duration) -> Outcome {
         is_holding: false,
         held: Vec::new(),
     };
+    let is_shared = hub.capabilities().assignment == Assignment::Shared;
     let mut asked = BufReader::new(stdin()).lines();
     loop {
         tokio::select! {
@@ -54,7 +57,12 @@ pub(crate) async fn run(hub: &dyn Hub, commit_interval: Duration) -> Outcome {
                 Some(word) => member.answer(&mut *consumer, &word).await?,
                 None => break,
             },
-            (at, batch) = stamped(consumer.receive(member.max())) => member.take(at, batch?).await?,
+            (at, batch) = stamped(consumer.receive(member.max())) => {
+                let done = member.take(at, batch?).await?;
+                if is_shared {
+                    confirm(&mut *consumer, done).await?;
+                }
+            }
         }
     }
     let gone = std::mem::take(&mut member.owned).into_iter();
@@ -68,7 +76,8 @@ impl Member {
         if self.is_holding { 1 } else { 500 }
     }
 
-    async fn take(&mut self, at: Duration, batch: Batch) -> Outcome {
+    /// What is acknowledged of it.
+    async fn take(&mut self, at: Duration, batch: Batch) -> Outcome<Vec<u64>> {
         let mut lines = Vec::new();
         for change in &batch.changes {
             let (is_owned, partitions) = match change {
@@ -97,7 +106,7 @@ impl Member {
         }
         if self.is_holding {
             self.held.append(&mut done);
-            return Ok(());
+            return Ok(Vec::new());
         }
         // Whole before anything of it is acknowledged.
         tell(
@@ -105,7 +114,7 @@ impl Member {
                 .map(|&(at, number, _)| What::Done(number).at(at)),
         )?;
         self.acks.ack(&batch.tokens());
-        Ok(())
+        Ok(done.iter().map(|(_, number, _)| *number).collect())
     }
 
     async fn answer(&mut self, consumer: &mut dyn Consumer, word: &str) -> Outcome {
@@ -133,6 +142,19 @@ impl Member {
             other => return Err(format!("a member can't '{other}'").into()),
         };
         tell([What::Answer(answer).at(now())])
+    }
+}
+
+/// Where nobody owns anything, it is the commit that says whose an event was.
+async fn confirm(consumer: &mut dyn Consumer, done: Vec<u64>) -> Outcome {
+    match consumer.commit().await {
+        Ok(()) => tell(
+            done.into_iter()
+                .map(|number| What::Confirmed(number).at(now())),
+        ),
+        // Some come again; what is out of reach is tried again with the next ones.
+        Err(error) if error.kind() == ErrorKind::Fenced || error.is_retryable() => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn run<S: Stage>(times: u32, setting: Setting) -> Outcome {
         );
     }
     let sum = group.finish().await?;
-    let overlap = sum.handovers.overlap;
+    let overlap = sum.handovers.map_or(Duration::ZERO, |told| told.overlap);
     println!(
         "rebalance: {times} times, {sum}; overlap of owners {:.1} ms at most; the slowest took {:.2} s",
         overlap.as_secs_f64() * 1e3,
