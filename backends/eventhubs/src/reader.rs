@@ -116,7 +116,7 @@ impl Reading {
             Ok(receiver) => receiver,
             Err(ended) => return ended,
         };
-        self.arrivals.answered();
+        self.arrivals.opened();
         // What came while there was no room for it.
         let mut early = VecDeque::new();
         loop {
@@ -139,10 +139,13 @@ impl Reading {
                     came = came.or_else(|| receiver.next().now_or_never());
                 }
             }
-            match self.hand_on(arrived).await {
-                Ok(true) => {}
-                Ok(false) => return Ended::Unwanted,
-                Err(error) => return error.into(),
+            // A link that is lost at once has brought nothing, and answers nothing.
+            if !arrived.is_empty() {
+                match self.hand_on(arrived).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ended::Unwanted,
+                    Err(error) => return error.into(),
+                }
             }
             match failed {
                 Some(error) if self.is_taken(&error) => return Ended::Taken,

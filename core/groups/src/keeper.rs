@@ -43,6 +43,7 @@ pub(crate) async fn keep<L: Log>(shared: Weak<Shared<L>>) {
         strong.give_up_what_is_asked_for().await;
         strong.finish_what_is_read().await;
         strong.look_for_added();
+        strong.tell_of_return();
         strong.lanes.warn_of_stuck(L::HUB, Instant::now());
     }
 }
