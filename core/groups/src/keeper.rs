@@ -211,9 +211,7 @@ impl<L: Log> Shared<L> {
             let Some((grant, finished)) = self.revoke(&part, open) else {
                 continue;
             };
-            if let Err(error) = leases.release(&grant, finished.map(text)).await {
-                tracing::debug!(%part, %error, "a partition was not released; its lease runs out");
-            }
+            self.release(&leases, grant, finished.map(text));
         }
     }
 
