@@ -1,6 +1,7 @@
 //! A consumer on a log of numbers, for what its hubs can't be brought to do on their own.
 
 mod held_back;
+mod silence;
 mod stalled_store;
 mod strangers;
 mod unmoved;
