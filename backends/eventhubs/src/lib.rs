@@ -62,6 +62,7 @@ mod connection_string;
 mod consumer;
 mod credit;
 mod describe;
+mod early;
 mod error;
 mod hash;
 mod hub;

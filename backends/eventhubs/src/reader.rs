@@ -1,8 +1,9 @@
 //! One partition, read ahead of `receive`; it goes on at the next event, whatever becomes of its link.
 
 use crate::{
-    credit::Credit,
+    credit::{Credit, LEAST},
     describe::Management,
+    early::{Came, Early},
     error::{HUB, incomplete},
     log::{EventHubsLog, Reads},
     message::{self, Read},
@@ -10,10 +11,8 @@ use crate::{
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_groups::{Arrivals, Arrived, Room};
-use azure_core_amqp::AmqpDelivery;
 use futures_util::FutureExt as _;
 use std::{
-    collections::VecDeque,
     pin::pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -45,15 +44,14 @@ struct Epoch {
     raised: bool,
 }
 
-/// What a link brings.
-type Came = Result<AmqpDelivery>;
-
 /// Why a partition is read no further.
 enum Ended {
     /// Nobody wants it any more.
     Unwanted,
     /// The service has given it to another reader.
     Taken,
+    /// More has come ahead of its turn than there is room for; it comes again.
+    Overfull,
     /// By this error, of a link or for good.
     Failed(Error),
 }
@@ -94,6 +92,8 @@ impl Reading {
             match self.follow().await {
                 Ended::Unwanted => return,
                 Ended::Taken => return self.arrivals.lose(),
+                // The next link brings less.
+                Ended::Overfull => continue,
                 Ended::Failed(error) if error.is_retryable() => {
                     if self.origin != origin {
                         pause = AGAIN;
@@ -118,24 +118,27 @@ impl Reading {
         };
         self.arrivals.answered();
         // What came while there was no room for it.
-        let mut early = VecDeque::new();
+        let mut early = Early::default();
         loop {
-            let mut arrived = Vec::new();
-            let mut came = early.pop_front();
+            let (mut arrived, mut bytes) = (Vec::new(), 0);
+            let mut came = early.pop();
             if came.is_none() {
                 came = Some(receiver.next().await);
             }
             let mut failed = None;
             while let Some(delivery) = came.take() {
                 match self.take(&receiver, delivery).await {
-                    Ok(read) => arrived.extend(read),
+                    Ok(read) => {
+                        bytes += read.as_ref().map_or(0, Read::size);
+                        arrived.extend(read);
+                    }
                     Err(error) => {
                         failed = Some(error);
                         break;
                     }
                 }
-                if arrived.len() < TOGETHER {
-                    came = early.pop_front();
+                if arrived.len() < TOGETHER && bytes < self.credit.bytes() {
+                    came = early.pop();
                     came = came.or_else(|| receiver.next().now_or_never());
                 }
             }
@@ -157,11 +160,18 @@ impl Reading {
 
     /// Waits until there is room. What the link has already is taken from it meanwhile, no more than its
     /// credit: behind that it may be told that another reader has the partition, and nothing that waits may
-    /// be delivered then.
-    async fn rest(&self, receiver: &Receiver, early: &mut VecDeque<Came>) -> Result<(), Ended> {
+    /// be delivered then. It is no more than may wait, and [`LEAST`] events, either: credit counts events, and
+    /// was given for those that came before.
+    async fn rest(&mut self, receiver: &Receiver, early: &mut Early) -> Result<(), Ended> {
+        let share = self.arrivals.share().ok_or(Ended::Unwanted)?;
         let mut room = pin!(self.arrivals.room());
         loop {
-            let has_failed = matches!(early.back(), Some(Err(_)));
+            let (events, bytes) = (early.len(), early.bytes());
+            if events > LEAST as usize && bytes > share.bytes {
+                self.credit.overfull(events, bytes);
+                return Err(Ended::Overfull);
+            }
+            let has_failed = early.has_failed();
             let came = tokio::select! {
                 biased;
                 room = &mut room => return room.map(drop).ok_or(Ended::Unwanted),
@@ -169,7 +179,7 @@ impl Reading {
             };
             match came {
                 Err(error) if self.is_taken(&error) => return Err(Ended::Taken),
-                came => early.push_back(came),
+                came => early.push(came),
             }
         }
     }
