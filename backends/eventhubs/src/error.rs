@@ -6,7 +6,7 @@ use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
 use azure_messaging_eventhubs::{EventHubsError, error::ErrorKind as EventHubsErrorKind};
 use fe2o3_amqp::link::RecvError;
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, fmt, io};
 
 /// The hub's name in errors.
 pub(crate) const HUB: &str = "eventhubs";
@@ -128,6 +128,31 @@ pub(crate) fn is_unreadable(error: &AmqpError) -> bool {
         return false;
     };
     matches!(cause.downcast_ref(), Some(RecvError::MessageDecode(_)))
+}
+
+/// The SDK has panicked at a message.
+#[derive(Debug)]
+struct Panicked;
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the SDK panics at it; the panic hook has told where")
+    }
+}
+
+impl StdError for Panicked {}
+
+pub(crate) fn panicked(operation: &'static str) -> Error {
+    let message = format!("a message can't be read: {Panicked}");
+    Error::new(ErrorKind::Unexpected, HUB, operation, message).with_source(Panicked)
+}
+
+/// Whether it says that a message can't be read, now or ever.
+pub(crate) fn is_of_a_message(error: &Error) -> bool {
+    let cause = StdError::source(error);
+    cause.is_some_and(|cause| {
+        cause.is::<Panicked>() || cause.downcast_ref().is_some_and(is_unreadable)
+    })
 }
 
 /// No connection could be opened there.

@@ -1,10 +1,11 @@
 //! One partition, read ahead of `receive`; it goes on at the next event, whatever becomes of its link.
 
 use crate::{
+    connection::Connection,
     credit::{Credit, LEAST},
-    describe::Management,
+    describe::{self, Management},
     early::{Came, Early},
-    error::{HUB, incomplete},
+    error::{HUB, incomplete, is_of_a_message},
     log::{EventHubsLog, Reads},
     message::{self, Read},
     receiver::{Opening, Origin, Receiver},
@@ -149,7 +150,7 @@ impl Reading {
             }
             match failed {
                 Some(error) if self.is_taken(&error) => return Ended::Taken,
-                Some(error) => return self.located(error).into(),
+                Some(error) => return located(self.partition, self.origin, error).into(),
                 None => {}
             }
             if let Err(ended) = self.rest(&receiver, &mut early).await {
@@ -214,7 +215,8 @@ impl Reading {
                     }
                     *epoch = epoch.raised();
                 }
-                (opened, _) => return opened.map_err(|error| self.understood(error).into()),
+                (Err(error), _) => return Err(self.understood(&connection, error).await.into()),
+                (Ok(receiver), _) => return Ok(receiver),
             }
         }
     }
@@ -268,28 +270,6 @@ impl Reading {
         Ok(ends?.first > due)
     }
 
-    /// Says where something stands that can't be read: all before it has been handed on.
-    fn located(&self, error: Error) -> Error {
-        if error.kind() != ErrorKind::Unexpected {
-            return error;
-        }
-        let partition = self.partition;
-        let (place, advice) = match self.origin {
-            Origin::Sequence(due) => (
-                format!("position {due}"),
-                format!("seek to position {} to read on behind it", due + 1),
-            ),
-            Origin::Start | Origin::Time(_) => (
-                "the first event".to_owned(),
-                "seek behind it; Admin::describe_topic tells where the partition begins".to_owned(),
-            ),
-        };
-        let message = format!("partition {partition}, {place}: {}", error.message());
-        Error::new(ErrorKind::Unexpected, HUB, "receive", message)
-            .with_source(error)
-            .with_advice(advice)
-    }
-
     fn held_by_another(&self, error: Error) -> Error {
         let number = self.partition;
         let message = format!("another reader has partition {number}, with a higher epoch");
@@ -304,9 +284,25 @@ impl Reading {
             .with_advice(advice)
     }
 
-    fn understood(&self, error: Error) -> Error {
-        match (error.kind(), self.origin) {
-            (ErrorKind::Invalid, Origin::Sequence(number)) => {
+    /// Why no link is attached, where the service's answer is that it was asked for what is not there.
+    async fn understood(&self, connection: &Arc<Connection>, error: Error) -> Error {
+        if error.kind() != ErrorKind::Invalid {
+            return error;
+        }
+        let number = self.partition;
+        let there = describe::partitions(connection, "receive").await;
+        match (there, self.origin) {
+            // A lease of an event hub that is no more: wherever it is resumed, it is not there.
+            (Ok(there), _) if !there.contains(&number) => {
+                let message = format!("the event hub has no partition {number} any more");
+                Error::new(ErrorKind::OutOfRange, HUB, "receive", message)
+                    .with_source(error)
+                    .with_advice(
+                        "it may have been deleted and made again with fewer: close the group's consumers and \
+                         delete the group by Admin::delete_group, or take another file for leases=",
+                    )
+            }
+            (_, Origin::Sequence(number)) => {
                 let message = format!("partition {} has no position {number}", self.partition);
                 Error::new(ErrorKind::OutOfRange, HUB, "receive", message)
                     .with_source(error)
@@ -333,9 +329,48 @@ impl Epoch {
     }
 }
 
+/// Says where something stands that can't be read: all before `origin` has been handed on.
+fn located(partition: u32, origin: Origin, error: Error) -> Error {
+    if !is_of_a_message(&error) {
+        return error;
+    }
+    let (place, advice) = match origin {
+        Origin::Sequence(due) => (
+            format!("position {due}"),
+            format!("seek to position {} to read on behind it", due + 1),
+        ),
+        Origin::Start | Origin::Time(_) => (
+            "the first event".to_owned(),
+            "seek behind it; Admin::describe_topic tells where the partition begins".to_owned(),
+        ),
+    };
+    let message = format!("partition {partition}, {place}: {}", error.message());
+    Error::new(ErrorKind::Unexpected, HUB, "receive", message)
+        .with_source(error)
+        .with_advice(advice)
+}
+
 fn nothing() -> Arrived<Reads> {
     Arrived {
         gap: None,
         page: Reads::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::panicked;
+
+    #[test]
+    fn only_what_can_t_be_read_is_to_be_passed_over() {
+        let origin = Origin::Sequence(7);
+        let error = located(3, origin, panicked("receive"));
+        assert!(error.message().contains("partition 3, position 7"));
+        let advice = error.advice().unwrap_or_default();
+        assert!(advice.contains("position 8"), "{error}");
+        // Nothing of an event: what is read next is the same one.
+        let error = located(3, origin, incomplete("receive", "partitions"));
+        assert_eq!(error.advice(), None, "{error}");
     }
 }

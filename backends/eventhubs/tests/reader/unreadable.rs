@@ -79,6 +79,24 @@ async fn one_that_cant_be_read_is_told_and_a_seek_goes_behind_it() {
     assert_eq!(came[0].position, Position::offset(2));
 }
 
+/// A map with an odd number of values: built for debugging, the SDK panics at it.
+#[tokio::test]
+async fn so_is_one_that_the_sdk_panics_at() {
+    const ODD: [u8; 7] = [0x00, 0x53, 0x77, 0xc1, 0x02, 0x01, 0x40];
+    let world = World::new(1).await;
+    write(&world, &[&FINE, &ODD, &FINE]).await;
+    let mut reader = world.reader(Point::Start).await;
+    take(&mut *reader, 1).await;
+    let error = failing(&mut *reader).await;
+    assert_eq!(error.kind(), ErrorKind::Unexpected, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("partition 0, position 1"), "{text}");
+    assert!(text.contains("seek to position 2"), "{text}");
+    let behind = vec![(Partition::number(0), Position::offset(2))];
+    within(reader.seek(Point::Positions(behind))).await.unwrap();
+    take(&mut *reader, 1).await;
+}
+
 #[tokio::test]
 async fn so_is_the_first_one() {
     let world = World::new(1).await;
