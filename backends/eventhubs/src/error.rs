@@ -1,7 +1,7 @@
 //! Event Hubs' errors as kinds to act on, each with what to do.
 
 use crate::connection::Target;
-use anyhub_core::{Error, ErrorKind};
+use anyhub_core::{Error, ErrorKind, shown};
 use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
 use azure_messaging_eventhubs::{EventHubsError, error::ErrorKind as EventHubsErrorKind};
@@ -28,7 +28,7 @@ const MAKE_GROUP: [&str; 2] = [
 
 /// The event hub is not there.
 pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
-    let message = format!("there is no event hub '{topic}'");
+    let message = format!("there is no event hub '{}'", shown(topic));
     Error::new(ErrorKind::NotFound, HUB, operation, message).with_advice(MAKE_HUB[0])
 }
 
@@ -69,9 +69,9 @@ pub(crate) fn unanswered(operation: &'static str, what: &str) -> Error {
         .with_advice("look at the endpoint and the network")
 }
 
-/// The connection's token has ended; another connection asks for another one, or tells why there is none.
+/// The connection's token has ended, or one that was kept is refused; another connection asks for another one, or tells why there is none.
 pub(crate) fn expired(operation: &'static str, source: Error) -> Error {
-    let message = "the connection's token has expired";
+    let message = "the connection's token is good no more";
     Error::new(ErrorKind::Unavailable, HUB, operation, message).with_source(source)
 }
 
@@ -97,7 +97,11 @@ pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> 
         }
         _ => unreached(operation, "the namespace", &error),
     };
-    told.with_source(error)
+    match shown(topic) == topic {
+        true => told.with_source(error),
+        // What the service says has the name in it.
+        false => told,
+    }
 }
 
 /// What one of the SDK's own clients says.

@@ -71,6 +71,7 @@ mod lanes;
 mod locate;
 mod log;
 mod message;
+mod name;
 mod native;
 mod producer;
 mod provision;
