@@ -54,6 +54,8 @@ pub(crate) struct Token {
     pub(crate) text: Secret,
     pub(crate) kind: &'static str,
     pub(crate) expires: OffsetDateTime,
+    /// It was given out before, and may be good no more.
+    pub(crate) is_kept: bool,
 }
 
 /// A token is renewed so long before it expires, as Microsoft's clients do it, or at three quarters of
@@ -203,7 +205,10 @@ impl Access {
         let mut kept = self.kept.lock().await;
         let now = OffsetDateTime::now_utc();
         match &*kept {
-            Some((token, until)) if now < *until => Ok(token.clone()),
+            Some((token, until)) if now < *until => Ok(Token {
+                is_kept: true,
+                ..token.clone()
+            }),
             _ => ask(credential, operation, &mut kept).await,
         }
     }
@@ -228,6 +233,7 @@ impl Access {
                     text: Secret::new(sign(resource, name, key.expose(), expires.unix_timestamp())),
                     kind: SIGNATURE,
                     expires,
+                    is_kept: false,
                 })
             }
             Signs::Shared(Signer::Signature(text)) => {
@@ -241,6 +247,7 @@ impl Access {
                     text: Secret::new(text.expose().to_owned()),
                     kind: SIGNATURE,
                     expires,
+                    is_kept: false,
                 })
             }
             Signs::Entra(credential) => {
@@ -271,6 +278,7 @@ async fn ask(
         text: token.token,
         kind: "jwt",
         expires: token.expires_on,
+        is_kept: false,
     };
     let until = OffsetDateTime::now_utc() + renewed_in(token.expires);
     *kept = Some((token.clone(), until));

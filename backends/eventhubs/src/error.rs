@@ -1,12 +1,12 @@
 //! Event Hubs' errors as kinds to act on, each with what to do.
 
 use crate::connection::Target;
-use anyhub_core::{Error, ErrorKind};
+use anyhub_core::{Error, ErrorKind, shown};
 use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
 use azure_messaging_eventhubs::{EventHubsError, error::ErrorKind as EventHubsErrorKind};
 use fe2o3_amqp::link::RecvError;
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, fmt, io};
 
 /// The hub's name in errors.
 pub(crate) const HUB: &str = "eventhubs";
@@ -28,7 +28,7 @@ const MAKE_GROUP: [&str; 2] = [
 
 /// The event hub is not there.
 pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
-    let message = format!("there is no event hub '{topic}'");
+    let message = format!("there is no event hub '{}'", shown(topic));
     Error::new(ErrorKind::NotFound, HUB, operation, message).with_advice(MAKE_HUB[0])
 }
 
@@ -69,9 +69,9 @@ pub(crate) fn unanswered(operation: &'static str, what: &str) -> Error {
         .with_advice("look at the endpoint and the network")
 }
 
-/// The connection's token has ended; another connection asks for another one, or tells why there is none.
+/// The connection's token has ended, or one that was kept is refused; another connection asks for another one, or tells why there is none.
 pub(crate) fn expired(operation: &'static str, source: Error) -> Error {
-    let message = "the connection's token has expired";
+    let message = "the connection's token is good no more";
     Error::new(ErrorKind::Unavailable, HUB, operation, message).with_source(source)
 }
 
@@ -97,7 +97,11 @@ pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> 
         }
         _ => unreached(operation, "the namespace", &error),
     };
-    told.with_source(error)
+    match shown(topic) == topic {
+        true => told.with_source(error),
+        // What the service says has the name in it.
+        false => told,
+    }
 }
 
 /// What one of the SDK's own clients says.
@@ -128,6 +132,31 @@ pub(crate) fn is_unreadable(error: &AmqpError) -> bool {
         return false;
     };
     matches!(cause.downcast_ref(), Some(RecvError::MessageDecode(_)))
+}
+
+/// The SDK has panicked at a message.
+#[derive(Debug)]
+struct Panicked;
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the SDK panics at it; the panic hook has told where")
+    }
+}
+
+impl StdError for Panicked {}
+
+pub(crate) fn panicked(operation: &'static str) -> Error {
+    let message = format!("a message can't be read: {Panicked}");
+    Error::new(ErrorKind::Unexpected, HUB, operation, message).with_source(Panicked)
+}
+
+/// Whether it says that a message can't be read, now or ever.
+pub(crate) fn is_of_a_message(error: &Error) -> bool {
+    let cause = StdError::source(error);
+    cause.is_some_and(|cause| {
+        cause.is::<Panicked>() || cause.downcast_ref().is_some_and(is_unreadable)
+    })
 }
 
 /// No connection could be opened there.
