@@ -17,7 +17,8 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 ///
 /// 1. `credential=`, an identity of Microsoft Entra ID;
 /// 2. `connection_string_file=`, a file with a connection string;
-/// 3. the environment variable `EVENTHUBS_CONNECTION_STRING`;
+/// 3. the environment variable `EVENTHUBS_CONNECTION_STRING`, where the URL names its namespace or none:
+///    for a server on this machine that goes by another one it is not used, and elsewhere that is Config;
 /// 4. with an endpoint on this machine, the key that Microsoft's emulator takes;
 /// 5. Microsoft Entra ID by the developer's tools, as after `az login`.
 ///

@@ -16,6 +16,9 @@ pub(crate) fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, HUB, "connect", message)
 }
 
+/// How a server on this machine is reached, which is at no namespace's own port.
+pub(crate) const HERE: &str = "a server on this machine goes by endpoint=amqp://127.0.0.1:PORT, as anyhub-local up eventhubs prints it";
+
 /// How what is not there is made: in Azure, and on a server of this machine, which has what it is started with.
 const MAKE_HUB: [&str; 2] = [
     "look at its name and the namespace, or create it in the Azure portal",
