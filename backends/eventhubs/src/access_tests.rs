@@ -63,8 +63,9 @@ fn the_variable_counts_where_its_own_namespace_is_named_or_none() {
             let error = in_environment(&settings, OF_N).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             let line = error.to_string();
-            let says =
-                format!("EVENTHUBS_CONNECTION_STRING is for n.example.com, and the URL names {named}");
+            let says = format!(
+                "EVENTHUBS_CONNECTION_STRING is for n.example.com, and the URL names {named}"
+            );
             assert!(line.contains(&says) && line.contains("unset it"), "{line}");
             assert!(!line.contains("out of the URL"), "{line}");
         }
@@ -73,7 +74,11 @@ fn the_variable_counts_where_its_own_namespace_is_named_or_none() {
 
 #[test]
 fn a_server_on_this_machine_gets_no_key_of_another_namespace() {
-    for endpoint in ["amqp://127.0.0.1:1", "amqps://localhost:1", "amqp://[::1]:1"] {
+    for endpoint in [
+        "amqp://127.0.0.1:1",
+        "amqps://localhost:1",
+        "amqp://[::1]:1",
+    ] {
         let settings = EventHubsConfig::new()
             .namespace("localhost")
             .endpoint(endpoint);

@@ -360,6 +360,7 @@ fn unreached(operation: &'static str, place: &str, error: &AmqpError) -> Error {
     let message = format!("{place} can't be reached: {text}");
     let advice = match certificate {
         true => "look at the server's certificate: SSL_CERT_FILE names a file with those to trust",
+        false if place == "localhost:5671" => HERE,
         false => "look at the namespace's name, the endpoint and the network",
     };
     Error::new(ErrorKind::Unavailable, HUB, operation, message).with_advice(advice)
