@@ -237,7 +237,11 @@ fn a_run_on_the_stand_in_says_so_and_did_the_same_work() {
                 }
             })
             .collect();
-        let output = run(&args);
+        // What is set for Azure is not for a server that is started here.
+        let elsewhere = "Endpoint=sb://nowhere.invalid/;SharedAccessKeyName=a;SharedAccessKey=b";
+        let mut command = bench(&args);
+        let output = command.env("EVENTHUBS_CONNECTION_STRING", elsewhere);
+        let output = output.output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let memory = &report["hubs"][0];

@@ -78,6 +78,30 @@ fn a_failure_is_told_in_one_line() {
     }
 }
 
+/// Where one is set for Azure, as on a machine that both are used from.
+#[test]
+fn the_url_of_the_local_server_is_for_it_whatever_the_environment_is_for() {
+    let server = EventHubs::builder().hub("tweets", 1).start().unwrap();
+    let url = server.url("tweets");
+    let elsewhere = "Endpoint=sb://nowhere.invalid/;SharedAccessKeyName=a;SharedAccessKey=hunter2";
+    let publish = |url: &str, set: &str| {
+        let mut command = Command::new(EXAMPLES[0].1);
+        let command = command.arg(url).env("EVENTHUBS_CONNECTION_STRING", set);
+        let output = command.output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), err)
+    };
+    for set in ["", elsewhere] {
+        assert_eq!(publish(&url, set), (Some(0), String::new()));
+    }
+    assert_eq!(server.counts().events_in, 20);
+    let (code, err) = publish("eventhubs://localhost/tweets", elsewhere);
+    assert_eq!(code, Some(1), "{err}");
+    let says = "EVENTHUBS_CONNECTION_STRING is for nowhere.invalid, and the URL names localhost";
+    assert!(err.contains(says) && err.contains("endpoint="), "{err}");
+    assert!(!err.contains("hunter2"), "{err}");
+}
+
 /// Each keeps the group's leases in its own memory, as the URL of the local server says.
 #[test]
 fn two_members_on_the_url_of_the_local_server_are_told_to_share_their_leases() {

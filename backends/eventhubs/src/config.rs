@@ -17,7 +17,8 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 ///
 /// 1. `credential=`, an identity of Microsoft Entra ID;
 /// 2. `connection_string_file=`, a file with a connection string;
-/// 3. the environment variable `EVENTHUBS_CONNECTION_STRING`;
+/// 3. the environment variable `EVENTHUBS_CONNECTION_STRING`, where the URL names its namespace or none:
+///    for a server on this machine that goes by another one it is not used, and elsewhere that is Config;
 /// 4. with an endpoint on this machine, the key that Microsoft's emulator takes;
 /// 5. Microsoft Entra ID by the developer's tools, as after `az login`.
 ///
@@ -256,6 +257,7 @@ impl EventHubsConfig {
     /// What a URL says. Config for an option that is none, or a value that can't be.
     pub fn from_url(url: &HubUrl) -> Result<Self> {
         url.refuse_unknown_options(&OPTIONS)?;
+        check_place(url)?;
         let mut this = Self::new();
         if !url.authority().is_empty() {
             this.namespace = Some(url.authority().to_owned());
@@ -331,6 +333,41 @@ impl EventHubsConfig {
         let endpoint = self.endpoint.as_deref().and_then(Endpoint::parse);
         endpoint.is_some_and(|endpoint| endpoint.is_local())
     }
+}
+
+/// Config for an event hub in the place of the namespace, and for more than an event hub in its own.
+fn check_place(url: &HubUrl) -> Result<()> {
+    let host = url.authority();
+    let Ok(topic) = url.topic() else {
+        // Hosts of namespaces have dots.
+        let is_topic = !host.is_empty() && !host.contains('.') && host != "localhost";
+        let has_endpoint = url.options().any(|(name, _)| name == "endpoint");
+        if is_topic && !has_endpoint && can_be_hub(host) {
+            return Err(config(format!("'{0}' is no namespace", shown(host))).with_advice(format!(
+                "an event hub stands behind its namespace, as in \
+                 eventhubs://NAME.servicebus.windows.net/{0}, or, with a connection string, behind one \
+                 slash: eventhubs:/{0}",
+                shown(host)
+            )));
+        }
+        return Ok(());
+    };
+    match can_be_hub(topic) {
+        true => Ok(()),
+        false => Err(
+            config(format!("'{}' can't be an event hub's name", shown(topic))).with_advice(
+                "up to 256 letters, digits, '.', '-' and '_', as in \
+                 eventhubs://NAME.servicebus.windows.net/HUB or eventhubs:/HUB",
+            ),
+        ),
+    }
+}
+
+/// Whether an event hub can be called so, but for what stands at either end ("Naming rules and restrictions
+/// for Azure resources", Microsoft.EventHub, 2026-11).
+pub(crate) fn can_be_hub(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=256).contains(&name.len()) && name.chars().all(fits)
 }
 
 impl fmt::Debug for EventHubsConfig {

@@ -16,6 +16,9 @@ pub(crate) fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, HUB, "connect", message)
 }
 
+/// How a server on this machine is reached, which is at no namespace's own port.
+pub(crate) const HERE: &str = "a server on this machine goes by endpoint=amqp://127.0.0.1:PORT, as anyhub-local up eventhubs prints it";
+
 /// How what is not there is made: in Azure, and on a server of this machine, which has what it is started with.
 const MAKE_HUB: [&str; 2] = [
     "look at its name and the namespace, or create it in the Azure portal",
@@ -386,6 +389,7 @@ fn unreached(operation: &'static str, place: &str, error: &AmqpError) -> Error {
     let message = format!("{place} can't be reached: {text}");
     let advice = match certificate {
         true => "look at the server's certificate: SSL_CERT_FILE names a file with those to trust",
+        false if place == "localhost:5671" => HERE,
         false => "look at the namespace's name, the endpoint and the network",
     };
     Error::new(ErrorKind::Unavailable, HUB, operation, message).with_advice(advice)

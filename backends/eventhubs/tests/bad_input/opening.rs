@@ -39,6 +39,20 @@ async fn a_namespace_that_is_not_there() {
     for error in refusals(EventHubsConfig::new().connection_string(text), "t").await {
         told(&error, ErrorKind::Unavailable, "nowhere.invalid");
     }
+    // Where no server of this machine is: at the port of a namespace.
+    if std::net::TcpListener::bind("127.0.0.1:5671").is_ok() {
+        let text = "Endpoint=sb://localhost/;SharedAccessKeyName=a;SharedAccessKey=b";
+        for error in refusals(EventHubsConfig::new().connection_string(text), "t").await {
+            told(&error, ErrorKind::Unavailable, "localhost:5671");
+            told(
+                &error,
+                ErrorKind::Unavailable,
+                "endpoint=amqp://127.0.0.1:PORT",
+            );
+        }
+    } else {
+        eprintln!("skipped: port 5671 is taken");
+    }
     let server = server(1);
     let config = config(&server);
     server.stop();

@@ -87,10 +87,14 @@ fn refuse(given: &[(&str, bool)], hub: &str) -> Result<(), Failure> {
 }
 
 /// What only Event Hubs has.
-fn of_eventhubs(options: &Up) -> [(&'static str, bool); 2] {
+fn of_eventhubs(options: &Up) -> [(&'static str, bool); 3] {
     [
         ("event-hub", !options.event_hub.is_empty()),
         ("group", !options.group.is_empty()),
+        (
+            "first-sequence-number",
+            options.first_sequence_number.is_some(),
+        ),
     ]
 }
 
