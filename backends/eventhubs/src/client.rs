@@ -2,10 +2,11 @@
 
 use crate::{
     access::{self, Access},
-    config::{EventHubsConfig, can_be_hub},
+    config::EventHubsConfig,
     connection::{Connection, Target},
     error::{HUB, closed, config, no_topic},
     io::Io,
+    name,
     provision::Provisioner,
     resource_manager::ResourceManager,
 };
@@ -103,7 +104,7 @@ impl Namespace {
     /// The way to an event hub, whether or not it is there; nothing is asked yet. NotFound for what can
     /// be no event hub's name, Config as [`Access::find`].
     pub(crate) fn target(&self, operation: &'static str, topic: &str) -> Result<Target> {
-        if !can_be_hub(topic) {
+        if !name::can_be_hub(topic) {
             return Err(no_topic(operation, topic));
         }
         let access = self.access()?;

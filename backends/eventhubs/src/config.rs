@@ -1,5 +1,6 @@
 use crate::{
     error::{HUB, config},
+    name,
     provision::Provisioner,
     resource_manager,
 };
@@ -342,7 +343,7 @@ fn check_place(url: &HubUrl) -> Result<()> {
         // Hosts of namespaces have dots.
         let is_topic = !host.is_empty() && !host.contains('.') && host != "localhost";
         let has_endpoint = url.options().any(|(name, _)| name == "endpoint");
-        if is_topic && !has_endpoint && can_be_hub(host) {
+        if is_topic && !has_endpoint && name::can_be_hub(host) {
             return Err(config(format!("'{0}' is no namespace", shown(host))).with_advice(format!(
                 "an event hub stands behind its namespace, as in \
                  eventhubs://NAME.servicebus.windows.net/{0}, or, with a connection string, behind one \
@@ -352,7 +353,7 @@ fn check_place(url: &HubUrl) -> Result<()> {
         }
         return Ok(());
     };
-    match can_be_hub(topic) {
+    match name::can_be_hub(topic) {
         true => Ok(()),
         false => Err(
             config(format!("'{}' can't be an event hub's name", shown(topic))).with_advice(
@@ -361,13 +362,6 @@ fn check_place(url: &HubUrl) -> Result<()> {
             ),
         ),
     }
-}
-
-/// Whether an event hub can be called so, but for what stands at either end ("Naming rules and restrictions
-/// for Azure resources", Microsoft.EventHub, 2026-11).
-pub(crate) fn can_be_hub(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    (1..=256).contains(&name.len()) && name.chars().all(fits)
 }
 
 impl fmt::Debug for EventHubsConfig {

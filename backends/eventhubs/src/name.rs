@@ -17,8 +17,16 @@ pub(crate) fn of_group<'a>(operation: &'static str, name: &'a str) -> Result<&'a
     }
 }
 
+/// Whether an event hub can be asked for by this name: its ends are left to the service.
+pub(crate) fn can_be_hub(name: &str) -> bool {
+    (1..=256).contains(&name.len()) && name.chars().all(inside)
+}
+
+fn inside(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
+}
+
 fn check<'a>(operation: &'static str, what: &str, name: &'a str, most: usize) -> Result<&'a str> {
-    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let at_the_ends = |c: char| c.is_ascii_alphanumeric();
     let fits = name.starts_with(at_the_ends) && name.ends_with(at_the_ends);
     if fits && name.chars().all(inside) && name.len() <= most {
