@@ -34,8 +34,8 @@ const OF_A_SHARD: &str = "1 MiB/s and 1,000 records/s a shard in, 2 MiB/s and 5 
 
 /// The quota of as many throughput units as a namespace of the tier Standard may have, which is 40
 /// (Event Hubs quotas, 2026-09).
-const OF_A_NAMESPACE: &str =
-    "40 throughput units: 40 MB/s and 40,000 events/s in, 80 MB/s and 163,840 events/s out";
+const OF_A_NAMESPACE: &str = "40 throughput units: 40 MB/s and 40,000 events/s in, 80 MB/s and 163,840 events/s out; a full \
+     bucket of one second comes on top";
 
 /// The most that the stand-in takes in one PutRecords; AWS takes twice that.
 const KINESIS_BATCH: usize = 5 << 20;
