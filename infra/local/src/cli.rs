@@ -86,7 +86,7 @@ struct Up {
     #[arg(long, value_name = "NAME")]
     group: Vec<String>,
     /// eventhubs: what each partition's sequence numbers begin with [default: the microseconds since 1970]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     first_sequence_number: Option<String>,
     /// kinesis: another server instead of our own: localstack
     #[arg(long, value_name = "SERVER")]
