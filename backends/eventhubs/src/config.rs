@@ -32,7 +32,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 /// | `credential` | `managed_identity`, `workload_identity`, `client_secret` (by `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`), `azure_cli` or `developer_tools` | as above |
 /// | `partitioning` | `hash`: the partition of a key is chosen here, as Microsoft's clients choose it; `service`: Event Hubs chooses, for hubs that others write to by key | `hash` |
 /// | `reader_group` | the consumer group as which consumers without a group read | `$Default` |
-/// | `leases` | where groups keep who reads what and how far: `memory` (of this hub alone), `sqlite:FILE` (of this machine; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
+/// | `leases` | where groups keep who reads what and how far: `memory` (of this hub alone: forgotten when the process ends), `sqlite:FILE` (of this machine, and kept; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
 /// | `lease_time` | how long a member that died keeps its partitions; members may differ | `10s` |
 /// | `subscription`, `resource_group` | where the namespace is in Azure: with both, event hubs and consumer groups are made, changed and deleted by Azure Resource Manager | none: that is Unsupported, and consumer groups have to be there |
 /// | `management_endpoint` | Azure Resource Manager of another cloud; `http:`, in the clear, on this machine alone | `https://management.azure.com` |

@@ -24,7 +24,7 @@ use std::{fmt, sync::Arc, time::Duration};
 /// | `envelope` | `on`: headers travel in front of the payload | `off`: no headers |
 /// | `read_share` | what each consumer takes of a shard's 5 reads and 2 MiB a second, so that two groups at `0.5` leave each other room; `off` to read without pause | `1` |
 /// | `fanout` | read by SubscribeToShard as this registered consumer | GetRecords |
-/// | `leases` | where consumer groups are kept: `memory` (of this hub alone), `sqlite:FILE` (of this machine; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
+/// | `leases` | where consumer groups are kept: `memory` (of this hub alone: forgotten when the process ends), `sqlite:FILE` (of this machine, and kept; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
 /// | `lease_time` | how long a member that died keeps its shards; members may differ | `10s` |
 ///
 /// With an endpoint on this machine and no `AWS_ACCESS_KEY_ID`, made-up credentials do.

@@ -68,6 +68,12 @@ fn example(start: Instant, url: &str) {
         start,
         &format!("to try it: cargo run -p anyhub-examples --bin publish -- '{url}'"),
     );
+    if url.contains("leases=memory") {
+        step(
+            start,
+            "leases=memory is forgotten when the program ends; leases=sqlite:FILE keeps it",
+        );
+    }
 }
 
 /// The URL of a hub with the topic `tweets`.
