@@ -384,7 +384,11 @@ fn an_event_hub_that_exists_is_read_by_a_group_that_exists() {
 
     let no_topic = url.replacen("/tweets?", "?", 1);
     for (url, more, why) in [
-        (&url, &[][..], "name a group that is there by --group"),
+        (
+            &url,
+            &[][..],
+            "name a consumer group that is there by --group",
+        ),
         (&url, &["--group", "mine=away"], "--group away: "),
         (&no_topic, &[], "its URL names no event hub"),
     ] {

@@ -69,7 +69,10 @@ impl Given {
         let opened = hub.consumer(&self.topic, options).await;
         let mut consumer = opened.map_err(|error| match &self.group {
             Some(group) => format!("--group {}: {error}", shown(group)),
-            None => format!("{error}; or name a group that is there by --group"),
+            None if error.kind() == ErrorKind::NotFound => {
+                format!("name a consumer group that is there by --group: {error}")
+            }
+            None => error.to_string(),
         })?;
         consumer.close().await.map_err(told)
     }
