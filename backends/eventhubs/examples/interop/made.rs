@@ -5,12 +5,12 @@ use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_pcg::Pcg64Mcg;
 
 const EVENTS: usize = 10_000;
-/// What an event may take at most is 1 MiB, less what AMQP adds.
-const LARGEST: usize = (1 << 20) - 100;
 
-pub(crate) fn events(seed: u64) -> Vec<Event> {
+/// The first one takes `largest` bytes, key and all.
+pub(crate) fn events(seed: u64, largest: usize) -> Vec<Event> {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
-    let largest = Event::new(vec![7; LARGEST]).with_key("largest");
+    let key = "largest";
+    let largest = Event::new(vec![7; largest.saturating_sub(key.len())]).with_key(key);
     let mut events = vec![largest];
     events.extend((1..EVENTS).map(|nth| event(&mut random, nth)));
     events

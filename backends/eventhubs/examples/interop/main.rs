@@ -63,10 +63,10 @@ async fn main() -> ExitCode {
 
 async fn publish(url: &str, folder: &Path, seed: u64) -> Told<()> {
     let (hub, topic) = open(url)?;
-    let events = made::events(seed);
-    let began = Instant::now();
     let producer = hub.producer(&topic, ProducerOptions::new()).await;
     let producer = producer.map_err(|error| error.to_string())?;
+    let events = made::events(seed, producer.limits().event_bytes);
+    let began = Instant::now();
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let mut left = &events[..];
     while !left.is_empty() {
