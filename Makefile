@@ -32,7 +32,7 @@ unit: setup ## unit and integration tests, and the examples in the documentation
 	@infra/prepare.sh debug
 	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-eventhubs --exclude anyhub-kafka --exclude anyhub-kinesis --exclude anyhub-local --exclude anyhub-pubsub
 	$(CARGO) test $(LOCKED) -p anyhub --features eventhubs,kinesis,pubsub --test together
-	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins
+	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins --test keyed
 	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --lib --test access --test bad_input --test producer --test reader --test resource_manager
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate --test admin --test producer

@@ -3,13 +3,19 @@
 //!
 //!     cargo run -p anyhub-examples --bin consume -- kafka://localhost:9092/tweets 10
 
-use anyhub::{ConsumerExt, ConsumerOptions};
+use anyhub::{ConsumerExt, ConsumerOptions, Hub};
 use anyhub_examples::At;
 use clap::Parser;
 use std::num::NonZeroU64;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// After so long with nothing, it is said that something is awaited.
+const SAID: Duration = Duration::from_secs(2);
 
 /// Consumes as a member of the group `demo`, until Ctrl-C or until so many events were handled
 #[derive(Parser)]
@@ -34,7 +40,12 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let count = arguments.count.map_or(u64::MAX, NonZeroU64::get);
     let (hub, topic) = arguments.at.open().await?;
-    anyhub_examples::play_both_sides(&*hub, &topic).await?;
+    let done = consume(&*hub, &topic, count).await;
+    anyhub_examples::closed(&*hub, done).await
+}
+
+async fn consume(hub: &dyn Hub, topic: &str, count: u64) -> anyhow::Result<()> {
+    anyhub_examples::play_both_sides(hub, topic).await?;
     // On the memory hub nobody else will publish.
     let count = if hub.name() == "memory" {
         count.min(10)
@@ -43,14 +54,26 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
 
     let (handled, enough) = (AtomicU64::new(0), Notify::new());
-    let stop = async {
+    let ended = async {
         tokio::select! {
             () = enough.notified() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
     };
+    let stop = async {
+        let mut ended = pin!(ended);
+        if timeout(SAID, &mut ended).await.is_ok() {
+            return;
+        }
+        if handled.load(Ordering::Relaxed) == 0 {
+            eprintln!(
+                "waiting: for events, or for partitions that another member of the group still holds"
+            );
+        }
+        ended.await;
+    };
     let options = ConsumerOptions::new().group("demo");
-    let mut consumer = hub.consumer(&topic, options).await?;
+    let mut consumer = hub.consumer(topic, options).await?;
     // Ok acknowledges; an Err would nack, and the key would come again from that event on.
     let work = consumer.for_each_keyed(8, stop, async |delivery| {
         println!("{:?}", delivery.event);
@@ -59,7 +82,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Ok(())
     });
-    work.await?;
-    consumer.close().await?;
-    Ok(hub.close().await?)
+    let done = work.await;
+    // After an error too: otherwise others wait until its leases run out.
+    let closed = consumer.close().await;
+    Ok(done.and(closed)?)
 }

@@ -47,11 +47,21 @@ pub fn told(done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
+/// Closes the hub, however the work on it ended: what is open on it lets go. The first error is the one to tell.
+pub async fn closed(hub: &dyn Hub, done: anyhow::Result<()>) -> anyhow::Result<()> {
+    let closed = hub.close().await;
+    done?;
+    Ok(closed?)
+}
+
+/// In three of three partitions, and of four: by the hash of Kafka and of Event Hubs, and in the hash ranges of Kinesis.
+const KEYS: [&str; 3] = ["user-4", "user-15", "user-26"];
+
 /// Publishes ten events under three keys.
 pub async fn publish_ten(hub: &dyn Hub, topic: &str) -> anyhow::Result<()> {
     let producer = hub.producer(topic, ProducerOptions::new()).await?;
     let batch = (0..10)
-        .map(|n| Event::new(format!("tweet {n}")).with_key(format!("user-{}", n % 3)))
+        .map(|n| Event::new(format!("tweet {n}")).with_key(KEYS[n % KEYS.len()]))
         .collect();
     for outcome in producer.publish(batch).await? {
         let receipt = outcome?;
@@ -73,4 +83,32 @@ pub async fn play_both_sides(hub: &dyn Hub, topic: &str) -> anyhow::Result<()> {
         publish_ten(hub, topic).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use anyhub::eventhubs::partition_of;
+    use std::collections::BTreeSet;
+
+    /// Two members of a group each have something to do.
+    #[tokio::test]
+    async fn the_keys_spread_over_three_and_four_partitions() {
+        for partitions in [3, 4] {
+            let by_hash = KEYS.map(|key| partition_of(key, partitions));
+            assert_eq!(BTreeSet::from(by_hash).len(), KEYS.len(), "{by_hash:?}");
+            // The memory hub has Kafka's hash.
+            let hub = anyhub::connect("memory:/").unwrap();
+            let topic = TopicConfig::new("t").partitions(partitions);
+            hub.admin().create_topic(&topic).await.unwrap();
+            let producer = hub.producer("t", ProducerOptions::new()).await.unwrap();
+            let mut written = BTreeSet::new();
+            for key in KEYS {
+                let receipt = producer.send(Event::new("").with_key(key)).await.unwrap();
+                written.insert(receipt.partition);
+            }
+            assert_eq!(written.len(), KEYS.len(), "{written:?}");
+        }
+    }
 }

@@ -21,6 +21,6 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (hub, topic) = arguments.at.open().await?;
-    anyhub_examples::publish_ten(&*hub, &topic).await?;
-    Ok(hub.close().await?)
+    let done = anyhub_examples::publish_ten(&*hub, &topic).await;
+    anyhub_examples::closed(&*hub, done).await
 }

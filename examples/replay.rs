@@ -29,18 +29,22 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (hub, topic) = arguments.at.open().await?;
-    anyhub_examples::play_both_sides(&*hub, &topic).await?;
-    let ends = ends_of(&*hub, &topic).await?;
+    let done = replay(&*hub, &topic).await;
+    anyhub_examples::closed(&*hub, done).await
+}
+
+async fn replay(hub: &dyn Hub, topic: &str) -> anyhow::Result<()> {
+    anyhub_examples::play_both_sides(hub, topic).await?;
+    let ends = ends_of(hub, topic).await?;
 
     // Without a group: a private reader of all partitions, which commits nothing.
-    let mut consumer = hub.consumer(&topic, ConsumerOptions::new()).await?;
+    let mut consumer = hub.consumer(topic, ConsumerOptions::new()).await?;
     let first = read_to(&mut *consumer, &ends).await?;
     consumer.seek(Point::Start).await?;
     let second = read_to(&mut *consumer, &ends).await?;
     anyhow::ensure!(first == second, "the replay differs");
     println!("read {} events twice, the same both times", first.len());
-    consumer.close().await?;
-    Ok(hub.close().await?)
+    Ok(consumer.close().await?)
 }
 
 /// Where each partition with something in it ends now; none on a hub that tells no positions.

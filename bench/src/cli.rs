@@ -96,6 +96,7 @@ Examples:
   anyhub-bench run
   anyhub-bench run --hubs memory,kafka,kinesis,eventhubs,pubsub --limits off -n 1M --out out
   anyhub-bench run --hub prod=kafka://broker:9092 --phase latency -r 5k/s -d 30s
+  anyhub-bench run --hub 'eventhubs://NAMESPACE.servicebus.windows.net/tweets?leases=memory' --group bench
   anyhub-bench run --assert '*.delivery.lost == 0' --assert 'kafka.latency.end_to_end_us.p99 < 50ms'";
 
 /// `anyhub-bench run ...`; what is not given comes from the workload file or its defaults.
@@ -119,6 +120,11 @@ pub struct RunArgs {
     #[arg(long = "hub", value_name = "[NAME=]URL", help_heading = "Hubs")]
     // Read in `command`, not here: clap repeats a value that it refuses, and this may hold a password.
     pub hub: Vec<Secret>,
+    /// The consumer group by which a hub of --hub is read whose URL names a topic; NAME is the hub's, without it
+    /// every such hub is meant; repeatable. It stays, and its place is moved to the end of the topic. On Event Hubs
+    /// it has to be there [default: a new group for each run]
+    #[arg(long, value_name = "[NAME=]GROUP", help_heading = "Hubs")]
+    pub group: Vec<String>,
     /// Whether local hubs keep the service's quota [default: on]
     #[arg(long, value_name = "WHEN", value_enum, help_heading = "Hubs")]
     pub limits: Option<Switch>,

@@ -49,7 +49,8 @@ pub trait ConsumerExt: Consumer {
     /// Runs `handler` on every delivery, up to `concurrency` keys side by side and each key in
     /// order, until `stop` resolves; then it drains what runs and commits.
     ///
-    /// Ok acknowledges; Err nacks, so that the key comes again from that event on (C5). When it
+    /// Ok acknowledges; Err nacks, so that the key comes again from that event on (C5), and is warned of by
+    /// tracing at an event's attempts 1, 2, 4, 8 and so on. When it
     /// stops, what was fetched and not begun is nacked, so that a later `receive` sees it again. A
     /// handler that takes longer than the consumer's `max_processing` while 256 events wait behind it
     /// costs the consumer its partitions (C2).

@@ -1,4 +1,7 @@
-use crate::{BoxError, Change, Consumer, Delivery, Result, driver::key_hash};
+use crate::{
+    AckToken, BoxError, Change, Consumer, Delivery, Key, Partition, Position, Result,
+    driver::key_hash,
+};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{collections::VecDeque, future::Future, pin::pin};
 
@@ -29,10 +32,15 @@ where
     let mut stop = pin!(stop);
     let mut stopping = false;
     let handle = |queue: usize, delivery: Delivery| {
-        let (token, key) = (delivery.token, delivery.event.key.clone());
-        let lane = key.map(|key| (delivery.partition.clone(), key));
+        let begun = Begun {
+            token: delivery.token,
+            partition: delivery.partition.clone(),
+            position: delivery.position.clone(),
+            key: delivery.event.key.clone(),
+            attempt: delivery.attempt.get(),
+        };
         let work = handler(delivery);
-        async move { (queue, token, lane, work.await) }
+        async move { (queue, begun, work.await) }
     };
     loop {
         for (nth, queue) in queues.iter_mut().enumerate() {
@@ -55,21 +63,21 @@ where
                 let unbegun: Vec<_> = unbegun.map(|waiting| waiting.token).collect();
                 acks.nack(&unbegun);
             }
-            Some((queue, token, lane, outcome)) = running.next(), if !running.is_empty() => {
+            Some((queue, begun, outcome)) = running.next(), if !running.is_empty() => {
                 busy[queue] = false;
                 match outcome {
-                    Ok(()) => acks.ack(&[token]),
+                    Ok(()) => acks.ack(&[begun.token]),
                     Err(error) => {
-                        tracing::debug!(%error, "the handler failed; the key comes again");
+                        begun.tell(&error);
                         // What waits behind it comes again after it, and must not run before (C5). What
                         // stands in another partition, since a resize, does not.
-                        if let Some((partition, key)) = lane {
+                        if begun.key.is_some() {
                             queues[queue].retain(|waiting| {
-                                waiting.partition != partition
-                                    || waiting.event.key.as_ref() != Some(&key)
+                                waiting.partition != begun.partition
+                                    || waiting.event.key != begun.key
                             });
                         }
-                        acks.nack(&[token])
+                        acks.nack(&[begun.token])
                     }
                 };
             }
@@ -93,6 +101,34 @@ where
                     queues[nth].push_back(delivery);
                 }
             }
+        }
+    }
+}
+
+/// A delivery that a handler has, as far as it is needed afterwards.
+struct Begun {
+    token: AckToken,
+    partition: Partition,
+    position: Position,
+    key: Option<Key>,
+    attempt: u32,
+}
+
+impl Begun {
+    /// A handler that always fails would drown the log: ever more seldom, at the attempts 1, 2, 4, 8, ...
+    fn tell(&self, error: &BoxError) {
+        if self.attempt.is_power_of_two() {
+            let (partition, position, key) = (&self.partition, &self.position, &self.key);
+            let attempt = self.attempt;
+            tracing::warn!(
+                %error,
+                %partition,
+                %position,
+                ?key,
+                attempt,
+                "the handler failed; its key comes again from this event on, after the consumer's nack_delay, \
+                 doubled at each attempt"
+            );
         }
     }
 }

@@ -28,7 +28,7 @@ fi
 cp "$target/debug/examples/interop" "$work/interop-eventhubs"
 "${CARGO:-cargo}" build --locked --quiet -p anyhub-local --no-default-features --features eventhubs
 coproc up {
-    exec "$target/debug/anyhub-local" up eventhubs --json \
+    exec "$target/debug/anyhub-local" up eventhubs --json --first-sequence-number 0 \
         --event-hub ours=5 --event-hub by-key=4 --event-hub python=4 --event-hub javascript=4 --event-hub refusals=2
 }
 server=$up_PID

@@ -3,7 +3,7 @@
 use crate::{
     config::{EventHubsConfig, Identity},
     connection_string::{ConnectionString, Signer},
-    error::{HUB, config, no_token},
+    error::{HERE, HUB, config, no_token},
 };
 use anyhub_core::{Error, ErrorKind, Result, read_settings_file, shown};
 use azure_core::{
@@ -54,13 +54,15 @@ pub(crate) struct Token {
     pub(crate) text: Secret,
     pub(crate) kind: &'static str,
     pub(crate) expires: OffsetDateTime,
+    /// It was given out before, and may be good no more.
+    pub(crate) is_kept: bool,
 }
 
 /// A token is renewed so long before it expires, as Microsoft's clients do it, or at three quarters of
 /// its time.
 const BEFORE: std::time::Duration = std::time::Duration::from_secs(360);
 /// The variable that holds a connection string.
-const VARIABLE: &str = "EVENTHUBS_CONNECTION_STRING";
+pub(crate) const VARIABLE: &str = "EVENTHUBS_CONNECTION_STRING";
 /// The option that names a file with one.
 const FILE: &str = "connection_string_file";
 /// More than a connection string takes, with a signature in it.
@@ -87,21 +89,20 @@ impl Access {
     }
 
     fn find_by(settings: &EventHubsConfig, variable: Option<String>) -> Result<Self> {
-        let parsed = match (
+        let found = match (
             &settings.connection_string,
             &settings.connection_string_file,
         ) {
-            (Some(text), _) => Some(ConnectionString::parse(text.expose())),
+            (Some(text), _) => Some((None, ConnectionString::parse(text.expose())?)),
             _ if settings.token_credential.is_some() || settings.credential.is_some() => None,
-            (None, Some(file)) => {
-                Some(ConnectionString::parse(&read(file)?).map_err(|error| found_in(FILE, &error)))
-            }
-            (None, None) => variable.map(|text| {
-                ConnectionString::parse(&text).map_err(|error| found_in(VARIABLE, &error))
-            }),
+            (None, Some(file)) => Some((Some(FILE), parse(FILE, &read(file)?)?)),
+            (None, None) => match variable {
+                Some(text) => of_variable(settings, &text)?.map(|found| (Some(VARIABLE), found)),
+                None => None,
+            },
         };
-        if let Some(parsed) = parsed {
-            return Self::of(settings, parsed?);
+        if let Some((place, parsed)) = found {
+            return Self::of(settings, place, parsed);
         }
         let host = settings.namespace.clone().ok_or_else(|| {
             config("no namespace is named").with_advice(
@@ -130,15 +131,15 @@ impl Access {
         })
     }
 
-    fn of(settings: &EventHubsConfig, parsed: ConnectionString) -> Result<Self> {
+    fn of(
+        settings: &EventHubsConfig,
+        place: Option<&'static str>,
+        parsed: ConnectionString,
+    ) -> Result<Self> {
         if let Some(named) = &settings.namespace
             && !named.eq_ignore_ascii_case(&parsed.host)
         {
-            let (host, message) = (&parsed.host, "the connection string is for");
-            return Err(
-                config(format!("{message} {host}, and the URL names {named}"))
-                    .with_advice("leave the namespace out of the URL, as in eventhubs:/HUB"),
-            );
+            return Err(other_namespace(place, &parsed.host, named));
         }
         let endpoint = match (&settings.endpoint, parsed.endpoint) {
             (None, Some(endpoint)) => {
@@ -203,7 +204,10 @@ impl Access {
         let mut kept = self.kept.lock().await;
         let now = OffsetDateTime::now_utc();
         match &*kept {
-            Some((token, until)) if now < *until => Ok(token.clone()),
+            Some((token, until)) if now < *until => Ok(Token {
+                is_kept: true,
+                ..token.clone()
+            }),
             _ => ask(credential, operation, &mut kept).await,
         }
     }
@@ -228,6 +232,7 @@ impl Access {
                     text: Secret::new(sign(resource, name, key.expose(), expires.unix_timestamp())),
                     kind: SIGNATURE,
                     expires,
+                    is_kept: false,
                 })
             }
             Signs::Shared(Signer::Signature(text)) => {
@@ -241,6 +246,7 @@ impl Access {
                     text: Secret::new(text.expose().to_owned()),
                     kind: SIGNATURE,
                     expires,
+                    is_kept: false,
                 })
             }
             Signs::Entra(credential) => {
@@ -271,6 +277,7 @@ async fn ask(
         text: token.token,
         kind: "jwt",
         expires: token.expires_on,
+        is_kept: false,
     };
     let until = OffsetDateTime::now_utc() + renewed_in(token.expires);
     *kept = Some((token.clone(), until));
@@ -279,10 +286,45 @@ async fn ask(
 
 const SIGNATURE: &str = "servicebus.windows.net:sastoken";
 
-/// What is wrong with a connection string, and where that stands.
-fn found_in(place: &str, error: &Error) -> Error {
-    let advice = error.advice().unwrap_or_default();
-    config(format!("{place}: {}", error.message())).with_advice(advice)
+/// The variable's connection string, where it is for what the settings name: whoever has set it had a
+/// namespace in mind, and perhaps no server on this machine.
+fn of_variable(settings: &EventHubsConfig, text: &str) -> Result<Option<ConnectionString>> {
+    let named = settings.namespace.as_deref();
+    if text.trim().is_empty() && named.is_some() {
+        tracing::debug!(hub = HUB, "{VARIABLE} is empty, and not used");
+        return Ok(None);
+    }
+    let parsed = parse(VARIABLE, text)?;
+    let is_other = named.is_some_and(|named| !named.eq_ignore_ascii_case(&parsed.host));
+    if is_other && settings.is_local() {
+        let host = &parsed.host;
+        tracing::debug!(hub = HUB, %host, "{VARIABLE} is for another namespace, and not used");
+        return Ok(None);
+    }
+    Ok(Some(parsed))
+}
+
+/// A connection string, with the place where it stands in what is wrong with it.
+fn parse(place: &str, text: &str) -> Result<ConnectionString> {
+    ConnectionString::parse(text).map_err(|error| {
+        let advice = error.advice().unwrap_or_default();
+        config(format!("{place}: {}", error.message())).with_advice(advice)
+    })
+}
+
+/// A connection string that would lead elsewhere than the settings say.
+fn other_namespace(place: Option<&str>, host: &str, named: &str) -> Error {
+    let what = place.unwrap_or("the connection string");
+    let advice = match place {
+        Some(VARIABLE) if named.eq_ignore_ascii_case("localhost") => {
+            format!("unset it; {HERE}")
+        }
+        Some(VARIABLE) => format!(
+            "unset it, or set it to one for {named}; connection_string_file= and credential= stand above it"
+        ),
+        _ => format!("give one for {named}"),
+    };
+    config(format!("{what} is for {host}, and the URL names {named}")).with_advice(advice)
 }
 
 fn read(file: &Path) -> Result<String> {

@@ -31,7 +31,79 @@ fn the_url_and_the_connection_string_have_to_agree() {
         "{refused}"
     );
     let error = Access::find(&settings.namespace("m.example.com")).unwrap_err();
-    assert!(error.to_string().contains("n.example.com"), "{error}");
+    let line = error.to_string();
+    let says = "is for n.example.com, and the URL names m.example.com";
+    assert!(line.contains(says), "{line}");
+    // With the namespace left out, it would be used where nobody meant it.
+    assert!(!line.contains("out of the URL"), "{line}");
+}
+
+const OF_N: &str = "Endpoint=sb://n.example.com/;SharedAccessKeyName=a;SharedAccessKey=hunter2";
+
+fn in_environment(settings: &EventHubsConfig, variable: &str) -> Result<Access> {
+    Access::find_by(settings, Some(variable.to_owned()))
+}
+
+#[test]
+fn the_variable_counts_where_its_own_namespace_is_named_or_none() {
+    let of_n = EventHubsConfig::new().namespace("N.example.com");
+    let here = of_n.clone().endpoint("amqp://127.0.0.1:1");
+    for settings in [EventHubsConfig::new(), of_n, here] {
+        let access = in_environment(&settings, OF_N).unwrap();
+        assert_eq!(access.host, "n.example.com");
+        let Signs::Shared(Signer::Key { key, .. }) = access.signs else {
+            panic!("it has a key");
+        };
+        assert_eq!(key.expose(), "hunter2");
+    }
+    for named in ["m.example.com", "localhost"] {
+        for endpoint in [None, Some("amqps://10.0.0.1:5671")] {
+            let mut settings = EventHubsConfig::new().namespace(named);
+            settings.endpoint = endpoint.map(str::to_owned);
+            let error = in_environment(&settings, OF_N).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            let line = error.to_string();
+            let says = format!(
+                "EVENTHUBS_CONNECTION_STRING is for n.example.com, and the URL names {named}"
+            );
+            assert!(line.contains(&says) && line.contains("unset it"), "{line}");
+            assert!(!line.contains("out of the URL"), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_server_on_this_machine_gets_no_key_of_another_namespace() {
+    for endpoint in [
+        "amqp://127.0.0.1:1",
+        "amqps://localhost:1",
+        "amqp://[::1]:1",
+    ] {
+        let settings = EventHubsConfig::new()
+            .namespace("localhost")
+            .endpoint(endpoint);
+        let access = in_environment(&settings, OF_N).unwrap();
+        let expected = Access::find_by(&settings, None).unwrap();
+        assert_eq!(format!("{access:?}"), format!("{expected:?}"));
+        let Signs::Shared(Signer::Key { key, .. }) = access.signs else {
+            panic!("the emulator's key");
+        };
+        assert_eq!(key.expose(), EMULATOR.1);
+    }
+}
+
+#[test]
+fn an_empty_variable_is_wrong_only_where_it_is_needed() {
+    let settings = EventHubsConfig::new().namespace("localhost");
+    for text in ["", " \n"] {
+        let here = settings.clone().endpoint("amqp://127.0.0.1:1");
+        let access = in_environment(&here, text).unwrap();
+        assert!(matches!(access.signs, Signs::Shared(_)));
+        let access = in_environment(&settings, text).unwrap();
+        assert!(matches!(access.signs, Signs::Entra(_)));
+        let error = in_environment(&EventHubsConfig::new(), text).unwrap_err();
+        assert!(error.to_string().contains("is empty"), "{error}");
+    }
 }
 
 #[test]

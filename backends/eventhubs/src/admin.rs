@@ -5,6 +5,7 @@ use crate::{
     error::{HUB, invalid, unanswered},
     locate,
     log::Numbered,
+    name,
     provision::Provisioner,
 };
 use anyhub_core::{
@@ -219,6 +220,7 @@ impl Admin for EventHubsAdmin {
     async fn delete_group(&self, group: &str) -> Result<()> {
         const DELETE: &str = "delete_group";
         self.namespace.check_open(DELETE)?;
+        name::of_group(DELETE, group)?;
         let groups = self.groups(DELETE).await?;
         groups.delete(&group.to_ascii_lowercase()).await
     }
@@ -226,6 +228,7 @@ impl Admin for EventHubsAdmin {
     async fn lag(&self, topic: &str, group: &str) -> Result<Vec<PartitionLag>> {
         const LAG: &str = "lag";
         self.namespace.check_open(LAG)?;
+        name::of_group(LAG, group)?;
         let client = Client::new(&self.namespace, LAG, topic)?;
         let lag = self.lag_by(&client, topic, group).await;
         client.close().await;

@@ -6,6 +6,7 @@ use crate::{
     connection::{Connection, Target},
     error::{HUB, closed, config, no_topic},
     io::Io,
+    name,
     provision::Provisioner,
     resource_manager::ResourceManager,
 };
@@ -103,8 +104,7 @@ impl Namespace {
     /// The way to an event hub, whether or not it is there; nothing is asked yet. NotFound for what can
     /// be no event hub's name, Config as [`Access::find`].
     pub(crate) fn target(&self, operation: &'static str, topic: &str) -> Result<Target> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        if topic.is_empty() || topic.len() > 256 || !topic.chars().all(fits) {
+        if !name::can_be_hub(topic) {
             return Err(no_topic(operation, topic));
         }
         let access = self.access()?;

@@ -1,5 +1,6 @@
 use crate::{
     error::{HUB, config},
+    name,
     provision::Provisioner,
     resource_manager,
 };
@@ -17,7 +18,8 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 ///
 /// 1. `credential=`, an identity of Microsoft Entra ID;
 /// 2. `connection_string_file=`, a file with a connection string;
-/// 3. the environment variable `EVENTHUBS_CONNECTION_STRING`;
+/// 3. the environment variable `EVENTHUBS_CONNECTION_STRING`, where the URL names its namespace or none:
+///    for a server on this machine that goes by another one it is not used, and elsewhere that is Config;
 /// 4. with an endpoint on this machine, the key that Microsoft's emulator takes;
 /// 5. Microsoft Entra ID by the developer's tools, as after `az login`.
 ///
@@ -30,7 +32,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 /// | `credential` | `managed_identity`, `workload_identity`, `client_secret` (by `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`), `azure_cli` or `developer_tools` | as above |
 /// | `partitioning` | `hash`: the partition of a key is chosen here, as Microsoft's clients choose it; `service`: Event Hubs chooses, for hubs that others write to by key | `hash` |
 /// | `reader_group` | the consumer group as which consumers without a group read | `$Default` |
-/// | `leases` | where groups keep who reads what and how far: `memory` (of this hub alone), `sqlite:FILE` (of this machine; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
+/// | `leases` | where groups keep who reads what and how far: `memory` (of this hub alone: forgotten when the process ends), `sqlite:FILE` (of this machine, and kept; not to be removed while it has members); in an object store, by [`store`](Self::store) | none: a group is refused |
 /// | `lease_time` | how long a member that died keeps its partitions; members may differ | `10s` |
 /// | `subscription`, `resource_group` | where the namespace is in Azure: with both, event hubs and consumer groups are made, changed and deleted by Azure Resource Manager | none: that is Unsupported, and consumer groups have to be there |
 /// | `management_endpoint` | Azure Resource Manager of another cloud; `http:`, in the clear, on this machine alone | `https://management.azure.com` |
@@ -256,6 +258,7 @@ impl EventHubsConfig {
     /// What a URL says. Config for an option that is none, or a value that can't be.
     pub fn from_url(url: &HubUrl) -> Result<Self> {
         url.refuse_unknown_options(&OPTIONS)?;
+        check_place(url)?;
         let mut this = Self::new();
         if !url.authority().is_empty() {
             this.namespace = Some(url.authority().to_owned());
@@ -330,6 +333,34 @@ impl EventHubsConfig {
     pub(crate) fn is_local(&self) -> bool {
         let endpoint = self.endpoint.as_deref().and_then(Endpoint::parse);
         endpoint.is_some_and(|endpoint| endpoint.is_local())
+    }
+}
+
+/// Config for an event hub in the place of the namespace, and for more than an event hub in its own.
+fn check_place(url: &HubUrl) -> Result<()> {
+    let host = url.authority();
+    let Ok(topic) = url.topic() else {
+        // Hosts of namespaces have dots.
+        let is_topic = !host.is_empty() && !host.contains('.') && host != "localhost";
+        let has_endpoint = url.options().any(|(name, _)| name == "endpoint");
+        if is_topic && !has_endpoint && name::can_be_hub(host) {
+            return Err(config(format!("'{0}' is no namespace", shown(host))).with_advice(format!(
+                "an event hub stands behind its namespace, as in \
+                 eventhubs://NAME.servicebus.windows.net/{0}, or, with a connection string, behind one \
+                 slash: eventhubs:/{0}",
+                shown(host)
+            )));
+        }
+        return Ok(());
+    };
+    match name::can_be_hub(topic) {
+        true => Ok(()),
+        false => Err(
+            config(format!("'{}' can't be an event hub's name", shown(topic))).with_advice(
+                "up to 256 letters, digits, '.', '-' and '_', as in \
+                 eventhubs://NAME.servicebus.windows.net/HUB or eventhubs:/HUB",
+            ),
+        ),
     }
 }
 

@@ -345,7 +345,13 @@ impl Connection {
             answer
         };
         let put = self.within(operation, "a token", asked).await;
-        self.told(put).await?;
+        match self.told(put).await {
+            // Another connection asks for another one, or tells why there is none.
+            Err(error) if token.is_kept && error.kind() == ErrorKind::Denied => {
+                return Err(expired(operation, error));
+            }
+            told => told?,
+        }
         let seconds = token.expires.unix_timestamp();
         self.expires.store(seconds, Ordering::Relaxed);
         Ok(token.expires)
@@ -479,21 +485,5 @@ impl fmt::Debug for Connection {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::{client::Namespace, config::EventHubsConfig};
-
-    #[tokio::test(start_paused = true)]
-    async fn one_who_does_not_answer_is_named() {
-        // It takes connections in, and says nothing.
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let place = silent.local_addr().unwrap().to_string();
-        let config = EventHubsConfig::new()
-            .namespace("localhost")
-            .endpoint(format!("amqp://{place}"));
-        let target = Namespace::new(config).target("producer", "t").unwrap();
-        let error = Connection::open("producer", &target).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(error.to_string().contains(&place), "{error}");
-    }
-}
+#[path = "connection_tests.rs"]
+mod tests;

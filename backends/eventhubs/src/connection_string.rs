@@ -1,6 +1,6 @@
 //! A connection string, as the Azure portal gives it, taken apart.
 
-use crate::{config::is_host_or_ipv6, error::config};
+use crate::{access::VARIABLE, config::is_host_or_ipv6, error::config};
 use anyhub_core::{Result, Secret};
 
 /// `Endpoint=sb://HOST/;SharedAccessKeyName=NAME;SharedAccessKey=KEY;EntityPath=HUB`.
@@ -29,12 +29,7 @@ impl ConnectionString {
         let (mut host, mut name, mut key, mut signature, mut hub) = (None, None, None, None, None);
         let mut emulator = None;
         let text = text.trim();
-        if text.is_empty() {
-            return Err(wrong("it is empty"));
-        }
-        if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
-            return Err(wrong("it stands in quotes, which have to go"));
-        }
+        check(text)?;
         for part in text
             .split(';')
             .map(str::trim)
@@ -43,18 +38,23 @@ impl ConnectionString {
             let Some((field, value)) = part.split_once('=') else {
                 return Err(wrong("a part of it is no NAME=VALUE"));
             };
-            let place = match field.trim().to_ascii_lowercase().as_str() {
-                "endpoint" => &mut host,
-                "sharedaccesskeyname" => &mut name,
-                "sharedaccesskey" => &mut key,
-                "sharedaccesssignature" => &mut signature,
-                "entitypath" => &mut hub,
-                "usedevelopmentemulator" => &mut emulator,
+            let (field, place) = match field.trim().to_ascii_lowercase().as_str() {
+                "endpoint" => ("Endpoint", &mut host),
+                "sharedaccesskeyname" => ("SharedAccessKeyName", &mut name),
+                "sharedaccesskey" => ("SharedAccessKey", &mut key),
+                "sharedaccesssignature" => ("SharedAccessSignature", &mut signature),
+                "entitypath" => ("EntityPath", &mut hub),
+                "usedevelopmentemulator" => ("UseDevelopmentEmulator", &mut emulator),
                 // What is to come.
                 _ => continue,
             };
-            *place = Some(value.trim().to_owned()).filter(|value| !value.is_empty());
+            if place.replace(value.trim().to_owned()).is_some() {
+                return Err(wrong(&format!("it has {field} twice")));
+            }
         }
+        let given = |field: Option<String>| field.filter(|value| !value.is_empty());
+        let [host, name, key] = [host, name, key].map(given);
+        let [signature, hub, emulator] = [signature, hub, emulator].map(given);
         let host = host.ok_or_else(|| missing("Endpoint"))?;
         let signer = match (signature, name, key) {
             (Some(signature), ..) => Signer::Signature(Secret::new(signature)),
@@ -77,6 +77,43 @@ impl ConnectionString {
             hub,
         })
     }
+}
+
+/// What stands round a connection string, or more than one: it would be taken for a part of a value.
+fn check(text: &str) -> Result<()> {
+    if text.is_empty() {
+        return Err(wrong("it is empty"));
+    }
+    if text.lines().any(names_variable) {
+        return Err(wrong(&format!(
+            "it begins with the name of a variable, as in {VARIABLE}=Endpoint=..., which has to go"
+        )));
+    }
+    if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
+        return Err(wrong("it stands in quotes, which have to go"));
+    }
+    if text.lines().any(|line| line.trim_start().starts_with('#')) {
+        return Err(wrong("it has a line of comment (#), which has to go"));
+    }
+    if text.contains(['\n', '\r']) {
+        return Err(wrong("it has more than one line"));
+    }
+    if text.contains(char::is_control) {
+        return Err(wrong("it has a control character in it"));
+    }
+    Ok(())
+}
+
+/// `NAME=Endpoint=...`, as shells and files of variables have it.
+fn names_variable(line: &str) -> bool {
+    let line = line.trim_start();
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let Some((name, value)) = line.split_once('=') else {
+        return false;
+    };
+    let value = value.trim_start().trim_start_matches(['"', '\'']);
+    let field = value.split_once('=').map(|(field, _)| field.trim_end());
+    name.trim() == VARIABLE || field.is_some_and(|field| field.eq_ignore_ascii_case("Endpoint"))
 }
 
 /// The host and port of `sb://HOST:PORT/`. Microsoft's clients take any scheme and mean this one
@@ -134,6 +171,8 @@ mod tests {
 
     const WHOLE: &str = "Endpoint=sb://N.servicebus.windows.net:5671/;SharedAccessKeyName=root;\
                          SharedAccessKey=a=b==;EntityPath=tweets";
+    /// Endpoint is not the first.
+    const SWAPPED: &str = "SharedAccessKeyName=root;SharedAccessKey=a=b==;Endpoint=sb://n/";
 
     #[test]
     fn is_taken_apart() {
@@ -219,9 +258,49 @@ mod tests {
             (" \n", "it is empty"),
             (&*format!("\"{WHOLE}\"\n"), "it stands in quotes"),
             (&*format!("'{WHOLE}'"), "it stands in quotes"),
+            (
+                &*format!("EVENTHUBS_CONNECTION_STRING={WHOLE}"),
+                "the name of a variable",
+            ),
+            (
+                &*format!("export CONNECTION=\"{WHOLE}\"\n"),
+                "the name of a variable",
+            ),
+            (
+                &*format!("A=b\nEVENTHUBS_CONNECTION_STRING=\"{SWAPPED}\""),
+                "the name of a variable",
+            ),
+            (&*format!("# of prod\n{WHOLE}"), "a line of comment"),
+            (&*format!("{WHOLE}\n  # of prod"), "a line of comment"),
         ] {
             let error = ConnectionString::parse(text).unwrap_err().to_string();
             assert!(error.contains(says) && !error.contains("a=b"), "{error}");
+        }
+    }
+
+    #[test]
+    fn more_than_one_is_none() {
+        for ending in ["\n", "\r\n", "\n\n", " \t"] {
+            let text = format!("\n{WHOLE}{ending}");
+            assert!(ConnectionString::parse(&text).is_ok(), "{ending:?}");
+        }
+        let other = WHOLE.replace("N.service", "M.service");
+        for (text, says) in [
+            (format!("{WHOLE}\n{other}"), "more than one line"),
+            (format!("{WHOLE};\r\n{other}"), "more than one line"),
+            (format!("{WHOLE}\r{other}"), "more than one line"),
+            (WHOLE.replace("a=b", "a\n=b"), "more than one line"),
+            (WHOLE.replace("a=b", "a\0=b"), "a control character"),
+            (format!("{WHOLE};{other}"), "it has Endpoint twice"),
+            (
+                format!("{WHOLE};sharedaccesskey="),
+                "it has SharedAccessKey twice",
+            ),
+            (format!("{WHOLE};EntityPath=b"), "it has EntityPath twice"),
+        ] {
+            let error = ConnectionString::parse(&text).unwrap_err();
+            assert!(error.to_string().contains(says), "{text:?}: {error}");
+            assert!(!format!("{error} {error:?}").contains("=b"), "{error}");
         }
     }
 

@@ -5,6 +5,7 @@ use crate::{
     describe,
     error::HUB,
     log::EventHubsLog,
+    name,
     native::NativeClient,
     receiver::{Opening, Origin, Receiver},
     usage::Counters,
@@ -24,8 +25,10 @@ pub(crate) async fn open(
     counters: Arc<Counters>,
 ) -> Result<EventHubsConsumer> {
     check_consumer(&options, HUB)?;
-    let client = Client::new(namespace, "consumer", topic)?;
     let config = namespace.config();
+    let reads_as = options.group.as_ref().unwrap_or(&config.reader_group);
+    let reads_as = name::of_group("consumer", reads_as)?.into();
+    let client = Client::new(namespace, "consumer", topic)?;
     let group = match &options.group {
         Some(name) => {
             let store = leasing.store("consumer").await?;
@@ -39,12 +42,7 @@ pub(crate) async fn open(
         namespace: namespace.clone(),
         native: NativeClient(client.clone()),
         client,
-        group: options
-            .group
-            .as_ref()
-            .unwrap_or(&config.reader_group)
-            .as_str()
-            .into(),
+        group: reads_as,
         counters,
     };
     GroupedConsumer::open(log, options, group).await

@@ -18,11 +18,16 @@ const LARGEST: usize = 1 << 20;
 /// With more, nothing is won.
 const MOST: u32 = 4096;
 /// With less, the SDK waits for each event's answer.
-const LEAST: u32 = 4;
+pub(crate) const LEAST: u32 = 4;
 
 impl Credit {
     pub(crate) fn now(&self) -> u32 {
         self.now
+    }
+
+    /// For which it was attached.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// A link is attached afresh, for so many events and bytes.
@@ -31,6 +36,12 @@ impl Credit {
         self.bytes = bytes;
         self.now = self.fitting();
         self.used = 0;
+    }
+
+    /// These came, and were more than there is room for: what fits is half as many, or fewer.
+    pub(crate) fn overfull(&mut self, events: usize, bytes: usize) {
+        let twice = self.size.saturating_mul(2).min(LARGEST);
+        self.size = twice.max(bytes / events.max(1));
     }
 
     /// An event of so many bytes came. Some: the credit to set.
@@ -112,5 +123,25 @@ mod tests {
         assert_eq!(credit.now(), 16);
         credit.reset(100, 16 << 20);
         assert_eq!(credit.now(), 16);
+    }
+
+    #[test]
+    fn what_was_too_much_is_learned_at_once_and_comes_to_an_end() {
+        let mut credit = credit(100_000, 1 << 20);
+        for _ in 0..20_000 {
+            credit.came(10);
+        }
+        assert_eq!(credit.now(), MOST);
+        credit.overfull(3, 3 * 500_000);
+        credit.reset(100_000, 1 << 20);
+        assert_eq!(credit.now(), LEAST);
+        // Small ones with a large one behind them each time, the worst there is.
+        credit.size = 1;
+        let times = (1..).find(|_| {
+            credit.overfull(4096, 1 << 20);
+            credit.reset(100_000, 1 << 20);
+            credit.now() == LEAST
+        });
+        assert!(times.is_some_and(|times| times <= 12), "{times:?}");
     }
 }

@@ -1,12 +1,12 @@
 //! Event Hubs' errors as kinds to act on, each with what to do.
 
 use crate::connection::Target;
-use anyhub_core::{Error, ErrorKind};
+use anyhub_core::{Error, ErrorKind, shown};
 use azure_core::error::ErrorKind as AzureErrorKind;
 use azure_core_amqp::{AmqpDescribedError, AmqpError, AmqpErrorCondition, AmqpErrorKind};
 use azure_messaging_eventhubs::{EventHubsError, error::ErrorKind as EventHubsErrorKind};
 use fe2o3_amqp::link::RecvError;
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, fmt, io};
 
 /// The hub's name in errors.
 pub(crate) const HUB: &str = "eventhubs";
@@ -15,6 +15,9 @@ pub(crate) const HUB: &str = "eventhubs";
 pub(crate) fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, HUB, "connect", message)
 }
+
+/// How a server on this machine is reached, which is at no namespace's own port.
+pub(crate) const HERE: &str = "a server on this machine goes by endpoint=amqp://127.0.0.1:PORT, as anyhub-local up eventhubs prints it";
 
 /// How what is not there is made: in Azure, and on a server of this machine, which has what it is started with.
 const MAKE_HUB: [&str; 2] = [
@@ -28,7 +31,7 @@ const MAKE_GROUP: [&str; 2] = [
 
 /// The event hub is not there.
 pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
-    let message = format!("there is no event hub '{topic}'");
+    let message = format!("there is no event hub '{}'", shown(topic));
     Error::new(ErrorKind::NotFound, HUB, operation, message).with_advice(MAKE_HUB[0])
 }
 
@@ -69,9 +72,9 @@ pub(crate) fn unanswered(operation: &'static str, what: &str) -> Error {
         .with_advice("look at the endpoint and the network")
 }
 
-/// The connection's token has ended; another connection asks for another one, or tells why there is none.
+/// The connection's token has ended, or one that was kept is refused; another connection asks for another one, or tells why there is none.
 pub(crate) fn expired(operation: &'static str, source: Error) -> Error {
-    let message = "the connection's token has expired";
+    let message = "the connection's token is good no more";
     Error::new(ErrorKind::Unavailable, HUB, operation, message).with_source(source)
 }
 
@@ -97,7 +100,11 @@ pub(crate) fn failed(operation: &'static str, topic: &str, error: AmqpError) -> 
         }
         _ => unreached(operation, "the namespace", &error),
     };
-    told.with_source(error)
+    match shown(topic) == topic {
+        true => told.with_source(error),
+        // What the service says has the name in it.
+        false => told,
+    }
 }
 
 /// What one of the SDK's own clients says.
@@ -128,6 +135,31 @@ pub(crate) fn is_unreadable(error: &AmqpError) -> bool {
         return false;
     };
     matches!(cause.downcast_ref(), Some(RecvError::MessageDecode(_)))
+}
+
+/// The SDK has panicked at a message.
+#[derive(Debug)]
+struct Panicked;
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the SDK panics at it; the panic hook has told where")
+    }
+}
+
+impl StdError for Panicked {}
+
+pub(crate) fn panicked(operation: &'static str) -> Error {
+    let message = format!("a message can't be read: {Panicked}");
+    Error::new(ErrorKind::Unexpected, HUB, operation, message).with_source(Panicked)
+}
+
+/// Whether it says that a message can't be read, now or ever.
+pub(crate) fn is_of_a_message(error: &Error) -> bool {
+    let cause = StdError::source(error);
+    cause.is_some_and(|cause| {
+        cause.is::<Panicked>() || cause.downcast_ref().is_some_and(is_unreadable)
+    })
 }
 
 /// No connection could be opened there.
@@ -357,6 +389,7 @@ fn unreached(operation: &'static str, place: &str, error: &AmqpError) -> Error {
     let message = format!("{place} can't be reached: {text}");
     let advice = match certificate {
         true => "look at the server's certificate: SSL_CERT_FILE names a file with those to trust",
+        false if place == "localhost:5671" => HERE,
         false => "look at the namespace's name, the endpoint and the network",
     };
     Error::new(ErrorKind::Unavailable, HUB, operation, message).with_advice(advice)

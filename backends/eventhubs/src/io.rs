@@ -4,9 +4,15 @@
 use crate::error::HUB;
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_groups::Task;
-use std::{fmt, future::Future, sync::Arc, thread};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    sync::{Arc, mpsc},
+    thread,
+};
 use tokio::{
-    runtime::{Builder, Handle},
+    runtime::{Builder, Handle, Runtime},
     sync::oneshot,
     task::JoinHandle,
 };
@@ -21,25 +27,67 @@ struct Inner {
     _stop: oneshot::Sender<()>,
 }
 
+/// The SDK decodes an event by recursion without a limit (serde_amqp 0.16), and a stack that is too small
+/// ends the process. An event of 1 MiB, the most outside of dedicated clusters, may hold values within
+/// values to a depth of 524,288, at 2 bytes each: a described value whose descriptor is `ulong0`. Each of
+/// these takes 816 bytes of stack, 428 MiB in all; other kinds take less in all, a map of 3 bytes 1,136
+/// (measured, x86-64, optimised, 2026-11). Built for debugging, a level takes 9 to 13 KiB, and a tenth of
+/// that depth fits. What is not used is address space alone.
+const STACK: usize = 512 << 20;
+/// Where address space is short, it is this at least: what threads have elsewhere.
+const STACK_LEAST: usize = 2 << 20;
+
+/// What a thread runs, and when it ends.
+type Runs = (Runtime, oneshot::Receiver<()>);
+
+/// A thread that waits for what it is to run.
+fn begin(stack: usize) -> io::Result<mpsc::Sender<Runs>> {
+    let (give, given) = mpsc::channel::<Runs>();
+    let name = "anyhub-eventhubs".to_owned();
+    let thread = thread::Builder::new().name(name).stack_size(stack);
+    thread.spawn(move || {
+        if let Ok((runtime, stopped)) = given.recv() {
+            // An Err: the last clone is gone.
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        }
+    })?;
+    Ok(give)
+}
+
+/// One with as much of a stack as is to be had.
+fn begin_with_most() -> io::Result<mpsc::Sender<Runs>> {
+    let mut stack = STACK;
+    loop {
+        match begin(stack) {
+            Err(_) if stack > STACK_LEAST => stack /= 2,
+            Ok(thread) if stack < STACK => {
+                tracing::warn!(
+                    hub = HUB,
+                    bytes = stack,
+                    "there is little address space for a stack: an event of values nested deep may end the process"
+                );
+                return Ok(thread);
+            }
+            thread => return thread,
+        }
+    }
+}
+
 impl Io {
     /// Unexpected if no thread is to be had.
     pub(crate) fn start(operation: &'static str) -> Result<Self> {
-        let failed = |error: std::io::Error| {
+        let failed = |error: io::Error| {
             let message = format!("there is no thread to be had: {error}");
             Error::new(ErrorKind::Unexpected, HUB, operation, message).with_source(error)
         };
+        let thread = begin_with_most().map_err(failed)?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        thread::Builder::new()
-            .name("anyhub-eventhubs".to_owned())
-            .spawn(move || {
-                // An Err: the last clone is gone.
-                let _ = runtime.block_on(stopped);
-                runtime.shutdown_background();
-            })
-            .map_err(failed)?;
+        // An Err: the thread has not waited, which it always does.
+        let _ = thread.send((runtime, stopped));
         Ok(Self(Arc::new(Inner {
             handle,
             _stop: stop,

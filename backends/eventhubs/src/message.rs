@@ -139,6 +139,50 @@ impl Read {
     }
 }
 
+/// The bytes of a message that came, about: those of data and texts.
+pub(crate) fn bytes(message: &AmqpMessage) -> usize {
+    let body = match &message.body {
+        AmqpMessageBody::Binary(sections) => sections.iter().map(Vec::len).sum(),
+        AmqpMessageBody::Value(value) => weight(value),
+        AmqpMessageBody::Sequence(values) => {
+            values.iter().flat_map(|list| &list.0).map(weight).sum()
+        }
+        AmqpMessageBody::Empty => 0,
+    };
+    let properties = message.application_properties.iter();
+    let properties = properties.flat_map(|properties| properties.0.iter());
+    let properties = properties.map(|(name, value)| name.len() + simple_weight(value));
+    body + properties.sum::<usize>() + size_of::<AmqpMessage>()
+}
+
+fn weight(value: &AmqpValue) -> usize {
+    let within = match value {
+        AmqpValue::String(text) => text.len(),
+        AmqpValue::Symbol(text) => text.0.len(),
+        AmqpValue::Binary(bytes) => bytes.len(),
+        AmqpValue::List(list) => list.0.iter().map(weight).sum(),
+        AmqpValue::Array(values) => values.iter().map(weight).sum(),
+        AmqpValue::Map(map) => map
+            .iter()
+            .map(|(key, value)| weight(key) + weight(value))
+            .sum(),
+        AmqpValue::Described(described) => weight(&described.value),
+        _ => 0,
+    };
+    within + size_of::<AmqpValue>()
+}
+
+fn simple_weight(value: &AmqpSimpleValue) -> usize {
+    let within = match value {
+        AmqpSimpleValue::String(text) => text.len(),
+        AmqpSimpleValue::Symbol(text) => text.0.len(),
+        AmqpSimpleValue::Binary(bytes) => bytes.len(),
+        AmqpSimpleValue::Described(described) => weight(&described.value),
+        _ => 0,
+    };
+    within + size_of::<AmqpSimpleValue>()
+}
+
 /// The event of a message that came; None where Event Hubs' sequence number is missing.
 pub(crate) fn decode(message: AmqpMessage) -> Option<Read> {
     let (mut at, mut key, mut published) = (None, None, None);

@@ -1,19 +1,19 @@
 //! One partition, read ahead of `receive`; it goes on at the next event, whatever becomes of its link.
 
 use crate::{
-    credit::Credit,
-    describe::Management,
-    error::{HUB, incomplete},
+    connection::Connection,
+    credit::{Credit, LEAST},
+    describe::{self, Management},
+    early::{Came, Early},
+    error::{HUB, incomplete, is_of_a_message},
     log::{EventHubsLog, Reads},
     message::{self, Read},
     receiver::{Opening, Origin, Receiver},
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use anyhub_groups::{Arrivals, Arrived, Room};
-use azure_core_amqp::AmqpDelivery;
 use futures_util::FutureExt as _;
 use std::{
-    collections::VecDeque,
     pin::pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -45,15 +45,14 @@ struct Epoch {
     raised: bool,
 }
 
-/// What a link brings.
-type Came = Result<AmqpDelivery>;
-
 /// Why a partition is read no further.
 enum Ended {
     /// Nobody wants it any more.
     Unwanted,
     /// The service has given it to another reader.
     Taken,
+    /// More has come ahead of its turn than there is room for; it comes again.
+    Overfull,
     /// By this error, of a link or for good.
     Failed(Error),
 }
@@ -94,6 +93,8 @@ impl Reading {
             match self.follow().await {
                 Ended::Unwanted => return,
                 Ended::Taken => return self.arrivals.lose(),
+                // The next link brings less.
+                Ended::Overfull => continue,
                 Ended::Failed(error) if error.is_retryable() => {
                     if self.origin != origin {
                         pause = AGAIN;
@@ -116,37 +117,43 @@ impl Reading {
             Ok(receiver) => receiver,
             Err(ended) => return ended,
         };
-        self.arrivals.answered();
+        self.arrivals.opened();
         // What came while there was no room for it.
-        let mut early = VecDeque::new();
+        let mut early = Early::default();
         loop {
-            let mut arrived = Vec::new();
-            let mut came = early.pop_front();
+            let (mut arrived, mut bytes) = (Vec::new(), 0);
+            let mut came = early.pop();
             if came.is_none() {
                 came = Some(receiver.next().await);
             }
             let mut failed = None;
             while let Some(delivery) = came.take() {
                 match self.take(&receiver, delivery).await {
-                    Ok(read) => arrived.extend(read),
+                    Ok(read) => {
+                        bytes += read.as_ref().map_or(0, Read::size);
+                        arrived.extend(read);
+                    }
                     Err(error) => {
                         failed = Some(error);
                         break;
                     }
                 }
-                if arrived.len() < TOGETHER {
-                    came = early.pop_front();
+                if arrived.len() < TOGETHER && bytes < self.credit.bytes() {
+                    came = early.pop();
                     came = came.or_else(|| receiver.next().now_or_never());
                 }
             }
-            match self.hand_on(arrived).await {
-                Ok(true) => {}
-                Ok(false) => return Ended::Unwanted,
-                Err(error) => return error.into(),
+            // A link that is lost at once has brought nothing, and answers nothing.
+            if !arrived.is_empty() {
+                match self.hand_on(arrived).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ended::Unwanted,
+                    Err(error) => return error.into(),
+                }
             }
             match failed {
                 Some(error) if self.is_taken(&error) => return Ended::Taken,
-                Some(error) => return self.located(error).into(),
+                Some(error) => return located(self.partition, self.origin, error).into(),
                 None => {}
             }
             if let Err(ended) = self.rest(&receiver, &mut early).await {
@@ -157,11 +164,18 @@ impl Reading {
 
     /// Waits until there is room. What the link has already is taken from it meanwhile, no more than its
     /// credit: behind that it may be told that another reader has the partition, and nothing that waits may
-    /// be delivered then.
-    async fn rest(&self, receiver: &Receiver, early: &mut VecDeque<Came>) -> Result<(), Ended> {
+    /// be delivered then. It is no more than may wait, and [`LEAST`] events, either: credit counts events, and
+    /// was given for those that came before.
+    async fn rest(&mut self, receiver: &Receiver, early: &mut Early) -> Result<(), Ended> {
+        let share = self.arrivals.share().ok_or(Ended::Unwanted)?;
         let mut room = pin!(self.arrivals.room());
         loop {
-            let has_failed = matches!(early.back(), Some(Err(_)));
+            let (events, bytes) = (early.len(), early.bytes());
+            if events > LEAST as usize && bytes > share.bytes {
+                self.credit.overfull(events, bytes);
+                return Err(Ended::Overfull);
+            }
+            let has_failed = early.has_failed();
             let came = tokio::select! {
                 biased;
                 room = &mut room => return room.map(drop).ok_or(Ended::Unwanted),
@@ -169,7 +183,7 @@ impl Reading {
             };
             match came {
                 Err(error) if self.is_taken(&error) => return Err(Ended::Taken),
-                came => early.push_back(came),
+                came => early.push(came),
             }
         }
     }
@@ -204,7 +218,8 @@ impl Reading {
                     }
                     *epoch = epoch.raised();
                 }
-                (opened, _) => return opened.map_err(|error| self.understood(error).into()),
+                (Err(error), _) => return Err(self.understood(&connection, error).await.into()),
+                (Ok(receiver), _) => return Ok(receiver),
             }
         }
     }
@@ -258,28 +273,6 @@ impl Reading {
         Ok(ends?.first > due)
     }
 
-    /// Says where something stands that can't be read: all before it has been handed on.
-    fn located(&self, error: Error) -> Error {
-        if error.kind() != ErrorKind::Unexpected {
-            return error;
-        }
-        let partition = self.partition;
-        let (place, advice) = match self.origin {
-            Origin::Sequence(due) => (
-                format!("position {due}"),
-                format!("seek to position {} to read on behind it", due + 1),
-            ),
-            Origin::Start | Origin::Time(_) => (
-                "the first event".to_owned(),
-                "seek behind it; Admin::describe_topic tells where the partition begins".to_owned(),
-            ),
-        };
-        let message = format!("partition {partition}, {place}: {}", error.message());
-        Error::new(ErrorKind::Unexpected, HUB, "receive", message)
-            .with_source(error)
-            .with_advice(advice)
-    }
-
     fn held_by_another(&self, error: Error) -> Error {
         let number = self.partition;
         let message = format!("another reader has partition {number}, with a higher epoch");
@@ -294,9 +287,25 @@ impl Reading {
             .with_advice(advice)
     }
 
-    fn understood(&self, error: Error) -> Error {
-        match (error.kind(), self.origin) {
-            (ErrorKind::Invalid, Origin::Sequence(number)) => {
+    /// Why no link is attached, where the service's answer is that it was asked for what is not there.
+    async fn understood(&self, connection: &Arc<Connection>, error: Error) -> Error {
+        if error.kind() != ErrorKind::Invalid {
+            return error;
+        }
+        let number = self.partition;
+        let there = describe::partitions(connection, "receive").await;
+        match (there, self.origin) {
+            // A lease of an event hub that is no more: wherever it is resumed, it is not there.
+            (Ok(there), _) if !there.contains(&number) => {
+                let message = format!("the event hub has no partition {number} any more");
+                Error::new(ErrorKind::OutOfRange, HUB, "receive", message)
+                    .with_source(error)
+                    .with_advice(
+                        "it may have been deleted and made again with fewer: close the group's consumers and \
+                         delete the group by Admin::delete_group, or take another file for leases=",
+                    )
+            }
+            (_, Origin::Sequence(number)) => {
                 let message = format!("partition {} has no position {number}", self.partition);
                 Error::new(ErrorKind::OutOfRange, HUB, "receive", message)
                     .with_source(error)
@@ -323,9 +332,48 @@ impl Epoch {
     }
 }
 
+/// Says where something stands that can't be read: all before `origin` has been handed on.
+fn located(partition: u32, origin: Origin, error: Error) -> Error {
+    if !is_of_a_message(&error) {
+        return error;
+    }
+    let (place, advice) = match origin {
+        Origin::Sequence(due) => (
+            format!("position {due}"),
+            format!("seek to position {} to read on behind it", due + 1),
+        ),
+        Origin::Start | Origin::Time(_) => (
+            "the first event".to_owned(),
+            "seek behind it; Admin::describe_topic tells where the partition begins".to_owned(),
+        ),
+    };
+    let message = format!("partition {partition}, {place}: {}", error.message());
+    Error::new(ErrorKind::Unexpected, HUB, "receive", message)
+        .with_source(error)
+        .with_advice(advice)
+}
+
 fn nothing() -> Arrived<Reads> {
     Arrived {
         gap: None,
         page: Reads::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::panicked;
+
+    #[test]
+    fn only_what_can_t_be_read_is_to_be_passed_over() {
+        let origin = Origin::Sequence(7);
+        let error = located(3, origin, panicked("receive"));
+        assert!(error.message().contains("partition 3, position 7"));
+        let advice = error.advice().unwrap_or_default();
+        assert!(advice.contains("position 8"), "{error}");
+        // Nothing of an event: what is read next is the same one.
+        let error = located(3, origin, incomplete("receive", "partitions"));
+        assert_eq!(error.advice(), None, "{error}");
     }
 }

@@ -8,8 +8,9 @@ use crate::{
 };
 use anyhub_core::{Error, ErrorKind, Result};
 use azure_core_amqp::{
-    AmqpMessage, AmqpSendOptions, AmqpSendOutcome, AmqpSender, AmqpSenderApis as _,
-    AmqpSenderOptions, AmqpSession, SenderSettleMode, message::AmqpMessageBody,
+    AmqpErrorCondition, AmqpMessage, AmqpSendOptions, AmqpSendOutcome, AmqpSender,
+    AmqpSenderApis as _, AmqpSenderOptions, AmqpSession, SenderSettleMode,
+    message::AmqpMessageBody,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -111,9 +112,14 @@ impl Sender {
             AmqpSendOutcome::Accepted => Answer::Written,
             AmqpSendOutcome::Rejected(Some(why)) => {
                 let error = refused("submit", &self.connection.target().hub, &why);
+                let midway = matches!(
+                    why.condition,
+                    AmqpErrorCondition::InternalError | AmqpErrorCondition::OperationCancelled
+                );
                 match error.kind() {
-                    // It may have been written before the time was over.
+                    // It may have been written before the time was over, or the service broke off.
                     ErrorKind::Timeout => Answer::Lost(error),
+                    _ if midway => Answer::Lost(error),
                     _ if error.is_retryable() => Answer::Unwritten(error),
                     _ => Answer::Refused(error),
                 }

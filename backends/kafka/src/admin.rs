@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhub_core::{
     Admin, Error, ErrorKind, GroupInfo, Partition, PartitionInfo, PartitionLag, Position, Resized,
-    Result, Retention, TopicConfig, TopicInfo,
+    Result, Retention, TopicConfig, TopicInfo, shown,
 };
 use async_trait::async_trait;
 use rdkafka::{
@@ -223,10 +223,11 @@ impl Admin for KafkaAdmin {
                 OPERATION,
                 format!("there is a topic '{}' already", topic.name),
             )),
-            Some(Err((_, Code::InvalidTopic))) => {
-                Err(invalid(format!("'{}' can't be a topic's name", topic.name))
-                    .with_advice("use up to 249 letters, digits, dots, dashes and underscores"))
-            }
+            Some(Err((_, Code::InvalidTopic))) => Err(invalid(format!(
+                "'{}' can't be a topic's name",
+                shown(&topic.name)
+            ))
+            .with_advice("use up to 249 letters, digits, dots, dashes and underscores")),
             Some(Err((_, code))) => Err(coded(OPERATION, code)),
             _ => {
                 self.await_partitions(OPERATION, &topic.name, topic.partitions)
@@ -435,7 +436,7 @@ fn no_group(operation: &'static str, group: &str) -> Error {
         ErrorKind::NotFound,
         HUB,
         operation,
-        format!("there is no group '{group}'"),
+        format!("there is no group '{}'", shown(group)),
     )
 }
 

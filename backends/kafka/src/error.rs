@@ -1,6 +1,6 @@
 //! librdkafka's errors as kinds to act on, each with what to do.
 
-use anyhub_core::{Error, ErrorKind};
+use anyhub_core::{Error, ErrorKind, shown};
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode as Code};
 
 /// The hub's name in errors.
@@ -17,7 +17,7 @@ pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
         ErrorKind::NotFound,
         HUB,
         operation,
-        format!("there is no topic '{topic}'"),
+        format!("there is no topic '{}'", shown(topic)),
     )
     .with_advice("create it with Admin::create_topic")
 }
@@ -192,6 +192,12 @@ fn advice(kind: ErrorKind, code: Code) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_for_a_name_is_not_printed() {
+        let error = no_topic("producer", "user:hunter2@broker:9092");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
 
     #[test]
     fn says_what_happened_and_what_to_do() {

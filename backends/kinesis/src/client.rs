@@ -4,7 +4,7 @@ use crate::{
     config::KinesisConfig,
     error::{closed, invalid},
 };
-use anyhub_core::Result;
+use anyhub_core::{Result, shown};
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kinesis::{
     Client,
@@ -159,7 +159,8 @@ pub(crate) fn check_name(operation: &'static str, name: &str) -> Result<()> {
     if is_name(name) {
         return Ok(());
     }
-    Err(invalid(operation, format!("'{name}' can't be a stream's name")).with_advice(NAMES))
+    let message = format!("'{}' can't be a stream's name", shown(name));
+    Err(invalid(operation, message).with_advice(NAMES))
 }
 
 /// A stream, as requests name it: by its name, or by its ARN.
@@ -173,8 +174,10 @@ impl Stream {
             let parts: Vec<_> = topic.splitn(6, ':').collect();
             let name = parts.get(5).and_then(|last| last.strip_prefix("stream/"));
             if parts.get(2) != Some(&"kinesis") || !name.is_some_and(is_name) {
-                return Err(invalid(operation, format!("'{topic}' is no stream's ARN"))
-                    .with_advice("it looks like arn:aws:kinesis:REGION:ACCOUNT:stream/NAME"));
+                return Err(
+                    invalid(operation, format!("'{}' is no stream's ARN", shown(topic)))
+                        .with_advice("it looks like arn:aws:kinesis:REGION:ACCOUNT:stream/NAME"),
+                );
             }
         } else {
             check_name(operation, topic)?;
@@ -207,6 +210,18 @@ impl Stream {
 mod tests {
     use super::*;
     use anyhub_core::ErrorKind;
+
+    #[test]
+    fn a_secret_for_a_name_is_not_printed() {
+        let token = "eyJhbGciOiJIUzI1NiJ9.hunter2KmVq1x8Zb0Rk3Yt5Wc7Pq9Ls2Df4.x";
+        for error in [
+            Stream::new("lag", "AKIA:hunter2=").unwrap_err(),
+            Stream::new("lag", "arn:aws:kinesis:hunter2@x").unwrap_err(),
+            crate::error::no_topic("lag", token),
+        ] {
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
 
     #[test]
     fn a_topic_is_a_name_or_an_arn() {

@@ -1,6 +1,6 @@
 //! Kinesis' errors as kinds to act on, each with what to do.
 
-use anyhub_core::{Error, ErrorKind};
+use anyhub_core::{Error, ErrorKind, shown};
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use std::{error::Error as StdError, io};
 
@@ -14,7 +14,7 @@ pub(crate) fn config(message: impl Into<String>) -> Error {
 
 /// The stream is not there.
 pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
-    let message = format!("there is no stream '{topic}'");
+    let message = format!("there is no stream '{}'", shown(topic));
     Error::new(ErrorKind::NotFound, HUB, operation, message)
         .with_advice("look at the region and the account, or create it with Admin::create_topic")
 }

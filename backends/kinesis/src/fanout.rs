@@ -43,7 +43,7 @@ pub(crate) async fn follow(log: &KinesisLog, reading: &mut Reading, consumer: &s
         let asked = subscribe(log, reading, consumer).await;
         if asked.is_ok() {
             reading.subscribed = SystemTime::now();
-            reading.arrivals.answered();
+            reading.arrivals.opened();
         }
         let ended = match asked {
             Ok(mut events) => receive(log, reading, &mut events).await,

@@ -6,7 +6,7 @@ use rand_pcg::Pcg64Mcg;
 
 const EVENTS: usize = 10_000;
 
-/// 10,000 events, made by the seed; the first one is the largest, of so many bytes with its key.
+/// 10,000 events, made by the seed; the first one takes `largest` bytes, key and all.
 pub fn events(seed: u64, largest: usize) -> Vec<Event> {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let key = "largest";

@@ -11,7 +11,7 @@ use crate::bad_input::BadInput;
 use crate::cli::{RunArgs, Switch};
 use crate::exit::Exit;
 use crate::hubs::{self, HubArg, Target};
-use crate::job::{Entry, Job};
+use crate::job::{Entry, Job, RunId};
 use crate::payload::payload_bytes;
 use crate::progress::Progress;
 use crate::report::{self, Folder, Phase, Report};
@@ -70,6 +70,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, BadInput> {
     let progress = Arc::new(Progress::stderr());
     progress.note(&format!("seed {seed}, {}", tweets.source()));
     let job = Job {
+        id: RunId::random(),
         workload,
         tweets,
         seed,
@@ -162,7 +163,7 @@ async fn start(
     stop: &CancellationToken,
 ) -> Result<hubs::Running, String> {
     tokio::select! {
-        started = target.start(job.limits_on, &job.progress) => started,
+        started = target.start(job.limits_on, job.id, &job.progress) => started,
         () = stop.cancelled() => Err("interrupted before it was started".into()),
     }
 }
@@ -245,11 +246,12 @@ fn new_seed() -> u64 {
     now.as_secs() ^ u64::from(now.subsec_nanos())
 }
 
-/// What `--hub` names.
+/// What `--hub` names, and `--group` with it.
 fn given_hubs(args: &RunArgs) -> Result<Vec<HubArg>, BadInput> {
     let given = args.hub.iter().map(|text| text.expose().parse());
     let given: Result<_, String> = given.collect();
-    given.map_err(|error| BadInput::new(format!("--hub: {error}")))
+    let given = given.map_err(|error| BadInput::new(format!("--hub: {error}")))?;
+    hubs::read_by(given, &args.group).map_err(|error| BadInput::new(format!("--group: {error}")))
 }
 
 /// As it was typed, the values of the hubs' options hidden, and quoted where a shell needs it.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use anyhub::{HubUrl, Secret};
 use anyhub_core::shown;
 
+use super::Given;
 use super::probe::is_stand_in;
 use crate::report::RanOn;
 
@@ -15,6 +16,41 @@ pub struct HubArg {
     pub(super) name: String,
     pub(super) url: HubUrl,
     pub(super) text: Secret,
+    group: Option<String>,
+}
+
+/// The hubs, each with the group by which `groups`, which are `[NAME=]GROUP`, let it be read. An error says what of
+/// them means no hub.
+pub fn read_by(mut hubs: Vec<HubArg>, groups: &[String]) -> Result<Vec<HubArg>, String> {
+    for text in groups {
+        let (name, group) = match text.split_once('=') {
+            Some((name, group)) => (Some(name), group),
+            None => (None, text.as_str()),
+        };
+        if group.is_empty() {
+            return Err("a group has a name: give NAME, or HUB=NAME".to_owned());
+        }
+        let mut meant: Vec<_> = hubs
+            .iter_mut()
+            .filter(|hub| name.is_none_or(|name| hub.name == name))
+            .collect();
+        if let (true, Some(name)) = (meant.is_empty(), name) {
+            return Err(format!("no --hub is called '{}'", shown(name)));
+        }
+        meant.retain(|hub| hub.url.topic().is_ok());
+        if meant.is_empty() {
+            return Err(format!(
+                "'{}' is for a --hub whose URL names a topic: others make a group of their own",
+                shown(group)
+            ));
+        }
+        for hub in meant {
+            if hub.group.replace(group.to_owned()).is_some() {
+                return Err(format!("the hub '{}' is given two groups", hub.name));
+            }
+        }
+    }
+    Ok(hubs)
 }
 
 impl FromStr for HubArg {
@@ -59,6 +95,7 @@ impl FromStr for HubArg {
             name,
             url,
             text: Secret::new(text),
+            group: None,
         })
     }
 }
@@ -88,6 +125,13 @@ impl HubArg {
             text.push_str(&format!("{}={value}", shown(name)));
         }
         text
+    }
+
+    /// The topic that is there, if the URL names one.
+    pub(super) fn given(&self) -> Option<Given> {
+        let topic = self.url.topic().ok()?.to_owned();
+        let group = self.group.clone();
+        Some(Given { topic, group })
     }
 
     fn endpoint(&self) -> Option<&str> {
@@ -199,6 +243,45 @@ mod tests {
             assert!(told.contains(add) && !told.contains('\n'), "{told}");
         }
         hub("kinesis://us-east-1/t?leases=sqlite:leases.db");
+    }
+
+    #[test]
+    fn a_group_is_of_the_hub_that_is_meant() {
+        let hubs = || {
+            vec![
+                hub("a=kafka://a:1/t"),
+                hub("b=kafka://b:1/t"),
+                hub("c=kafka://c:1"),
+            ]
+        };
+        let groups = |groups: &[&str]| {
+            let groups: Vec<_> = groups.iter().map(|group| (*group).to_owned()).collect();
+            let hubs = read_by(hubs(), &groups)?;
+            let given = hubs.iter().map(|hub| hub.given()?.group);
+            Ok::<_, String>(given.collect::<Vec<_>>())
+        };
+        let some = |group: &str| Some(group.to_owned());
+        assert_eq!(groups(&[]), Ok(vec![None, None, None]));
+        assert_eq!(groups(&["g"]), Ok(vec![some("g"), some("g"), None]));
+        assert_eq!(
+            groups(&["b=x=y", "a=g"]),
+            Ok(vec![some("g"), some("x=y"), None])
+        );
+        for (wrong, told) in [
+            (&["d=g"][..], "no --hub is called 'd'"),
+            (&["c=g"], "names a topic"),
+            (&["g", "a=h"], "'a' is given two groups"),
+            (&["a="], "a group has a name"),
+            (&[""], "a group has a name"),
+        ] {
+            let refused = groups(wrong).unwrap_err();
+            assert!(refused.contains(told), "{refused}");
+        }
+        assert!(
+            read_by(Vec::new(), &["g".into()])
+                .unwrap_err()
+                .contains("--hub")
+        );
     }
 
     #[test]

@@ -37,8 +37,8 @@ const OF_A_SHARD: &str = "1 MiB/s and 1,000 records/s a shard in, 2 MiB/s and 5 
 
 /// The quota of as many throughput units as a namespace of the tier Standard may have, which is 40
 /// (Event Hubs quotas, 2026-09).
-const OF_A_NAMESPACE: &str =
-    "40 throughput units: 40 MB/s and 40,000 events/s in, 80 MB/s and 163,840 events/s out";
+const OF_A_NAMESPACE: &str = "40 throughput units: 40 MB/s and 40,000 events/s in, 80 MB/s and 163,840 events/s out; a full \
+     bucket of one second comes on top";
 
 /// What a key takes and a stream gives (Pub/Sub quotas, 2026-11).
 const OF_A_STREAM: &str = "1 MB/s in with one ordering key, 10 MB/s out on one stream";

@@ -8,16 +8,18 @@ mod probe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhub::Hub;
+use anyhub::{ConsumerOptions, Error, ErrorKind, Hub, Point};
+use anyhub_core::shown;
 
 use self::local::{Local, Server};
 use crate::bad_input::BadInput;
+use crate::job::RunId;
 use crate::nearest::hint;
 use crate::progress::Progress;
 use crate::report::{self, Limits, RanOn, Status};
 use crate::verify::BYTES_PER_FINGERPRINT;
 
-pub use self::given::HubArg;
+pub use self::given::{HubArg, read_by};
 
 /// The built-in hubs, in the order in which they run.
 pub const BUILT_IN: [&str; 5] = ["memory", "kafka", "kinesis", "eventhubs", "pubsub"];
@@ -44,13 +46,42 @@ enum Place {
     Url(HubArg),
 }
 
+/// A topic that was there before the run, and stays.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The one that the URL names.
+    pub topic: String,
+    /// The consumer group by which it is read, as `--group` says; without one each run makes its own.
+    pub group: Option<String>,
+}
+
+impl Given {
+    /// An error is one line that says what is not there, and what to do.
+    async fn check(&self, hub: &dyn Hub, id: RunId) -> Result<(), String> {
+        let told = |error: Error| error.to_string();
+        let described = hub.admin().describe_topic(&self.topic).await;
+        described.map_err(told)?;
+        let group = self.group.clone().unwrap_or_else(|| id.name(1));
+        let options = ConsumerOptions::new().group(&group).start(Point::End);
+        let opened = hub.consumer(&self.topic, options).await;
+        let mut consumer = opened.map_err(|error| match &self.group {
+            Some(group) => format!("--group {}: {error}", shown(group)),
+            None if error.kind() == ErrorKind::NotFound => {
+                format!("name a consumer group that is there by --group: {error}")
+            }
+            None => error.to_string(),
+        })?;
+        consumer.close().await.map_err(told)
+    }
+}
+
 /// A hub that answers. Its server, if it is one of ours, ends when this is dropped.
 #[derive(Debug)]
 pub struct Running {
     /// The hub, through the traits.
     pub hub: Arc<dyn Hub>,
-    /// The topic that the URL names; without one each run makes its own.
-    pub topic: Option<String>,
+    /// What is there; without it each run makes its own.
+    pub given: Option<Given>,
     server: Option<Server>,
     /// The URL leads to the stand-in of `anyhub-local`.
     stand_in: bool,
@@ -175,31 +206,31 @@ impl Target {
     pub async fn start(
         &self,
         limits_on: bool,
+        id: RunId,
         progress: &Arc<Progress>,
     ) -> Result<Running, String> {
         let connect = |url: &str| anyhub::connect(url).map_err(|error| error.to_string());
-        let (hub, topic, server) = match &self.place {
+        let (hub, given, server) = match &self.place {
             Place::Memory => (connect(MEMORY_URL)?, None, None),
             Place::Local(local) => {
                 let (hub, server) = local.start(&self.name, limits_on, progress).await?;
                 (hub, None, Some(server))
             }
-            Place::Url(url) => (
-                connect(url.text.expose())?,
-                url.url.topic().ok().map(str::to_owned),
-                None,
-            ),
+            Place::Url(url) => (connect(url.text.expose())?, url.given(), None),
         };
         let answer = async {
-            match &topic {
-                Some(topic) => hub.admin().describe_topic(topic).await.map(drop),
-                None => hub.admin().list_topics().await.map(drop),
+            match &given {
+                Some(given) => given.check(&*hub, id).await,
+                None => {
+                    let listed = hub.admin().list_topics().await;
+                    listed.map(drop).map_err(|error| self.no_topic(&error))
+                }
             }
         };
         match tokio::time::timeout(REACH, answer).await {
             Ok(Ok(())) => Ok(Running {
                 hub,
-                topic,
+                given,
                 server,
                 stand_in: match &self.place {
                     Place::Url(url) => url.is_stand_in().await,
@@ -207,12 +238,24 @@ impl Target {
                 },
                 limits_on,
             }),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(why)) => Err(why),
             Err(_) => Err(format!(
                 "no answer from {} within {} s: is it running, and its address right?",
                 self.describe(),
                 REACH.as_secs()
             )),
+        }
+    }
+
+    /// Why each run can't make a topic of its own.
+    fn no_topic(&self, error: &Error) -> String {
+        match &self.place {
+            Place::Url(url) if error.kind() == ErrorKind::Unsupported => format!(
+                "its URL names no event hub, and to make one for each run takes subscription= and \
+                 resource_group=; name one that is there, as in {}/NAME?..., and its consumer group by --group",
+                url.url
+            ),
+            _ => error.to_string(),
         }
     }
 
@@ -319,7 +362,9 @@ mod tests {
         let kinesis = anyhub_local::Kinesis::builder().start().unwrap();
         let url: HubArg = kinesis.url().parse().unwrap();
         let target = targets(Some(&[]), &[url]).unwrap().remove(0);
-        let running = target.start(false, &Arc::new(Progress::hidden())).await;
+        let running = target
+            .start(false, RunId::random(), &Arc::new(Progress::hidden()))
+            .await;
         assert_eq!(target.row(Some(&running.unwrap())).ran_on, RanOn::StandIn);
     }
 

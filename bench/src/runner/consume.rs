@@ -8,7 +8,7 @@ use std::sync::{
     },
 };
 
-use anyhub_core::{Assignment, Batch, Change, Consumer, Delivery, Result};
+use anyhub_core::{Assignment, Batch, Change, Consumer, Delivery, Point, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -39,6 +39,8 @@ pub(super) struct Reading {
     shared_topic: bool,
     foreign: AtomicU64,
     overtaken: AtomicU64,
+    /// Consumers that have moved to the end.
+    at_end: AtomicUsize,
 }
 
 impl Reading {
@@ -59,6 +61,7 @@ impl Reading {
             shared_topic,
             foreign: AtomicU64::new(0),
             overtaken: AtomicU64::new(0),
+            at_end: AtomicUsize::new(0),
         }
     }
 
@@ -108,6 +111,11 @@ impl Reading {
         self.overtaken.load(Relaxed)
     }
 
+    /// How many consumers have moved to the end.
+    pub(super) fn at_end(&self) -> usize {
+        self.at_end.load(Relaxed)
+    }
+
     /// Whether every partition has an owner, and none is to move on to another.
     pub(super) fn is_assigned(&self, partitions: usize) -> bool {
         let owned = self.owned.iter().map(|owned| owned.load(Relaxed)).collect();
@@ -130,6 +138,8 @@ pub(super) struct Reader {
     pub(super) shared: Arc<Reading>,
     /// Deliveries in one call, at most.
     pub(super) batch: usize,
+    /// When it moves to the end of the topic, once; None: it begins there.
+    pub(super) to_end: Option<CancellationToken>,
     pub(super) close: CancellationToken,
 }
 
@@ -142,6 +152,12 @@ impl Reader {
             let batch = tokio::select! {
                 biased;
                 () = self.close.cancelled() => break,
+                () = told(self.to_end.as_ref()) => {
+                    self.to_end = None;
+                    self.consumer.seek(Point::End).await?;
+                    self.shared.at_end.fetch_add(1, Relaxed);
+                    continue;
+                }
                 batch = self.consumer.receive(self.batch) => batch?,
             };
             // The moment from which the consumer has the events in hand.
@@ -260,6 +276,14 @@ impl Reader {
                 0
             }
         }
+    }
+}
+
+/// Resolves when the token, if there is one, is cancelled.
+async fn told(token: Option<&CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 

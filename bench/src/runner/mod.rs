@@ -27,7 +27,6 @@ mod spool;
 mod tests;
 
 use std::{
-    hash::{BuildHasher, RandomState},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -48,7 +47,7 @@ use self::{
     source::{Plan, padding},
 };
 use crate::{
-    hubs::Running,
+    hubs::{Given, Running},
     job::{Entry, Job, Measured},
     keys::KeySpace,
     progress::Snapshot,
@@ -67,7 +66,7 @@ const WARM_UP_EVENTS: u64 = 500_000;
 pub async fn run(job: &Job, entries: Vec<Entry>, stop: &CancellationToken) -> Measured {
     let ready = |running: Running| Ready {
         hub: running.hub.clone(),
-        topic: running.topic.clone(),
+        given: running.given.clone(),
         server: Some(Arc::new(running)),
     };
     let rows = entries
@@ -79,7 +78,7 @@ pub async fn run(job: &Job, entries: Vec<Entry>, stop: &CancellationToken) -> Me
 /// A hub that answers.
 struct Ready {
     hub: Arc<dyn Hub>,
-    topic: Option<String>,
+    given: Option<Given>,
     /// Ends when this is dropped; None where it is not ours.
     server: Option<Arc<Running>>,
 }
@@ -124,7 +123,7 @@ async fn run_ready(
     }
     row::compare(&mut hubs);
     Measured {
-        id: bench.id,
+        id: job.id.to_string(),
         workload: bench.workload,
         hubs,
     }
@@ -133,9 +132,6 @@ async fn run_ready(
 /// What is the same for every hub and every run.
 struct Bench<'a> {
     job: &'a Job,
-    id: String,
-    /// What payloads carry; each phase adds its number.
-    run: u64,
     clock: Clock,
     keys: Arc<KeySpace>,
     padding: Arc<[u8]>,
@@ -144,14 +140,9 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(job: &'a Job) -> Self {
-        // The standard library's source of randomness; the seed must not decide it, since two runs
-        // with one seed have to be told apart.
-        let run = RandomState::new().hash_one(std::process::id()) & !0xffff;
         let workload = &job.workload;
         Self {
             job,
-            id: format!("{:012x}", run >> 16),
-            run,
             clock: Clock::start(),
             keys: Arc::new(KeySpace::new(workload.keys, workload.skew, job.seed)),
             padding: padding(workload.payload as usize, job.seed),
@@ -171,11 +162,10 @@ impl<'a> Bench<'a> {
             workload, progress, ..
         } = self.job;
         let producers = self.keys.shares(workload.producers).len();
-        let name = format!("anyhub-bench-{}-{run}", self.id);
-        let topic = ready.topic.as_deref();
+        let name = self.job.id.name(run);
         let opened = Session::open(
             ready.hub.clone(),
-            topic,
+            ready.given.as_ref(),
             name,
             workload,
             producers,
@@ -270,7 +260,7 @@ impl<'a> Bench<'a> {
         } = self.job;
         let plan = Plan::new(&self.keys, tweets, workload.producers, events, *seed, kind);
         let ledger = Ledger::new(
-            self.run | u64::from(run & 0x3fff) << 2 | kind as u64,
+            self.job.id.number() | u64::from(run & 0x3fff) << 2 | kind as u64,
             &plan.counts,
         );
         let phase = Arc::new(Phase::new(

@@ -8,6 +8,7 @@ use std::{
 
 use anyhub_core::{
     ConsumerOptions, Error, ErrorKind, Hub, Point, Producer, ProducerOptions, Result, TopicConfig,
+    shown,
 };
 use tokio::{
     task::JoinHandle,
@@ -20,7 +21,11 @@ use super::{
     consume::{Reader, Reading},
     phase::lock,
 };
-use crate::{hubs::Running, keys::KeySpace, workload::Workload};
+use crate::{
+    hubs::{Given, Running},
+    keys::KeySpace,
+    workload::Workload,
+};
 
 /// Within this every send resolves, so that a hub that vanished does not hold up the report.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
@@ -46,16 +51,20 @@ pub(super) struct Session {
     pub(super) notes: Vec<String>,
     group: String,
     owns_topic: bool,
+    /// The group is ours alone; one that was there before may have a place of its own, and stays.
+    owns_group: bool,
     readers: Vec<JoinHandle<Result<()>>>,
+    /// The partitions are shared out.
+    settled: CancellationToken,
     close: CancellationToken,
 }
 
 impl Session {
-    /// Opens everything. `topic` is one that exists; without it, one called `name` is made, and
-    /// deleted by [`close`](Self::close).
+    /// Opens everything. `given` is there already; without it, a topic called `name` is made, and
+    /// deleted by [`close`](Self::close), and so is a group of that name where none is given.
     pub(super) async fn open(
         hub: Arc<dyn Hub>,
-        topic: Option<&str>,
+        given: Option<&Given>,
         name: String,
         workload: &Workload,
         producers: usize,
@@ -63,14 +72,15 @@ impl Session {
         clock: Clock,
     ) -> Result<Self> {
         let assignment = hub.capabilities().assignment;
-        let owns_topic = topic.is_none();
+        let owns_topic = given.is_none();
+        let given_group = given.and_then(|given| given.group.clone());
         if owns_topic {
             let config = TopicConfig::new(&name).partitions(workload.partitions);
             within(PATIENCE, "create_topic", hub.admin().create_topic(&config)).await?;
         }
         let consumers = workload.consumers as usize;
         let mut session = Self {
-            topic: topic.unwrap_or(&name).to_owned(),
+            topic: given.map_or(&name, |given| &given.topic).clone(),
             producers: Vec::new(),
             reading: Arc::new(Reading::new(
                 keys,
@@ -82,9 +92,11 @@ impl Session {
             broken: CancellationToken::new(),
             why_broken: Arc::default(),
             notes: Vec::new(),
-            group: name,
+            owns_group: given_group.is_none(),
+            group: given_group.unwrap_or(name),
             owns_topic,
             readers: Vec::new(),
+            settled: CancellationToken::new(),
             close: CancellationToken::new(),
             server: None,
             hub,
@@ -128,6 +140,7 @@ impl Session {
                 consumer,
                 shared: self.reading.clone(),
                 batch: workload.batch as usize,
+                to_end: (!self.owns_group).then(|| self.settled.clone()),
                 close: self.close.clone(),
             };
             let (broken, why) = (self.broken.clone(), self.why_broken.clone());
@@ -151,23 +164,46 @@ impl Session {
                 .await?,
             );
         }
-        self.await_assignment(info.partitions.len()).await;
+        let partitions = info.partitions.len();
+        if !self
+            .becomes(SHARING, |reading| reading.is_assigned(partitions))
+            .await
+        {
+            let told = format!(
+                "the consumers did not share the {partitions} partitions within {} s",
+                SHARING.as_secs()
+            );
+            if !self.owns_group {
+                let group = shown(&self.group);
+                return Err(self.error("consumer", &told).with_advice(format!(
+                    "does anybody else read by the group '{group}'? Give one of its own by --group"
+                )));
+            }
+            self.notes.push(told);
+        }
+        if !self.owns_group {
+            // What the group has left unread is none of this run's.
+            self.settled.cancel();
+            let consumers = self.readers.len();
+            let moved = self.becomes(PATIENCE, |reading| reading.at_end() == consumers);
+            if !moved.await {
+                return Err(self.error("seek", "the group did not move to the end in time"));
+            }
+        }
         Ok(())
     }
 
-    /// A group settles before anything is timed.
-    async fn await_assignment(&mut self, partitions: usize) {
+    /// Waits for what has to be so before anything is timed; false if it is not within `limit`. A
+    /// consumer that failed ends the wait, too.
+    async fn becomes(&self, limit: Duration, so: impl Fn(&Reading) -> bool) -> bool {
         let begun = Instant::now();
-        while !self.reading.is_assigned(partitions) && !self.broken.is_cancelled() {
-            if begun.elapsed() > SHARING {
-                self.notes.push(format!(
-                    "the consumers did not share the {partitions} partitions within {} s",
-                    SHARING.as_secs()
-                ));
-                return;
+        while !so(&self.reading) && !self.broken.is_cancelled() {
+            if begun.elapsed() > limit {
+                return false;
             }
             sleep(Duration::from_millis(5)).await;
         }
+        true
     }
 
     /// Closes everything and deletes what [`open`](Self::open) made; the first error of a consumer
@@ -192,7 +228,9 @@ impl Session {
         }
         // What can't be deleted is told; it changes no number.
         let admin = self.hub.admin();
-        if let Err(error) = within(PATIENCE, "delete_group", admin.delete_group(&self.group)).await
+        if self.owns_group
+            && let Err(error) =
+                within(PATIENCE, "delete_group", admin.delete_group(&self.group)).await
             && !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported)
             && closed.is_ok()
         {

@@ -67,6 +67,6 @@ pub(crate) use context::Context;
 pub use failure::{Failure, Outcome};
 pub use harness::{Harness, Settings, Stalling};
 pub use runner::{run, seed};
-pub use secrets::{SECRET, slips};
+pub use secrets::assert_no_secret_is_printed;
 pub use told::Told;
 pub use trials::{Trial, trials};

@@ -1,7 +1,10 @@
 //! Secrets typed where none is due: whatever is told of them must not show them.
 
+use anyhub_core::{HubUrl, Result};
+use std::fmt;
+
 /// Stands in each of [`slips`].
-pub const SECRET: &str = "hunter2";
+const SECRET: &str = "hunter2";
 
 /// What people paste: a password in a URL, connection strings, a signature, a key, a token, a login of Java's.
 const PASTED: [&str; 8] = [
@@ -15,10 +18,26 @@ const PASTED: [&str; 8] = [
     "org.example.LoginModule required username=\"a\" password=\"hunter2\";",
 ];
 
-/// URLs of a hub with a secret in every place: each option, each part before them, the name of an option,
-/// a name that is a little wrong, an option given twice. The hub refuses one or takes it; neither its error
-/// nor its Debug may contain [`SECRET`].
-pub fn slips(scheme: &str, authority: &str, options: &[&str]) -> Vec<String> {
+/// Opens a hub by URLs with a secret in every place. It refuses one or takes it; panics where its error, or the
+/// Debug of what is opened, shows the secret.
+pub fn assert_no_secret_is_printed<T: fmt::Debug>(
+    scheme: &str,
+    authority: &str,
+    options: &[&str],
+    open: impl Fn(&HubUrl) -> Result<T>,
+) {
+    for url in slips(scheme, authority, options) {
+        let printed = match url.parse().and_then(|url| open(&url)) {
+            Ok(opened) => format!("{opened:?}"),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        assert!(!printed.contains(SECRET), "{url}: {printed}");
+    }
+}
+
+/// In each option, in each part before them, in the name of an option, in a name that is a little wrong, in an
+/// option given twice.
+fn slips(scheme: &str, authority: &str, options: &[&str]) -> Vec<String> {
     let base = format!("{scheme}://{authority}/t");
     let mut urls = Vec::new();
     for pasted in PASTED {
@@ -50,20 +69,29 @@ fn encoded(text: &str) -> String {
 mod tests {
     use super::*;
     use anyhub_core::memory::MemoryHub;
+    use std::panic::catch_unwind;
+
+    const OPTIONS: [&str; 6] = [
+        "partitions",
+        "capacity_bytes",
+        "event_bytes",
+        "retention",
+        "retention_ms",
+        "retention_bytes",
+    ];
 
     #[test]
     fn the_memory_hub_prints_none() {
-        let options = ["partitions", "capacity_bytes", "event_bytes", "retention"];
-        for url in slips(
-            "memory",
-            "",
-            &[&options[..], &["retention_ms", "retention_bytes"]].concat(),
-        ) {
-            let printed = match url.parse().and_then(|url| MemoryHub::from_url(&url)) {
-                Ok(hub) => format!("{hub:?}"),
-                Err(error) => format!("{error} {error:?}"),
-            };
-            assert!(!printed.contains(SECRET), "{url}: {printed}");
-        }
+        assert_no_secret_is_printed("memory", "", &OPTIONS, MemoryHub::from_url);
+    }
+
+    #[test]
+    fn a_hub_that_prints_one_is_found() {
+        let printing =
+            |url: &HubUrl| Ok(url.options().map(|(_, value)| value.to_owned()).collect());
+        let tried = catch_unwind(|| {
+            assert_no_secret_is_printed::<Vec<String>>("memory", "", &OPTIONS, printing);
+        });
+        assert!(tried.is_err());
     }
 }

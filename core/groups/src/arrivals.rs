@@ -1,6 +1,11 @@
-use crate::{Log, Page, Part as _, shared::Shared, slot::SlotId};
+use crate::{Log, Page, Part as _, shared::Shared, slot::SlotId, state::State};
 use anyhub_core::{Error, ErrorKind};
-use std::{fmt, sync::Weak, thread, time::Instant};
+use std::{
+    fmt,
+    sync::Weak,
+    thread,
+    time::{Duration, Instant},
+};
 use tokio::runtime::Handle;
 
 /// Where what a reader of one partition brings goes to. It keeps no consumer alive.
@@ -49,6 +54,8 @@ impl<L: Log> Arrivals<L> {
     }
 
     /// Hands on what came; with `ended`, the last of the partition. False: nobody wants it any more.
+    ///
+    /// The hub has answered, even where that is an empty page.
     pub fn came(&self, arrived: Arrived<L::Page>, ended: bool) -> bool {
         let shared = self.shared.upgrade();
         shared.is_some_and(|shared| {
@@ -64,10 +71,11 @@ impl<L: Log> Arrivals<L> {
         }
     }
 
-    /// The hub answers, though nothing may have come; [`came`](Self::came) says so, too.
-    pub fn answered(&self) {
+    /// The way to the hub is open again, though nothing has come: believed once that lasts, as it may be
+    /// lost at the first event.
+    pub fn opened(&self) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.reached(self.id);
+            shared.opened(self.id);
         }
     }
 
@@ -129,14 +137,11 @@ impl<L: Log> Drop for Arrivals<L> {
 
 impl<L: Log> Shared<L> {
     fn failing(&self, id: SlotId, error: &Error) {
+        self.tell_of_return();
         let state = &mut *self.state();
         let Some(slot) = state.slots.iter().find(|slot| slot.id == id) else {
             return;
         };
-        let slots = &state.slots;
-        state
-            .outage
-            .keep(|part| slots.iter().any(|slot| slot.is(part)));
         if let Some(lasts) = state.outage.failed(slot.part.id(), Instant::now()) {
             tracing::warn!(
                 hub = L::HUB,
@@ -149,12 +154,43 @@ impl<L: Log> Shared<L> {
         }
     }
 
+    fn opened(&self, id: SlotId) {
+        let state = &mut *self.state();
+        if let Some(slot) = state.slots.iter().find(|slot| slot.id == id) {
+            state.outage.opened(slot.part.id(), Instant::now());
+        }
+    }
+
     fn reached(&self, id: SlotId) {
         let state = &mut *self.state();
-        let Some(slot) = state.slots.iter().find(|slot| slot.id == id) else {
+        // Almost always, and for every page.
+        if state.outage.partitions() == 0 {
             return;
-        };
-        if let Some(lasted) = state.outage.answered(slot.part.id(), Instant::now()) {
+        }
+        self.forget_lost(state);
+        let slot = state.slots.iter().find(|slot| slot.id == id);
+        if let Some(part) = slot.map(|slot| slot.part.id()) {
+            let lasted = state.outage.answered(part, Instant::now());
+            self.tell_of(lasted);
+        }
+    }
+
+    /// Where partitions can be read again, though nothing may have come.
+    pub(crate) fn tell_of_return(&self) {
+        let state = &mut *self.state();
+        self.forget_lost(state);
+        let lasted = state.outage.held(Instant::now());
+        self.tell_of(lasted);
+    }
+
+    fn forget_lost(&self, state: &mut State<L>) {
+        let slots = &state.slots;
+        let is_read = |part: &str| slots.iter().any(|slot| slot.is(part));
+        state.outage.keep(is_read);
+    }
+
+    fn tell_of(&self, lasted: Option<Duration>) {
+        if let Some(lasted) = lasted {
             let (topic, seconds) = (self.log.topic(), lasted.as_secs());
             tracing::info!(hub = L::HUB, topic, seconds, "events are read again");
         }

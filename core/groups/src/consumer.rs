@@ -17,7 +17,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{task::coop, time::sleep};
+use tokio::{
+    task::coop,
+    time::{sleep, timeout},
+};
 
 /// A consumer whose partitions are read ahead of it, each by a task of its own, and shared with the other
 /// members of its group.
@@ -237,22 +240,37 @@ impl<L: Log> Shared<L> {
 
     /// By who holds the turn.
     async fn close_now(&self) -> Result<()> {
-        let committed = self.commit_now().await;
         let (presence, finished) = {
             let state = &mut *self.state();
             let presence = std::mem::replace(&mut state.presence, Presence::Closed);
             (presence, self.revoke_all(state))
         };
         let mut left = Ok(());
-        if let Presence::Member { leases, .. } = presence {
-            // Acknowledged since that commit began.
-            let writing = finished.iter();
-            let writing = writing.map(|(grant, at)| checkpoint(&leases, grant, *at));
-            let written: Result<Vec<()>> = join_all(writing).await.into_iter().collect();
-            left = written.and(leases.leave().await);
+        if let (Presence::Member { leases, .. }, Some(group)) = (presence, &self.group) {
+            let leaving = async {
+                let writing = finished.iter();
+                let writing = writing.map(|(grant, at)| checkpoint(&leases, grant, *at));
+                let written: Result<Vec<()>> = join_all(writing).await.into_iter().collect();
+                let left = leases.leave().await;
+                written
+                    .and(left)
+                    .map_err(|error| of_leases(L::HUB, "close", &error))
+            };
+            // Both wait for one store: once is enough.
+            let late = || Err(late(L::HUB, group.deadline));
+            left = timeout(group.deadline, leaving)
+                .await
+                .unwrap_or_else(|_| late());
         }
         self.log.close().await;
         self.fenced("close")?;
-        committed.and(left.map_err(|error| of_leases(L::HUB, "close", &error)))
+        left
     }
+}
+
+fn late(hub: &'static str, limit: Duration) -> Error {
+    let message = format!("the leases: the store has not answered within {limit:?}");
+    Error::new(ErrorKind::Timeout, hub, "close", message)
+        .with_advice("its partitions go to others once their leases run out; what is not committed comes again")
+        .with_indeterminate()
 }

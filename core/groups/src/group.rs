@@ -26,10 +26,15 @@ pub struct Group {
     store: Arc<dyn LeaseStore>,
     scope: Scope,
     lease: Duration,
+    /// Within this the store has answered, or is taken to be away.
+    pub(crate) deadline: Duration,
 }
 
 /// How long opening waits until every partition has an owner; later ones come by themselves.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// As long as the leases wait unless told.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Far longer than the keeper waits for answers: it gives up what is asked for by itself.
 const HANDOVER: Duration = Duration::from_secs(30);
@@ -42,6 +47,7 @@ impl Group {
             store,
             scope,
             lease,
+            deadline: DEADLINE,
         }
     }
 
@@ -73,6 +79,7 @@ impl Group {
             .name("consumer")
             .lease(self.lease)
             .handover(HANDOVER)
+            .deadline(self.deadline)
             .order(resume::order::<L::At>)
     }
 
@@ -186,8 +193,13 @@ impl<L: Log> Shared<L> {
                 {
                     // Either a seek comes first, and voids the grant, or it finds it gone.
                     let _turn = self.commits.lock().await;
-                    let finished = leases.finish(grant, children).await;
-                    finished.map_err(|error| of_leases(L::HUB, "receive", &error))?;
+                    if let Err(error) = leases.finish(grant, children).await {
+                        // It is another's, or was noted after all, when the store answered at last.
+                        if error.kind() == ErrorKind::Fenced {
+                            self.lose_grant(grant);
+                        }
+                        return Err(of_leases(L::HUB, "receive", &error));
+                    }
                     self.finished(id);
                 }
                 group.sweep::<L>(&listed).await

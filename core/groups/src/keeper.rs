@@ -1,10 +1,11 @@
-//! What is done for a consumer whether or not it is polled: commits, partitions that are finished or
-//! asked for, and a member that does nothing any more.
+//! What is done for a consumer whether or not it is polled: commits, and partitions that are finished or
+//! asked for.
 
 use crate::{
     Log, Part as _, Place,
     error::of_leases,
     shared::Shared,
+    silence,
     slot::{Mode, Slot, Task},
     start,
     state::Presence,
@@ -20,6 +21,11 @@ use tokio::time::timeout;
 
 /// Runs until the consumer is gone.
 pub(crate) async fn keep<L: Log>(shared: Weak<Shared<L>>) {
+    // Side by side: a commit may wait long for its answer.
+    tokio::join!(silence::watch(&shared), work(&shared));
+}
+
+async fn work<L: Log>(shared: &Weak<Shared<L>>) {
     loop {
         let Some(strong) = shared.upgrade() else {
             return;
@@ -29,20 +35,17 @@ pub(crate) async fn keep<L: Log>(shared: Weak<Shared<L>>) {
         }
         let limit = strong.until_next();
         drop(strong);
-        sleep_or_due(&shared, limit).await;
+        sleep_or_due(shared, limit).await;
         let Some(strong) = shared.upgrade() else {
             return;
         };
-        if strong.time_left() == Some(Duration::ZERO) {
-            strong.withdraw();
-            continue;
-        }
         if let Err(error) = strong.commit().await {
             tracing::debug!(%error, "a commit is tried again");
         }
         strong.give_up_what_is_asked_for().await;
         strong.finish_what_is_read().await;
         strong.look_for_added();
+        strong.tell_of_return();
         strong.lanes.warn_of_stuck(L::HUB, Instant::now());
     }
 }
@@ -67,7 +70,6 @@ impl<L: Log> Shared<L> {
     /// When the keeper is next wanted, whatever happens meanwhile.
     fn until_next(&self) -> Duration {
         let interval = self.options.commit_interval.max(Duration::from_millis(1));
-        let silent = self.time_left().unwrap_or(self.options.max_processing);
         let state = self.state();
         let asked = state.slots.iter().filter_map(|slot| match slot.mode {
             Mode::Asked(since) => Some(DRAIN.saturating_sub(since.elapsed())),
@@ -80,47 +82,11 @@ impl<L: Log> Shared<L> {
         let again = again.then_some(AGAIN);
         let look = L::GROWS.map(|every| every.saturating_sub(state.looked.elapsed()));
         asked
-            .chain([interval, silent])
+            .chain([interval])
             .chain(again)
             .chain(look)
             .min()
             .unwrap_or(interval)
-    }
-
-    /// How long the application may still go without calling `receive`; None while it does.
-    fn time_left(&self) -> Option<Duration> {
-        let state = self.state();
-        let member = matches!(state.presence, Presence::Member { .. });
-        let since = state.away_since.filter(|_| member)?;
-        Some(self.options.max_processing.saturating_sub(since.elapsed()))
-    }
-
-    /// Leaves the group until `receive` is called again: the partitions go to others at once, and what
-    /// was delivered comes again there (C2).
-    fn withdraw(&self) {
-        let state = &mut *self.state();
-        // It may have come back, or be closed, just now.
-        if !matches!(state.presence, Presence::Member { .. }) || state.away_since.is_none() {
-            return;
-        }
-        let away = Presence::Away { leaving: None };
-        let presence = std::mem::replace(&mut state.presence, away);
-        self.lose_all(state);
-        tracing::warn!(
-            hub = L::HUB,
-            limit = ?self.options.max_processing,
-            "receive was not called for max_processing: its partitions go to others"
-        );
-        if let Presence::Member { leases, .. } = presence {
-            let leaving = tokio::spawn(async move {
-                if let Err(error) = leases.leave().await {
-                    tracing::warn!(hub = L::HUB, %error, "its partitions go once their leases run out");
-                }
-            });
-            state.presence = Presence::Away {
-                leaving: Some(leaving),
-            };
-        }
     }
 
     /// Makes durable what is finished. Fenced, if a partition was lost with it.
@@ -210,9 +176,7 @@ impl<L: Log> Shared<L> {
             let Some((grant, finished)) = self.revoke(&part, open) else {
                 continue;
             };
-            if let Err(error) = leases.release(&grant, finished.map(text)).await {
-                tracing::debug!(%part, %error, "a partition was not released; its lease runs out");
-            }
+            self.release(&leases, grant, finished.map(text));
         }
     }
 

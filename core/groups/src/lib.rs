@@ -23,6 +23,7 @@ mod resume;
 mod seek;
 mod shared;
 mod side_by_side;
+mod silence;
 mod slot;
 mod start;
 mod state;

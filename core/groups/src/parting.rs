@@ -7,7 +7,9 @@ use crate::{
     state::State,
 };
 use anyhub_core::Change;
-use anyhub_leases::Grant;
+use anyhub_leases::{Grant, Leases};
+use futures_util::FutureExt as _;
+use std::sync::Arc;
 
 impl<L: Log> Shared<L> {
     /// A partition was taken, or given up as it stood: its tokens are stale.
@@ -91,11 +93,22 @@ impl<L: Log> Shared<L> {
         };
         self.lose_if(&part, |slot| slot.id == id);
         if let (Some(leases), Some(grant)) = (self.leases(), grant) {
-            tokio::spawn(async move {
-                if let Err(error) = leases.release(&grant, None).await {
-                    tracing::debug!(%part, %error, "a lease is not given back");
-                }
-            });
+            self.release(&leases, grant, None);
+        }
+    }
+
+    /// Gives up the lease of a partition that has no slot any more, with what of it is finished. It is asked
+    /// for at once; the answer is nothing that anybody waits for.
+    pub(crate) fn release(&self, leases: &Arc<Leases>, grant: Grant, finished: Option<Arc<str>>) {
+        let leases = leases.clone();
+        let mut releasing = Box::pin(async move {
+            if let Err(error) = leases.release(&grant, finished).await {
+                let part = &grant.partition;
+                tracing::debug!(%part, %error, "a partition was not released; its lease runs out");
+            }
+        });
+        if releasing.as_mut().now_or_never().is_none() {
+            tokio::spawn(releasing);
         }
     }
 }

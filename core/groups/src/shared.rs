@@ -140,14 +140,24 @@ impl<L: Log> Shared<L> {
         self.wake.notify_one();
     }
 
-    /// Reads an owned partition anew, from `begin` on, after a seek: tokens of before are stale. Whoever
-    /// asked for it gets it all the same.
-    pub(crate) fn moved(self: &Arc<Self>, part: &L::Part, grant: Option<Grant>, begin: L::Begin) {
+    /// Reads an owned partition anew, from `begin` on, after a seek has made `new` of the grant `old`: tokens
+    /// of before are stale. Whoever asked for it gets it all the same. False: it has gone meanwhile, though
+    /// it may be back.
+    pub(crate) fn moved(
+        self: &Arc<Self>,
+        part: &L::Part,
+        old: Option<&Grant>,
+        new: Option<Grant>,
+        begin: L::Begin,
+    ) -> bool {
         let state = &mut *self.state();
         let Some(index) = state.position(part.id()) else {
-            return;
+            return false;
         };
-        state.slots[index].grant = grant;
+        if state.slots[index].grant.as_ref() != old {
+            return false;
+        }
+        state.slots[index].grant = new;
         self.read_from(state, index, begin);
         let slot = &mut state.slots[index];
         slot.lane = self.lanes.assign(&slot.partition);
@@ -156,6 +166,7 @@ impl<L: Log> Shared<L> {
             self.asked.store(true, Ordering::Relaxed);
             self.due.notify_one();
         }
+        true
     }
 
     /// Reads a partition again from a place that is no longer here.
@@ -327,9 +338,9 @@ impl<L: Log> Shared<L> {
                 }
                 continue;
             }
-            if let (Some(leases), Some(grant)) = (&leases, &slot.grant)
-                && !leases.may_deliver(grant)
-            {
+            // Without leases this is a member no more, or not yet.
+            let may_deliver = |grant| leases.as_ref().is_some_and(|it| it.may_deliver(grant));
+            if slot.grant.as_ref().is_some_and(|grant| !may_deliver(grant)) {
                 polled.held_back = true;
                 continue;
             }

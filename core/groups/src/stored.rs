@@ -1,5 +1,5 @@
 use crate::{Part, Place, Resume, error::of_leases, side_by_side};
-use anyhub_core::{Error, ErrorKind, GroupInfo, Result};
+use anyhub_core::{Error, ErrorKind, GroupInfo, Result, shown};
 use anyhub_leases::{Groups, Lease, LeaseStore, Scope};
 use std::{collections::HashMap, sync::Arc};
 
@@ -115,7 +115,7 @@ impl StoredGroups {
     }
 
     fn no_group(&self, group: &str) -> Error {
-        let message = format!("there is no group '{group}'");
+        let message = format!("there is no group '{}'", shown(group));
         Error::new(ErrorKind::NotFound, self.hub, self.operation, message)
     }
 }

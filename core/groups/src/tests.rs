@@ -1,6 +1,10 @@
 //! A consumer on a log of numbers, for what its hubs can't be brought to do on their own.
 
+mod held_back;
+mod silence;
+mod stalled_store;
 mod strangers;
+mod unmoved;
 
 use crate::{Arrivals, Arrived, Group, GroupedConsumer, Log, Page, Part, Resume, Resumes, Task};
 use anyhub_core::{
@@ -12,7 +16,10 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Barrier,
+    time::{sleep, timeout},
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,6 +36,10 @@ struct World {
     lists: u32,
     /// How long it takes to say where a reader without a group begins.
     beginning: Duration,
+    /// Where a seek waits twice before it knows where it goes.
+    resolving: Option<Arc<Barrier>>,
+    /// Partitions end behind their events.
+    ends: bool,
     /// The next reader panics once it has brought what there is.
     panics: bool,
 }
@@ -144,6 +155,11 @@ impl Log for Numbers {
     }
 
     async fn resolve(&self, parts: &[Numbered], point: &Point) -> Result<Resumes<Self>> {
+        let resolving = self.0.lock().unwrap().resolving.take();
+        if let Some(barrier) = resolving {
+            barrier.wait().await;
+            barrier.wait().await;
+        }
         let at = match point {
             Point::Start => Resume::Start,
             Point::End => Resume::At(10),
@@ -172,7 +188,8 @@ impl Log for Numbers {
                 gap: None,
                 page: Run(begin..10),
             };
-            if arrivals.came(arrived, false) {
+            let ends = this.0.lock().unwrap().ends;
+            if arrivals.came(arrived, ends) {
                 if std::mem::take(&mut this.0.lock().unwrap().panics) {
                     std::panic::panic_any("from outside");
                 }
@@ -207,8 +224,11 @@ impl Numbers {
     }
 
     async fn member(&self, store: &Arc<impl LeaseStore>, start: Point) -> GroupedConsumer<Self> {
-        let options = options().group("g").start(start);
-        let group = Group::new(store.clone(), scope(), Duration::from_millis(500));
+        self.open(group(store), options().start(start)).await
+    }
+
+    async fn open(&self, group: Group, options: ConsumerOptions) -> GroupedConsumer<Self> {
+        let options = options.group("g");
         let opening = GroupedConsumer::open(self.clone(), options, Some(group));
         timeout(PATIENCE, opening).await.unwrap().unwrap()
     }
@@ -216,6 +236,10 @@ impl Numbers {
 
 fn options() -> ConsumerOptions {
     ConsumerOptions::new().commit_interval(Duration::from_millis(5))
+}
+
+fn group(store: &Arc<impl LeaseStore>) -> Group {
+    Group::new(store.clone(), scope(), Duration::from_millis(500))
 }
 
 fn scope() -> Scope {

@@ -1,5 +1,5 @@
 use crate::{Clock, Key, Lease, LeaseStore, MemberRow, Row, Scope, Stored, SystemClock};
-use anyhub_core::{Error, ErrorKind, Result};
+use anyhub_core::{Error, ErrorKind, Result, shown};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::sleep;
 
@@ -155,8 +155,8 @@ fn members(rows: &[Stored]) -> Vec<&Arc<MemberRow>> {
 fn missing(scope: &Scope, operation: &'static str) -> Error {
     let text = format!(
         "there is no group '{}' on '{}'",
-        scope.group(),
-        scope.topic()
+        shown(&scope.group()),
+        shown(&scope.topic())
     );
     Error::new(ErrorKind::NotFound, "leases", operation, text)
 }

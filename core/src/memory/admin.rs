@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Admin, Error, ErrorKind, GroupInfo, Partition, PartitionInfo, PartitionLag, Position, Resized,
-    Result, Retention, TopicConfig, TopicInfo, nearest,
+    Result, Retention, TopicConfig, TopicInfo, nearest, shown,
 };
 use async_trait::async_trait;
 use std::{collections::btree_map::Entry, sync::Arc, time::SystemTime};
@@ -26,7 +26,8 @@ impl MemoryHub {
         if !(1..=249).contains(&name.len()) || !name.chars().all(fits) || matches!(name, "." | "..")
         {
             return invalid(format!(
-                "'{name}' is no name for a topic: 1 to 249 letters, digits, '.', '_' and '-'"
+                "'{}' is no name for a topic: 1 to 249 letters, digits, '.', '_' and '-'",
+                shown(name)
             ));
         }
         if !(1..=PARTITIONS).contains(&topic.partitions) {
@@ -180,7 +181,7 @@ fn no_group<'a>(
     known: impl IntoIterator<Item = &'a str>,
     operation: &'static str,
 ) -> Error {
-    let message = format!("there is no group '{name}'");
+    let message = format!("there is no group '{}'", shown(name));
     let error = Error::new(ErrorKind::NotFound, HUB, operation, message);
     match nearest(name, known) {
         Some(nearest) => error.with_advice(format!("did you mean '{nearest}'?")),

@@ -6,6 +6,7 @@ use crate::{
     Admin, Assignment, Capabilities, Consumer, ConsumerOptions, Error, ErrorKind, HeaderSupport,
     Hub, HubUrl, Producer, ProducerOptions, Result, TopicConfig, Usage, nearest,
     opened::Opened,
+    shown,
     sync::{Mutex, MutexGuard, lock},
 };
 use async_trait::async_trait;
@@ -105,7 +106,7 @@ pub(super) fn no_topic(
         Some(nearest) => format!("did you mean '{nearest}'?"),
         None => "create it with Admin::create_topic".to_owned(),
     };
-    let message = format!("there is no topic '{name}'");
+    let message = format!("there is no topic '{}'", shown(name));
     Error::new(ErrorKind::NotFound, HUB, operation, message).with_advice(advice)
 }
 

@@ -89,6 +89,9 @@ struct Up {
     /// eventhubs: a consumer group of every hub, beside $Default; may be given several times
     #[arg(long, value_name = "NAME")]
     group: Vec<String>,
+    /// eventhubs: what each partition's sequence numbers begin with [default: the microseconds since 1970]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    first_sequence_number: Option<String>,
     /// Another server instead of our own: localstack for kinesis, pstest for pubsub
     #[arg(long, value_name = "SERVER")]
     with: Option<String>,

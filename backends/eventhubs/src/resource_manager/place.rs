@@ -2,7 +2,8 @@
 
 use crate::{
     config::EventHubsConfig,
-    error::{HUB, config, invalid},
+    error::{HUB, config},
+    name,
 };
 use anyhub_core::{Error, ErrorKind, Result, shown};
 use azure_core::http::Url;
@@ -125,14 +126,10 @@ impl Place {
         path.extend(["namespaces", &self.namespace, "eventhubs"]);
         match about {
             About::Hubs => {}
-            About::Hub(hub) => path.push(name(operation, "an event hub", hub, 256)?),
+            About::Hub(hub) => path.push(name::of_hub(operation, hub)?),
             About::Group { hub, group } => {
-                path.push(name(operation, "an event hub", hub, 256)?);
-                let group = match group.eq_ignore_ascii_case("$Default") {
-                    true => group,
-                    false => name(operation, "a consumer group", group, 50)?,
-                };
-                path.extend(["consumergroups", group]);
+                path.push(name::of_hub(operation, hub)?);
+                path.extend(["consumergroups", name::of_group(operation, group)?]);
             }
         }
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -151,20 +148,6 @@ impl Place {
             Error::new(ErrorKind::Unexpected, HUB, operation, message)
         })
     }
-}
-
-/// "Naming rules and restrictions for Azure resources", Microsoft.EventHub, 2026-11.
-fn name<'a>(operation: &'static str, what: &str, name: &'a str, most: usize) -> Result<&'a str> {
-    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let at_the_ends = |c: char| c.is_ascii_alphanumeric();
-    let fits = name.starts_with(at_the_ends) && name.ends_with(at_the_ends);
-    if fits && name.chars().all(inside) && name.len() <= most {
-        return Ok(name);
-    }
-    let message = format!("'{name}' can't be {what}'s name");
-    Err(invalid(operation, message).with_advice(format!(
-        "up to {most} letters, digits, '.', '-' and '_', with a letter or digit at either end"
-    )))
 }
 
 impl fmt::Display for About<'_> {

@@ -10,7 +10,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,6 +27,7 @@ pub(crate) struct Identity {
     pub(crate) scopes: Mutex<Vec<String>>,
     /// How often it fails before it gives the next token.
     failures: AtomicU64,
+    is_shut_out: AtomicBool,
 }
 
 impl Identity {
@@ -43,6 +44,7 @@ impl Identity {
             given: AtomicU64::new(0),
             scopes: Mutex::default(),
             failures: AtomicU64::new(0),
+            is_shut_out: AtomicBool::new(false),
         })
     }
 
@@ -56,12 +58,18 @@ impl Identity {
             given: AtomicU64::new(0),
             scopes: Mutex::default(),
             failures: AtomicU64::new(0),
+            is_shut_out: AtomicBool::new(false),
         })
     }
 
     /// The next times it can't be reached.
     pub(crate) fn fail(&self, times: u64) {
         self.failures.store(times, Ordering::Relaxed);
+    }
+
+    /// Nobody takes the tokens that it gives from now on.
+    pub(crate) fn shut_out(&self) {
+        self.is_shut_out.store(true, Ordering::Relaxed);
     }
 
     /// How many tokens it gave.
@@ -86,7 +94,8 @@ impl TokenCredential for Identity {
         let mut asked = self.scopes.lock().unwrap();
         asked.extend(scopes.iter().map(|scope| (*scope).to_owned()));
         let token = format!("eyJ0eXAi-hunter-{number}");
-        if let Some(server) = &self.server {
+        let shut_out = self.is_shut_out.load(Ordering::Relaxed);
+        if let Some(server) = self.server.as_ref().filter(|_| !shut_out) {
             server.accept_bearer(&token, self.valid);
         }
         Ok(AccessToken::new(

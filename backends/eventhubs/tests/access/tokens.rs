@@ -98,10 +98,11 @@ async fn links_that_end_with_their_token_end_with_a_word() {
     let server = server();
     let (valid, said) = (Duration::from_secs(3), Duration::from_secs(3_600));
     let identity = Identity::lying(&server, valid, said);
-    let hub = hub(&server, identity);
+    let hub = hub(&server, identity.clone());
     let producer = producer(&hub).await.unwrap();
     let options = ConsumerOptions::new().start(Point::Start);
     let mut consumer = within(hub.consumer("t", options)).await.unwrap();
+    identity.shut_out();
     within(producer.send(Event::new("x"))).await.unwrap();
     while within(consumer.receive(1))
         .await
@@ -155,6 +156,25 @@ async fn a_token_that_is_refused_is_not_kept() {
         assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
         assert_eq!(identity.given(), given);
     }
+}
+
+/// It may have been revoked; that the identity has a better one is not known before it is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_place_of_a_kept_one_that_is_refused_another_one_is_asked_for() {
+    let server = server();
+    let (valid, said) = (Duration::from_secs(1), Duration::from_secs(3_600));
+    let identity = Identity::lying(&server, valid, said);
+    let hub = hub(&server, identity.clone());
+    let _first = producer(&hub).await.unwrap();
+    within(async {
+        while server.counts().expired_links == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    producer(&hub).await.unwrap();
+    assert_eq!((identity.given(), server.counts().refused_tokens), (2, 1));
+    within(hub.close()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@ use crate::{
     log::{config, read, server, within},
     told,
 };
-use anyhub_core::{ConsumerOptions, Error, ErrorKind, Hub, ProducerOptions, Result};
+use anyhub_core::{ConsumerOptions, Error, ErrorKind, Hub, ProducerOptions, Result, TopicConfig};
 use anyhub_eventhubs::{EventHubsConfig, EventHubsHub, LeasesIn};
 use anyhub_local::EventHubs;
 
@@ -38,6 +38,20 @@ async fn a_namespace_that_is_not_there() {
     let text = "Endpoint=sb://nowhere.invalid/;SharedAccessKeyName=a;SharedAccessKey=b";
     for error in refusals(EventHubsConfig::new().connection_string(text), "t").await {
         told(&error, ErrorKind::Unavailable, "nowhere.invalid");
+    }
+    // Where no server of this machine is: at the port of a namespace.
+    if std::net::TcpListener::bind("127.0.0.1:5671").is_ok() {
+        let text = "Endpoint=sb://localhost/;SharedAccessKeyName=a;SharedAccessKey=b";
+        for error in refusals(EventHubsConfig::new().connection_string(text), "t").await {
+            told(&error, ErrorKind::Unavailable, "localhost:5671");
+            told(
+                &error,
+                ErrorKind::Unavailable,
+                "endpoint=amqp://127.0.0.1:PORT",
+            );
+        }
+    } else {
+        eprintln!("skipped: port 5671 is taken");
     }
     let server = server(1);
     let config = config(&server);
@@ -87,6 +101,38 @@ async fn an_event_hub_that_is_not_there() {
     let text = server.connection_string("other");
     for error in refusals(config(&server).connection_string(text), "t").await {
         told(&error, ErrorKind::Config, "'other'");
+    }
+}
+
+/// As people paste them where a name is due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_for_a_name_is_not_printed() {
+    let server = server(1);
+    let hub = EventHubsHub::new(config(&server).leases(LeasesIn::Memory)).unwrap();
+    let admin = hub.admin();
+    for pasted in [
+        "Endpoint=sb://h/;SharedAccessKeyName=root;SharedAccessKey=hunter2=",
+        "eyJhbGciOiJIUzI1NiJ9.hunter2KmVq1x8Zb0Rk3Yt5Wc7Pq9Ls2Df4.x",
+    ] {
+        let hidden = |error: Error, kind| {
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        };
+        for error in refusals(config(&server), pasted).await {
+            hidden(error, ErrorKind::NotFound);
+        }
+        let topic = within(admin.create_topic(&TopicConfig::new(pasted))).await;
+        hidden(topic.unwrap_err(), ErrorKind::Unsupported);
+        let group = ConsumerOptions::new().group(pasted);
+        let error = refused_reader(&hub, "t", group).await;
+        hidden(error, ErrorKind::Invalid);
+        let reads_as = EventHubsHub::new(config(&server).reader_group(pasted)).unwrap();
+        let error = refused_reader(&reads_as, "t", ConsumerOptions::new()).await;
+        hidden(error, ErrorKind::Invalid);
+        let told = within(admin.delete_group(pasted)).await;
+        hidden(told.unwrap_err(), ErrorKind::Invalid);
+        let told = within(admin.lag("t", pasted)).await;
+        hidden(told.unwrap_err(), ErrorKind::Invalid);
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::log::{
     Logged, hub, numbered, occurrences, producer, publish, read, server, struck, with, within,
 };
-use anyhub_core::{ErrorKind, Event, Producer, ProducerOptions};
+use anyhub_core::{ErrorKind, Event, Producer, ProducerExt, ProducerOptions};
 use anyhub_local::eventhubs::{EventHubs, Fault, Faults, On, Rate};
 use futures_util::future::join_all;
 use std::time::{Duration, Instant};
@@ -144,6 +144,23 @@ async fn every_outcome_is_told_by_the_deadline_and_told_truly() {
     // And it goes on when the server does.
     server.set_faults(Faults::none()).unwrap();
     publish(&*producer, numbered(KEYS, 100, 10)).await;
+}
+
+/// Whoever breaks off by an error of its own may have written before; who hands back has not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_handed_back_is_surely_not_written() {
+    let server = server(1);
+    let hub = hub(&server);
+    let options = ProducerOptions::new().deadline(Duration::from_secs(1));
+    let producer = with(&hub, options).await;
+    for (faults, indeterminate) in [
+        (Faults::none().rejected(Rate::share(1.0)), true),
+        (Faults::none().released(Rate::share(1.0)), false),
+    ] {
+        server.set_faults(faults).unwrap();
+        let error = within(producer.send(Event::new("x"))).await.unwrap_err();
+        assert_eq!(error.is_indeterminate(), indeterminate, "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

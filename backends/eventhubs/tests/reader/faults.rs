@@ -68,6 +68,30 @@ async fn a_server_that_is_away_is_told_of_and_so_is_its_return() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_that_are_lost_as_soon_as_they_are_attached_are_told_of() {
+    let told = Told::listen();
+    let world = World::on(EventHubs::builder().hub("t", 1).start().unwrap()).await;
+    world.publish(0..10).await;
+    let faults = Faults::none().detached(On::Receive, Rate::share(1.0));
+    world.server.set_faults(faults).unwrap();
+    let mut reader = world.reader(Point::Start).await;
+    let reading = tokio::spawn(async move { take(&mut *reader, 10).await.0 });
+    let warning = within(async {
+        loop {
+            let lost = told.with(&["WARN", "nothing can be read", "detach-forced"]);
+            match lost.first() {
+                Some(line) => return line.clone(),
+                None => sleep(Duration::from_millis(50)).await,
+            }
+        }
+    });
+    let warned = warning.await;
+    assert!(warned.contains("partitions=1"), "{warned}");
+    world.server.set_faults(Faults::none()).unwrap();
+    once_in_order(&reading.await.unwrap(), 0..10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_is_half_open_is_found_out() {
     let faults = Faults::none().half_open(On::Receive, Rate::next(1), Duration::from_secs(3_600));
     through(faults, &[(Fault::HalfOpen, 1)]).await;

@@ -22,12 +22,17 @@ async fn member(hub: &EventHubsHub) -> Result<Box<dyn Consumer>> {
     within(hub.consumer("t", options)).await
 }
 
+/// Where the leases of the group are.
+fn scope(world: &World) -> Scope {
+    let place = format!("eventhubs:localhost:{}", world.server.endpoint());
+    Scope::new(&place, "t", "g")
+}
+
 /// Partition 0 was never owned, and its take counter is as low as can be.
 async fn begun_long_ago(world: &World) -> Arc<MemoryLeases> {
     let store = Arc::new(MemoryLeases::new());
-    let place = format!("eventhubs:localhost:{}", world.server.endpoint());
     let row = Row::from(Lease::new("0", 1));
-    let written = store.write(&Scope::new(&place, "t", "g"), &row, None).await;
+    let written = store.write(&scope(world), &row, None).await;
     written.unwrap();
     store
 }
@@ -152,6 +157,36 @@ async fn members_that_do_not_know_of_each_other_are_told_to_share_a_store() {
     within(second.close()).await.unwrap();
 }
 
+/// Leases of partitions that are not there any more are told, and how to be rid of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_was_made_again_with_fewer_partitions() {
+    let world = World::new(2).await;
+    world.server.create_group("t", "g").unwrap();
+    world.publish(0..20).await;
+    let store = Arc::new(MemoryLeases::new());
+    let row = Row::from(Lease::new("3", 1));
+    let written = store.write(&scope(&world), &row, None).await;
+    written.unwrap();
+    let hub = hub(&world, &store);
+    let mut stale = member(&hub).await.unwrap();
+    // A seek helps the others alone.
+    for _ in 0..2 {
+        let error = refused(&mut *stale).await;
+        assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}");
+        let text = error.to_string();
+        for says in ["no partition 3", "Admin::delete_group", "leases="] {
+            assert!(text.contains(says), "{text}");
+        }
+        within(stale.seek(Point::Start)).await.unwrap();
+    }
+    within(stale.close()).await.unwrap();
+    within(hub.admin().delete_group("g")).await.unwrap();
+    let mut fresh = member(&hub).await.unwrap();
+    let (came, _) = take(&mut *fresh, 20).await;
+    once_in_order(&came, 0..20);
+    within(fresh.close()).await.unwrap();
+}
+
 /// An event hub of the same name that was made again is shorter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkpoint_behind_the_end_names_the_ways_out() {
@@ -159,11 +194,10 @@ async fn a_checkpoint_behind_the_end_names_the_ways_out() {
     world.server.create_group("t", "g").unwrap();
     world.publish(0..20).await;
     let store = Arc::new(MemoryLeases::new());
-    let place = format!("eventhubs:localhost:{}", world.server.endpoint());
     let mut lease = Lease::new("0", 1);
     lease.checkpoint = Checkpoint::new(0, Some("100".into()));
-    let scope = Scope::new(&place, "t", "g");
-    let written = store.write(&scope, &Row::from(lease), None).await;
+    let row = Row::from(lease);
+    let written = store.write(&scope(&world), &row, None).await;
     written.unwrap();
     let hub = hub(&world, &store);
     let mut member = self::member(&hub).await.unwrap();

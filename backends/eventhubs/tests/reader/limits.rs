@@ -128,6 +128,45 @@ async fn a_reader_that_is_not_asked_takes_little() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_does_one_that_had_small_events_before() {
+    const SMALL: usize = 20_000;
+    const LARGE: usize = 200;
+    let week = Duration::from_secs(7 * 24 * 3_600);
+    let server = EventHubs::builder().hub("t", 1).retention(256 << 20, week);
+    let world = World::on(server.start().unwrap()).await;
+    let large = |number: usize| format!("{}{number}", "0".repeat(250_000));
+    let event = |payload: String| Event::new(payload).with_key("k");
+    let publish = async |payloads: Vec<String>| {
+        let outcomes = world
+            .producer
+            .publish(payloads.into_iter().map(event).collect());
+        let outcomes = within(outcomes).await.unwrap();
+        assert!(outcomes.iter().all(Result::is_ok));
+    };
+    publish((0..SMALL).map(|number| number.to_string()).collect()).await;
+    let options = ConsumerOptions::new().prefetch_bytes(1 << 20);
+    let mut reader = within(world.hub.consumer("t", options)).await.unwrap();
+    let (came, _) = take(&mut *reader, SMALL).await;
+    let tokens: Vec<_> = came.iter().map(|one| one.token).collect();
+    assert_eq!(reader.acks().ack(&tokens), SMALL);
+    let before = world.server.counts().events_out;
+    for first in (0..LARGE).step_by(20) {
+        publish((first..first + 20).map(large).collect()).await;
+    }
+    let ahead = world.server.counts().events_out - before;
+    assert!(ahead <= LARGE as u64 / 2, "{ahead} of {LARGE}");
+    let mut seen = Vec::new();
+    while seen.len() < LARGE {
+        let batch = within(reader.receive(10)).await.unwrap();
+        assert!(batch.changes.is_empty(), "{:?}", batch.changes);
+        seen.extend(batch.deliveries.iter().map(number));
+        let tokens: Vec<_> = batch.deliveries.iter().map(|one| one.token).collect();
+        reader.acks().ack(&tokens);
+    }
+    assert!(seen.into_iter().eq(0..LARGE), "each once, in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_connection_has_links_to_hundreds_of_partitions() {
     let world = World::new(300).await;
     let event = |number: usize| Event::new(number.to_string()).with_key(format!("key-{number}"));

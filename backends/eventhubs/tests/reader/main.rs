@@ -4,6 +4,7 @@
 mod faults;
 mod groups;
 mod limits;
+mod restart;
 mod retention;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;

@@ -7,6 +7,10 @@ use azure_core_amqp::{
     AmqpMessage, AmqpSendOptions, AmqpSendOutcome, AmqpSender, AmqpSenderApis, AmqpSession,
     AmqpSessionApis, message::AmqpMessageBody,
 };
+use std::{
+    env,
+    process::{Command, Stdio},
+};
 
 /// A data section that is null: what Microsoft's JavaScript client sends for a body of null
 /// (azure-sdk-for-java #32939).
@@ -57,6 +61,19 @@ async fn an_event_without_a_body_has_an_empty_payload() {
     assert_eq!(payloads, [&b"ok"[..], b"", b"ok"]);
 }
 
+/// The event of position 1 can't be read: that is told, and a seek goes on behind it.
+async fn is_told_and_passed(reader: &mut dyn Consumer) {
+    let error = failing(reader).await;
+    assert_eq!(error.kind(), ErrorKind::Unexpected, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("partition 0, position 1"), "{text}");
+    assert!(text.contains("seek to position 2"), "{text}");
+    let behind = vec![(Partition::number(0), Position::offset(2))];
+    within(reader.seek(Point::Positions(behind))).await.unwrap();
+    let (came, _) = take(reader, 1).await;
+    assert_eq!(came[0].position, Position::offset(2));
+}
+
 #[tokio::test]
 async fn one_that_cant_be_read_is_told_and_a_seek_goes_behind_it() {
     let world = World::new(1).await;
@@ -64,15 +81,18 @@ async fn one_that_cant_be_read_is_told_and_a_seek_goes_behind_it() {
     let mut reader = world.reader(Point::Start).await;
     let (came, _) = take(&mut *reader, 1).await;
     assert_eq!(came[0].event.payload, "ok");
-    let error = failing(&mut *reader).await;
-    assert_eq!(error.kind(), ErrorKind::Unexpected, "{error}");
-    let text = error.to_string();
-    assert!(text.contains("partition 0, position 1"), "{text}");
-    assert!(text.contains("seek to position 2"), "{text}");
-    let behind = vec![(Partition::number(0), Position::offset(2))];
-    within(reader.seek(Point::Positions(behind))).await.unwrap();
-    let (came, _) = take(&mut *reader, 1).await;
-    assert_eq!(came[0].position, Position::offset(2));
+    is_told_and_passed(&mut *reader).await;
+}
+
+/// A map with an odd number of values: built for debugging, the SDK panics at it.
+#[tokio::test]
+async fn so_is_one_that_the_sdk_panics_at() {
+    const ODD: [u8; 7] = [0x00, 0x53, 0x77, 0xc1, 0x02, 0x01, 0x40];
+    let world = World::new(1).await;
+    write(&world, &[&FINE, &ODD, &FINE]).await;
+    let mut reader = world.reader(Point::Start).await;
+    take(&mut *reader, 1).await;
+    is_told_and_passed(&mut *reader).await;
 }
 
 #[tokio::test]
@@ -83,4 +103,50 @@ async fn so_is_the_first_one() {
     let error = failing(&mut *reader).await;
     assert_eq!(error.kind(), ErrorKind::Unexpected, "{error}");
     assert!(error.to_string().contains("partition 0"), "{error}");
+}
+
+/// How deep values may nest in this build: optimised, all that fits into an event of 1 MiB.
+const DEEP: usize = match cfg!(debug_assertions) {
+    true => 20_000,
+    false => 520_000,
+};
+
+/// Values within values: described ones, of 2 bytes each, and lists.
+fn nested() -> [Vec<u8>; 2] {
+    let described = [0x00, 0x44].repeat(DEEP);
+    let lists = (0..DEEP / 9).rev().flat_map(|within| {
+        let bytes = u32::try_from(within * 9 + 5).unwrap();
+        let size = bytes.to_be_bytes().into_iter();
+        [0xd0].into_iter().chain(size).chain(1_u32.to_be_bytes())
+    });
+    let body = |values: Vec<u8>, last| [&[0x00, 0x53, 0x77], &values[..], &[last]].concat();
+    [body(described, 0x40), body(lists.collect(), 0x45)]
+}
+
+/// In a process of its own, as a stack that is too small ends it: this test program again.
+#[tokio::test]
+async fn values_nested_deep_do_not_end_the_process() {
+    const CHILD: &str = "ANYHUB_TEST_NESTED";
+    if env::var_os(CHILD).is_none() {
+        let name = "unreadable::values_nested_deep_do_not_end_the_process";
+        let run = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", name])
+            .env(CHILD, "1")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&run.stdout);
+        let why = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "{}: {told}{why}", run.status);
+        assert!(told.contains("1 passed"), "{told}");
+        return;
+    }
+    let world = World::new(1).await;
+    for event in nested() {
+        write(&world, &[&event, &FINE]).await;
+    }
+    let mut reader = world.reader(Point::Start).await;
+    let (came, _) = take(&mut *reader, 4).await;
+    let fine = came.iter().skip(1).step_by(2);
+    assert!(fine.into_iter().all(|came| came.event.payload == "ok"));
 }

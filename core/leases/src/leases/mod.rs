@@ -112,6 +112,23 @@ struct Waiter {
     done: oneshot::Sender<bool>,
 }
 
+/// A seek under way. Until it is done nobody has the grant that it made.
+struct Seek<'a> {
+    shared: &'a Shared,
+    grant: Grant,
+    done: bool,
+}
+
+impl Drop for Seek<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            // Stale: it is lost already.
+            let _ = self.shared.lock().member.release(&self.grant, None);
+            self.shared.due.notify_one();
+        }
+    }
+}
+
 impl Leases {
     /// Joins the group, and makes rows for those of `partitions` that have none. Returns once the
     /// store has answered; partitions are granted later, by [`changed`](Self::changed).
@@ -212,15 +229,23 @@ impl Leases {
     /// Goes to `position` (None: the partition's start), and answers the grant to go on with, once
     /// that is durable. The old grant is void at once, so that checkpoints of before the seek can't
     /// undo it (C8). Errors as for [`checkpoint`](Self::checkpoint).
+    ///
+    /// Dropped, or with an Err, the partition is given up: it is granted anew, to this member or
+    /// another, once the store answers.
     pub async fn seek(&self, grant: &Grant, position: Option<Arc<str>>) -> Result<Grant> {
-        let mut next = grant.clone();
-        let seek = self.call("seek", grant, |member| {
-            let (ticket, moved) = member.seek(grant, position)?;
-            next = moved;
+        let mut seek = Seek {
+            shared: &self.shared,
+            grant: grant.clone(),
+            done: false,
+        };
+        let asked = self.call("seek", grant, |member| {
+            let (ticket, next) = member.seek(grant, position)?;
+            seek.grant = next;
             Ok(ticket)
         });
-        seek.await?;
-        Ok(next)
+        asked.await?;
+        seek.done = true;
+        Ok(seek.grant.clone())
     }
 
     /// Gives the partition up, with a last checkpoint if there is one, for another to take at once.

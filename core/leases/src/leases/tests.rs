@@ -1,3 +1,5 @@
+mod seeks;
+
 use super::*;
 use crate::{
     Checkpoint, Clock, Groups, Key, Lease, MemoryLeases, Row, SqliteLeases, Stored, Version,

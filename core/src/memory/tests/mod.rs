@@ -177,6 +177,27 @@ async fn what_is_gone_says_so() {
 }
 
 #[tokio::test]
+async fn a_secret_for_a_name_is_not_printed() {
+    let hub = hub("");
+    let secret = "amqps://me:hunter2@h.example.com";
+    let admin = hub.admin();
+    for error in [
+        hub.producer(secret, ProducerOptions::new())
+            .await
+            .unwrap_err(),
+        admin
+            .create_topic(&TopicConfig::new(secret))
+            .await
+            .unwrap_err(),
+        admin.describe_topic(secret).await.unwrap_err(),
+        admin.delete_group(secret).await.unwrap_err(),
+        admin.lag("t", secret).await.unwrap_err(),
+    ] {
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn closing_the_hub_closes_and_commits_all() {
     let hub = hub("partitions=1");
     let writer = producer(&hub).await;

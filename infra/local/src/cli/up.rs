@@ -78,6 +78,12 @@ fn example(start: Instant, url: &str) {
         start,
         &format!("to try it: cargo run -p anyhub-examples --bin publish -- '{url}'"),
     );
+    if url.contains("leases=memory") {
+        step(
+            start,
+            "leases=memory is forgotten when the program ends; leases=sqlite:FILE keeps it",
+        );
+    }
 }
 
 /// The URL of a hub with the topic `tweets`.
@@ -97,10 +103,14 @@ fn refuse(given: &[(&str, bool)], hub: &str) -> Result<(), Failure> {
 }
 
 /// What only Event Hubs has.
-fn of_eventhubs(options: &Up) -> [(&'static str, bool); 2] {
+fn of_eventhubs(options: &Up) -> [(&'static str, bool); 3] {
     [
         ("event-hub", !options.event_hub.is_empty()),
         ("group", !options.group.is_empty()),
+        (
+            "first-sequence-number",
+            options.first_sequence_number.is_some(),
+        ),
     ]
 }
 

@@ -15,6 +15,9 @@ const KEPT: usize = 64 * 1024 * 1024;
 /// As in the Standard tier.
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// The largest number that clients in JavaScript tell from the next one, with as many left for events.
+const LARGEST: u64 = 1 << 52;
+
 /// How a local Event Hubs is to be. See [`EventHubs::builder`].
 #[derive(Clone, Debug)]
 pub struct EventHubsBuilder {
@@ -26,6 +29,7 @@ pub struct EventHubsBuilder {
     port: Option<u16>,
     tls: bool,
     retention: Retention,
+    first: u64,
     connections: u64,
 }
 
@@ -43,6 +47,7 @@ impl EventHubsBuilder {
                 bytes: KEPT,
                 time: KEPT_FOR,
             },
+            first: 0,
             connections: limits::CONNECTIONS,
         }
     }
@@ -107,6 +112,15 @@ impl EventHubsBuilder {
         self
     }
 
+    /// The sequence number that each partition begins with; 0 by default. A server that takes the place of another one, whose
+    /// events are gone, begins behind those, as after retention: who comes with a checkpoint of theirs begins with the oldest
+    /// event, and misses none. Offsets begin with a thousand times as much.
+    #[must_use]
+    pub fn first_sequence_number(mut self, number: u64) -> Self {
+        self.first = number;
+        self
+    }
+
     /// How many connections the namespace may have at a time; 5,000 by default. Further ones are closed as they open, with
     /// `amqp:resource-limit-exceeded`.
     #[must_use]
@@ -118,13 +132,17 @@ impl EventHubsBuilder {
     /// Starts the server and returns when it answers.
     ///
     /// # Errors
-    /// Invalid for a share outside of 0.0 to 1.0, no throughput units, two hubs of one name, a hub without a name or with no or
+    /// Invalid for a share outside of 0.0 to 1.0, no throughput units, a first sequence number above 2^52, two hubs of one name, a hub without a name or with no or
     /// too many partitions, or port 0; PortInUse; Io if no port or thread can be had, or no certificate made.
     pub fn start(self) -> Result<EventHubs, Error> {
         self.faults.check()?;
         if self.units == Some(0) {
             return Err(Error::Invalid("throughput units begin with 1".into()));
         }
+        let first = i64::try_from(self.first).ok();
+        let first = first.filter(|_| self.first <= LARGEST).ok_or_else(|| {
+            Error::Invalid(format!("the first sequence number is {LARGEST} at most"))
+        })?;
         let units = match self.limits {
             true => Some(self.units.unwrap_or(1)),
             false => self.units,
@@ -132,6 +150,7 @@ impl EventHubsBuilder {
         let dice = Dice::new(self.faults.clone(), self.seed);
         let namespace = Arc::new(Namespace::new(
             self.retention,
+            first,
             self.connections,
             units,
             dice,

@@ -26,6 +26,8 @@ pub(super) const DEFAULT_GROUP: &str = "$Default";
 pub(super) struct Namespace {
     hubs: Mutex<BTreeMap<String, Arc<Hub>>>,
     retention: Retention,
+    /// What each partition's sequence numbers begin with.
+    first: i64,
     /// How many there may be.
     pub(super) connections: u64,
     /// Bytes of deliveries that aren't whole yet, of all connections.
@@ -39,6 +41,7 @@ pub(super) struct Namespace {
 impl Namespace {
     pub(super) fn new(
         retention: Retention,
+        first: i64,
         connections: u64,
         units: Option<u32>,
         dice: Dice,
@@ -46,6 +49,7 @@ impl Namespace {
         Namespace {
             hubs: Mutex::default(),
             retention,
+            first,
             connections,
             partial: AtomicUsize::new(0),
             throughput: Throughput::new(units),
@@ -62,7 +66,7 @@ impl Namespace {
         if hubs.contains_key(&key) {
             return false;
         }
-        let hub = Hub::new(name, partitions, self.retention);
+        let hub = Hub::new(name, partitions, self.retention, self.first);
         hubs.insert(key, Arc::new(hub));
         true
     }
@@ -115,23 +119,25 @@ pub(super) struct Hub {
 #[derive(Debug)]
 struct Layout {
     partitions: Vec<Arc<Partition>>,
-    /// What each partition keeps, those to come included.
+    /// What each partition keeps and begins with, those to come included.
     retention: Retention,
+    first: i64,
 }
 
 impl Layout {
     fn grow(&mut self, partitions: u32) {
-        let retention = self.retention;
-        self.partitions
-            .resize_with(partitions as usize, || Arc::new(Partition::new(retention)));
+        let (retention, first) = (self.retention, self.first);
+        let partition = || Arc::new(Partition::new(retention, first));
+        self.partitions.resize_with(partitions as usize, partition);
     }
 }
 
 impl Hub {
-    fn new(name: &str, partitions: u32, retention: Retention) -> Self {
+    fn new(name: &str, partitions: u32, retention: Retention, first: i64) -> Self {
         let mut layout = Layout {
             partitions: Vec::new(),
             retention,
+            first,
         };
         layout.grow(partitions);
         Hub {
@@ -234,9 +240,9 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    fn new(retention: Retention) -> Self {
+    fn new(retention: Retention, first: i64) -> Self {
         Partition {
-            log: Mutex::new(Log::new(retention)),
+            log: Mutex::new(Log::new(retention, first)),
             waiting: Mutex::default(),
             readers: Readers::default(),
         }
@@ -305,7 +311,7 @@ mod tests {
             bytes: 1,
             time: Duration::MAX,
         };
-        let partition = Partition::new(retention);
+        let partition = Partition::new(retention, 0);
         let wake = Arc::new(Notify::new());
         for _ in 0..100 {
             partition.wait(&partition.log(), &wake);
@@ -320,7 +326,7 @@ mod tests {
             bytes: 1 << 20,
             time: Duration::from_secs(60),
         };
-        let hub = Hub::new("h", 1, retention);
+        let hub = Hub::new("h", 1, retention, 0);
         assert!(hub.partition("1").is_err());
         hub.keep(Some(1), None);
         assert!(hub.grow(3) && !hub.grow(3) && !hub.grow(2));

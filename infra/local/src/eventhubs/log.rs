@@ -39,14 +39,18 @@ pub(super) struct Retention {
     pub(super) time: Duration,
 }
 
+/// What an event's number takes of the offsets before a log's beginning, so that offsets that were given out before don't come
+/// again either, at events of this size and at larger ones up to a GB/s where numbers count microseconds.
+const OFFSETS: i64 = 1_000;
+
 /// Where a partition stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ends {
     /// The sequence number of the oldest event; of the next one where there is none.
     pub(super) first: i64,
-    /// The last event's, kept or not; -1 where there never was one.
+    /// The last event's, kept or not; where there never was one, what is before the first: -1 of a log that begins with 0.
     pub(super) last: i64,
-    /// The last event's offset and the time it came; -1 and 0 where there never was one.
+    /// The last event's offset, likewise, and the time it came, 0 where there never was one.
     pub(super) last_offset: i64,
     pub(super) last_time: i64,
     pub(super) empty: bool,
@@ -87,18 +91,21 @@ impl Chunk {
 }
 
 impl Log {
-    pub(super) fn new(retention: Retention) -> Self {
+    /// Its first event gets this number, 0 or more; as if those before were past retention.
+    pub(super) fn new(retention: Retention, first: i64) -> Self {
+        let end = first.saturating_mul(OFFSETS);
         Log {
             chunks: VecDeque::new(),
             segments: Segments::default(),
             scratch: Default::default(),
-            next: 0,
-            end: 0,
+            next: first,
+            end,
             ends: Ends {
-                last: -1,
-                last_offset: -1,
+                first,
+                last: first - 1,
+                last_offset: end - 1,
+                last_time: 0,
                 empty: true,
-                ..Ends::default()
             },
             bytes: 0,
             retention,
@@ -292,10 +299,11 @@ mod tests {
     }
 
     fn log(bytes: usize, millis: u64) -> Log {
-        Log::new(Retention {
+        let retention = Retention {
             bytes,
             time: Duration::from_millis(millis),
-        })
+        };
+        Log::new(retention, 0)
     }
 
     fn append(log: &mut Log, texts: &[&str], now: i64) {
@@ -420,6 +428,41 @@ mod tests {
         assert_eq!(log.bytes(), 0);
         append(&mut log, &["next"], 5_000);
         assert_eq!(read(&log, 0), [(2, "next".into())]);
+    }
+
+    #[test]
+    fn one_that_begins_later_is_as_one_whose_events_are_gone() {
+        let retention = log(usize::MAX, 1_000).retention;
+        let mut gone = Log::new(retention, 0);
+        append(&mut gone, &["old"; 7], 0);
+        gone.trim(5_000);
+        let mut log = Log::new(retention, 7);
+        let of = |log: &Log| (log.ends().first, log.ends().last, log.ends().empty);
+        assert_eq!(of(&log), of(&gone));
+        assert_eq!(log.ends().last_offset, 6_999);
+        let sequence = |log: &Log, number, inclusive| {
+            let start = Start::Sequence { number, inclusive };
+            log.find(&start).ok()
+        };
+        for number in -1..9 {
+            let both = [&gone, &log].map(|log| sequence(log, number, false));
+            assert_eq!(both[0], both[1], "{number}");
+        }
+        let last_offset = log.ends().last_offset;
+        let after = |number| Start::Offset {
+            number,
+            inclusive: false,
+        };
+        assert_eq!(log.find(&after(last_offset)), Ok(7));
+        assert!(log.find(&after(last_offset + 1)).is_err());
+        append(&mut log, &["a", "b"], 5_000);
+        let both = [(7, "a".into()), (8, "b".into())];
+        assert_eq!(read(&log, 3), both);
+        let find = |start: &Start| log.find(start).unwrap();
+        assert_eq!((find(&Start::Earliest), find(&Start::Latest)), (7, 9));
+        assert_eq!((find(&after(10)), find(&after(7_000))), (7, 8));
+        assert_eq!(offsets(&log)[0], 7_000);
+        assert_eq!((log.ends().first, log.ends().last), (7, 8));
     }
 
     #[test]

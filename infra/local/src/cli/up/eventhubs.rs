@@ -1,7 +1,7 @@
 //! `anyhub-local up eventhubs`.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhub_local::EventHubs;
 use serde_json::json;
@@ -27,7 +27,11 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     if hubs.is_empty() {
         hubs.push(HUB);
     }
-    let mut builder = EventHubs::builder().limits(options.limits);
+    let first = options.first_sequence_number.as_deref();
+    let first = first.map(|first| number("first-sequence-number", first, "0 to 2^52"));
+    let mut builder = EventHubs::builder()
+        .limits(options.limits)
+        .first_sequence_number(first.transpose()?.unwrap_or_else(behind_all_before));
     for (name, partitions) in &hubs {
         builder = builder.hub(name, *partitions);
     }
@@ -70,6 +74,13 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     eventhubs.stop();
     step(start, "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// A number behind those of any server before: microseconds since 1970, as no partition takes more than an event in each. Whoever
+/// has kept a checkpoint is told then that its events are gone, and passes over none of those to come.
+fn behind_all_before() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(0)
 }
 
 /// A hub's name and its partitions, as in `tweets=4`.
