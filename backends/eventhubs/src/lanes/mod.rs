@@ -16,7 +16,7 @@ pub(crate) use request::{Answer, Request, Rest};
 
 use crate::message::{in_batch, on_batch};
 use anyhub_core::{Error, Partition};
-use pace::Pace;
+use pace::{Pace, Units};
 use rand::{SeedableRng, rngs::StdRng};
 use std::{
     collections::VecDeque,
@@ -44,7 +44,8 @@ pub(crate) struct Lane {
     pace: Pace,
     /// Why the last message failed.
     trouble: Option<Error>,
-    in_flight: bool,
+    /// What is in flight weighs so much.
+    in_flight: Option<Units>,
     ending: bool,
     bell: Arc<Notify>,
     rng: StdRng,
@@ -82,7 +83,7 @@ impl Lane {
             due: None,
             pace: Pace::default(),
             trouble: None,
-            in_flight: false,
+            in_flight: None,
             ending: false,
             bell: Arc::default(),
             rng: StdRng::seed_from_u64(seed),
@@ -122,10 +123,11 @@ impl Lane {
     /// What the lane's task does next. After Send it answers before it asks again.
     pub(crate) fn next(&mut self, now: Instant) -> Step {
         // Also where the task before failed under way.
-        self.in_flight = false;
+        self.in_flight = None;
         self.tell_late(now);
         let Some(first) = self.queue.front() else {
             self.due = None;
+            self.pace.idle();
             return match self.ending {
                 true => Step::Gone,
                 false => Step::Wait(None),
@@ -138,7 +140,7 @@ impl Lane {
         }
         let entries = self.take();
         self.due = (!self.queue.is_empty()).then_some(now);
-        self.in_flight = true;
+        self.in_flight = Some(units(&entries));
         Step::Send(Request::new(entries, self.partition.clone()))
     }
 
@@ -160,12 +162,12 @@ impl Lane {
 
     /// What is left of the lane's message after its answer.
     pub(crate) fn answered(&mut self, rest: Rest, now: Instant) {
-        self.in_flight = false;
+        let units = self.in_flight.take().unwrap_or_default();
         match &rest.trouble {
-            None => self.pace.written(),
+            None => self.pace.written(units, now),
             // Not for its own sake, but for another one's.
             Some(_) if rest.one_by_one => {}
-            Some(error) => self.pace.failed(error, now, &mut self.rng),
+            Some(error) => self.pace.failed(units, error, now, &mut self.rng),
         }
         self.trouble = rest.trouble;
         self.put_back(rest.again);
@@ -189,7 +191,7 @@ impl Lane {
     }
 
     fn ring(&self) {
-        if !self.in_flight {
+        if self.in_flight.is_none() {
             self.bell.notify_one();
         }
     }
@@ -222,6 +224,7 @@ impl Lane {
 
     /// As many of the first as a message takes; where Event Hubs chooses by key, those of one key.
     fn take(&mut self) -> Vec<Entry> {
+        let most = self.pace.most();
         let mut taken: Vec<Entry> = Vec::new();
         let mut passed = Vec::new();
         let key = self.queue.front().and_then(|first| first.key.as_deref());
@@ -229,7 +232,9 @@ impl Lane {
         while let Some(entry) = self.queue.pop_front() {
             let bytes = in_batch(entry.encoded.len());
             let alone = entry.alone;
-            let full = alone || size + bytes > self.largest;
+            let full = alone
+                || size + bytes > self.largest
+                || Units::of(taken.len() + 1, size + bytes) > most;
             if full && !taken.is_empty() {
                 self.queue.push_front(entry);
                 break;
@@ -253,4 +258,9 @@ impl Lane {
         }
         taken
     }
+}
+
+fn units(entries: &[Entry]) -> Units {
+    let sizes = entries.iter().map(|entry| in_batch(entry.encoded.len()));
+    Units::of(entries.len(), sizes.sum())
 }
