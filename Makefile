@@ -59,7 +59,7 @@ conformance: here ## the contract on every hub and server, LocalStack and pstest
 	$(CARGO) test $(LOCKED) -p anyhub-pubsub --test pstest --test pstest_raw -- $(ONLY)
 
 interop: setup ## 10,000 events each way with Amazon's, Microsoft's, Google's and PyPI's clients: make interop ONLY=pubsub
-	@infra/setup.sh node
+	@infra/setup.sh node go
 	@infra/interop.sh $(ONLY)
 
 contract: setup ## clause by hub by result, as a table

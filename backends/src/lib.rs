@@ -8,7 +8,7 @@
 //! # async fn main() -> anyhub::Result<()> {
 //! // or kafka://localhost:9092/tweets, kinesis://us-east-1/tweets?leases=memory,
 //! // eventhubs://NAMESPACE.servicebus.windows.net/tweets?leases=memory, pubsub://PROJECT/tweets
-//! // (how far a group has come is forgotten when the process ends; leases=sqlite:FILE keeps it)
+//! // (leases=memory: how far a group has come is forgotten when the process ends; leases=sqlite:FILE keeps it)
 //! let url = "memory:/tweets";
 //! let (hub, topic) = (anyhub::connect(url)?, anyhub::topic(url)?);
 //! hub.admin().create_topic(&TopicConfig::new(&topic)).await?; // if it is not there yet

@@ -53,12 +53,13 @@ pub fn doctor(out: &mut dyn Write) -> io::Result<Exit> {
         out,
         "kinesis ready, a stand-in in this process; LocalStack, another server for it, is optional"
     )?;
-    let localstack = anyhub_local::localstack::requirements();
-    let localstack = localstack.into_iter().map(Requirement::optional);
-    let localstack: Vec<_> = localstack.map(|need| of_requirement(&need)).collect();
-    print(out, &localstack)?;
+    print_optional(out, anyhub_local::localstack::requirements())?;
     writeln!(out, "eventhubs ready, a stand-in in this process")?;
-    writeln!(out, "pubsub  ready, a stand-in in this process")?;
+    writeln!(
+        out,
+        "pubsub  ready, a stand-in in this process; pstest, another server for it, is optional"
+    )?;
+    print_optional(out, anyhub_local::pstest::requirements())?;
     writeln!(out, "tweets")?;
     print(
         out,
@@ -76,6 +77,12 @@ pub fn doctor(out: &mut dyn Write) -> io::Result<Exit> {
         ],
     )?;
     Ok(if ready { Exit::Ok } else { Exit::Unavailable })
+}
+
+fn print_optional(out: &mut dyn Write, needs: Vec<Requirement>) -> io::Result<()> {
+    let needs = needs.into_iter().map(Requirement::optional);
+    let findings: Vec<_> = needs.map(|need| of_requirement(&need)).collect();
+    print(out, &findings)
 }
 
 fn print(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {

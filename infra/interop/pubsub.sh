@@ -5,7 +5,12 @@ cd "$(dirname "$0")/../.."
 . infra/interop/fetched.sh
 from=infra/interop/pubsub
 needs python3 Python
+PATH=$PATH:/usr/local/go/bin
 needs go "Go 1.26 or newer"
+if ! printf 'go1.26\n%s\n' "$(go env GOVERSION)" | sort -VC; then
+    printf 'interop: missing: Go 1.26 or newer (go is %s)\n' "$(go env GOVERSION)" >&2
+    exit 2
+fi
 
 python_libraries pubsub-python "$from/requirements.txt"
 [ -d "$work/pubsub-go" ] || printf 'interop: fetching %s\n' "$from/go/go.mod" >&2

@@ -1,5 +1,5 @@
-//! A million events submitted to a local Pub/Sub that does not answer: what is held is bounded by the producer's buffer, and
-//! submit waits. Once it answers, all of them are written.
+//! A million events submitted to a local Pub/Sub that does not answer: what is held is bounded by the producer's buffer (8
+//! times its bytes, server and all), and submit waits. Once it answers, all of them are written.
 //!
 //! ```text
 //! cargo run --release -p anyhub-pubsub --example stalled -- [EVENTS]
@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
         .buffer_bytes(BUFFER)
         .deadline(DEADLINE);
     let producer = hub.producer(TOPIC, options).await.unwrap();
-    let unanswered = Faults::none().unavailable("Publish", Rate::share(1.0));
+    let unanswered = Faults::none().slow_answers("Publish", Rate::share(1.0), DEADLINE);
     server.set_faults(unanswered).unwrap();
 
     let admitted = Arc::new(AtomicU64::new(0));

@@ -61,6 +61,10 @@ pub(crate) async fn watch<S: Stage>(
                 per_second(received, last.2),
                 done.overtaken.load(Ordering::Relaxed)
             );
+            // Memory of what stands still says nothing.
+            if received == last.2 {
+                return Err(format!("nothing was received between {} s and {second} s", last.0).into());
+            }
             last = (second, counts.came, received);
         }
     }

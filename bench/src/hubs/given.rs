@@ -17,6 +17,8 @@ pub struct HubArg {
     pub(super) url: HubUrl,
     pub(super) text: Secret,
     group: Option<String>,
+    /// Where the emulator is that Pub/Sub's clients are told of by the environment, if they go by it.
+    emulator: Option<String>,
 }
 
 /// The hubs, each with the group by which `groups`, which are `[NAME=]GROUP`, let it be read. An error says what of
@@ -83,6 +85,7 @@ impl FromStr for HubArg {
                 }
             ));
         }
+        let emulator = emulator_of(&url, std::env::var("PUBSUB_EMULATOR_HOST").ok());
         let name = name.unwrap_or(url.scheme()).to_owned();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
@@ -96,6 +99,7 @@ impl FromStr for HubArg {
             url,
             text: Secret::new(text),
             group: None,
+            emulator,
         })
     }
 }
@@ -135,8 +139,7 @@ impl HubArg {
     }
 
     fn endpoint(&self) -> Option<&str> {
-        let mut options = self.url.options();
-        options.find_map(|(name, value)| (name == "endpoint").then_some(value))
+        endpoint_in(&self.url).or(self.emulator.as_deref())
     }
 
     /// Whether the stand-in of `anyhub-local` answers there.
@@ -156,6 +159,7 @@ impl HubArg {
                 Some(endpoint) if !is_aws(endpoint) => RanOn::Emulator,
                 _ => RanOn::Cloud,
             },
+            "pubsub" if self.emulator.is_some() => RanOn::Emulator,
             // Nor anybody but Azure and Google theirs; a private endpoint is on no machine of its user.
             "eventhubs" | "pubsub" => match self.endpoint() {
                 Some(endpoint) if is_here(endpoint) => RanOn::Emulator,
@@ -164,6 +168,20 @@ impl HubArg {
             _ => RanOn::Broker,
         }
     }
+}
+
+fn endpoint_in(url: &HubUrl) -> Option<&str> {
+    let mut options = url.options();
+    options.find_map(|(name, value)| (name == "endpoint").then_some(value))
+}
+
+fn emulator_of(url: &HubUrl, host: Option<String>) -> Option<String> {
+    let host = host.filter(|host| !host.is_empty())?;
+    let is_meant = url.scheme() == "pubsub" && endpoint_in(url).is_none();
+    is_meant.then(|| match host.contains("://") {
+        true => host,
+        false => format!("http://{host}"),
+    })
 }
 
 /// Whether an endpoint is on this machine.
@@ -282,6 +300,27 @@ mod tests {
                 .unwrap_err()
                 .contains("--hub")
         );
+    }
+
+    #[test]
+    fn the_emulator_of_the_environment_counts_where_the_url_names_no_place() {
+        let at = |url: &str, host: &str| emulator_of(&url.parse().unwrap(), Some(host.to_owned()));
+        let found = Some("http://emulator:8085".to_owned());
+        assert_eq!(at("pubsub://p/t", "emulator:8085"), found);
+        assert_eq!(at("pubsub://p/t", "http://emulator:8085"), found);
+        for (url, host) in [
+            ("pubsub://p/t", ""),
+            ("pubsub://p/t?endpoint=http://127.0.0.1:1", "emulator:8085"),
+            ("kafka://a:1/t", "emulator:8085"),
+        ] {
+            assert_eq!(at(url, host), None, "{url}");
+        }
+        let emulated = HubArg {
+            emulator: found,
+            ..hub("pubsub://p/t?topic_retention=1d")
+        };
+        assert_eq!(emulated.ran_on(), RanOn::Emulator);
+        assert_eq!(emulated.endpoint(), Some("http://emulator:8085"));
     }
 
     #[test]

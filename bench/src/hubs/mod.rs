@@ -376,11 +376,6 @@ mod tests {
                 .contains("did you mean 'kafka'")
         );
         assert!(
-            names(Some(&["pubsub"]), &[])
-                .unwrap_err()
-                .contains("not in this version")
-        );
-        assert!(
             names(Some(&["kafka"]), &["kafka://a:9092"])
                 .unwrap_err()
                 .contains("two hubs")

@@ -136,3 +136,4 @@ def goes_on(publisher, subscriber):
     receive(subscriber, SUBSCRIPTION, take)
     if found != [(b"good", key)]:
         raise Difference(f"something that was refused is there: {found}")
+    receiving.check_nothing_left(subscriber, SUBSCRIPTION)

@@ -164,6 +164,9 @@ async fn nack(hub: &PubSubHub, topic: &str, expected: &[Event]) -> Told<()> {
 
 async fn exactly_once(hub: &PubSubHub, topic: &str, expected: &[Event]) -> Told<()> {
     let mut reading = Reading::of_group(hub, topic, "exactly-once").await?;
+    if !reading.is_exactly_once().await? {
+        return Err("the subscription delivers at least once".into());
+    }
     let mut left = Left::new(expected, 0..expected.len());
     while left.count() > 0 {
         let wanted = left.count();

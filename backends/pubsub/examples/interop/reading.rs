@@ -2,7 +2,7 @@
 
 use anyhub_core::{Acks, Consumer, ConsumerOptions, Delivery, Event, Hub, Point};
 use anyhub_interop::{Left, Told};
-use anyhub_pubsub::PubSubHub;
+use anyhub_pubsub::{NativeSubscription, PubSubHub};
 use std::{
     fmt::Display,
     time::{Duration, UNIX_EPOCH},
@@ -32,6 +32,15 @@ impl Reading {
     async fn open(hub: &PubSubHub, topic: &str, options: ConsumerOptions) -> Told<Self> {
         let consumer = told(hub.consumer(topic, options.start(Point::Start)).await)?;
         Ok(Self { consumer })
+    }
+
+    /// What the service says of the subscription.
+    pub(crate) async fn is_exactly_once(&self) -> Told<bool> {
+        let native = self.consumer.native().downcast_ref::<NativeSubscription>();
+        let native = native.ok_or("no subscription")?;
+        let admin = told(native.hub().subscription_admin().await)?;
+        let asked = admin.get_subscription().set_subscription(native.name());
+        Ok(told(asked.send().await)?.enable_exactly_once_delivery)
     }
 
     pub(crate) fn acks(&self) -> Acks {

@@ -203,11 +203,15 @@ func goesOn(ctx context.Context, client *pubsub.Client, publisher *pubsub.Publis
 		return err
 	}
 	good := event{key: key, body: []byte("good")}
-	return receive(ctx, client, subscriptionName(here), func(message *pubsub.Message) (bool, error) {
+	err := receive(ctx, client, subscriptionName(here), func(message *pubsub.Message) (bool, error) {
 		message.Ack()
 		if found := newEvent(message.OrderingKey, message.Data, message.Attributes); !found.equals(good) {
 			return false, fmt.Errorf("something that was refused is there: %v", found)
 		}
 		return true, nil
 	})
+	if err != nil {
+		return err
+	}
+	return checkNothingLeft(ctx, client, subscriptionName(here))
 }
