@@ -56,7 +56,7 @@ conformance: here ## the contract on every hub and server, LocalStack and pstest
 	@infra/setup.sh node go
 	$(CARGO) test $(LOCKED) -p anyhub-local --test localstack --test pstest -- $(ONLY)
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test localstack --test localstack_raw -- $(ONLY)
-	$(CARGO) test $(LOCKED) -p anyhub-pubsub --test pstest --test pstest_raw -- $(ONLY)
+	$(CARGO) test $(LOCKED) -p anyhub-pubsub --test pstest --test pstest_more --test pstest_raw -- $(ONLY)
 
 interop: setup ## 10,000 events each way with Amazon's, Microsoft's, Google's and PyPI's clients: make interop ONLY=pubsub
 	@infra/setup.sh node go

@@ -10,6 +10,6 @@ cargo test --locked -p anyhub-conformance --test memory --test portable --test s
 cargo test --locked -p anyhub-kafka --test conformance >&2 || failed=1
 cargo test --locked -p anyhub-kinesis --test conformance --test localstack >&2 || failed=1
 cargo test --locked -p anyhub-eventhubs --test conformance >&2 || failed=1
-cargo test --locked -p anyhub-pubsub --test conformance --test exactly_once >&2 || failed=1
+cargo test --locked -p anyhub-pubsub --test conformance --test exactly_once --test pstest >&2 || failed=1
 cargo run --quiet --locked -p anyhub-conformance --bin contract-table -- "$out" || failed=1
 exit "$failed"

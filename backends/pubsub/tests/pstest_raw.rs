@@ -2,21 +2,22 @@
 //! fails here says that they can go.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod pstest_here;
 mod pstest_server;
 
-use anyhub_local::PsTest;
 use futures_util::{StreamExt, stream};
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
     self as pb, publisher_client::PublisherClient, subscriber_client::SubscriberClient,
 };
+use pstest_server::Server;
 use std::{collections::HashSet, time::Duration};
 use tokio::time::{sleep, timeout};
-use tonic::transport::Channel;
+use tonic::{Code, transport::Channel};
 
 /// A step for each reason, and no other.
 const STEPS: [&str; 3] = [
     "a_key_gives_one_at_a_time",
-    "a_late_ack_is_ok",
+    "it_takes_4_mib_at_most",
     "it_ends_at_a_seek",
 ];
 
@@ -32,7 +33,7 @@ fn every_exception_names_a_step_that_shows_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exceptions_are_the_servers() {
-    let Some(server) = pstest_server::start("exceptions_are_the_servers").await else {
+    let Some(server) = pstest_here::pstest("exceptions_are_the_servers").await else {
         return;
     };
     let channel = Channel::from_shared(server.endpoint()).unwrap();
@@ -41,9 +42,8 @@ async fn exceptions_are_the_servers() {
         subscriber: SubscriberClient::new(channel.connect().await.unwrap()),
     };
     a_key_gives_one_at_a_time(&mut raw).await;
-    a_late_ack_is_ok(&mut raw).await;
+    it_takes_4_mib_at_most(&mut raw).await;
     it_ends_at_a_seek(&mut raw, &server).await;
-    server.stop();
 }
 
 struct Raw {
@@ -53,7 +53,7 @@ struct Raw {
 
 impl Raw {
     /// A topic and a subscription of that name.
-    async fn create(&mut self, name: &str, exactly_once: bool) -> (String, String) {
+    async fn create(&mut self, name: &str) -> (String, String) {
         let topic = format!("projects/p/topics/{name}");
         let subscription = format!("projects/p/subscriptions/{name}");
         let made = pb::Topic {
@@ -66,7 +66,6 @@ impl Raw {
             topic: topic.clone(),
             ack_deadline_seconds: 10,
             enable_message_ordering: true,
-            enable_exactly_once_delivery: exactly_once,
             ..pb::Subscription::default()
         };
         self.subscriber.create_subscription(made).await.unwrap();
@@ -86,31 +85,17 @@ impl Raw {
         self.publisher.publish(request).await.unwrap();
     }
 
-    async fn ack(&mut self, subscription: &str, ack_id: &str) -> Result<(), tonic::Status> {
+    async fn ack(&mut self, subscription: &str, ack_id: &str) {
         let request = pb::AcknowledgeRequest {
             subscription: subscription.into(),
             ack_ids: vec![ack_id.into()],
         };
-        self.subscriber.acknowledge(request).await.map(drop)
-    }
-
-    async fn pull(&mut self, subscription: &str) -> pb::ReceivedMessage {
-        loop {
-            let request = pb::PullRequest {
-                subscription: subscription.into(),
-                max_messages: 1,
-                ..pb::PullRequest::default()
-            };
-            let pulled = self.subscriber.pull(request).await.unwrap().into_inner();
-            if let Some(received) = pulled.received_messages.into_iter().next() {
-                return received;
-            }
-        }
+        self.subscriber.acknowledge(request).await.unwrap();
     }
 }
 
 async fn a_key_gives_one_at_a_time(raw: &mut Raw) {
-    let (topic, subscription) = raw.create("one-at-a-time", false).await;
+    let (topic, subscription) = raw.create("one-at-a-time").await;
     raw.publish(&topic, 3).await;
     let first = pb::StreamingPullRequest {
         subscription: subscription.clone(),
@@ -128,31 +113,29 @@ async fn a_key_gives_one_at_a_time(raw: &mut Raw) {
     assert_eq!(came.len(), 1);
     let more = timeout(Duration::from_secs(1), pulled.message()).await;
     assert!(more.is_err(), "more of a key come by now: {more:?}");
-    raw.ack(&subscription, &came[0]).await.unwrap();
+    raw.ack(&subscription, &came[0]).await;
     let next = ids(pulled.message().await.unwrap().unwrap());
     assert_eq!(next.len(), 1, "what was acknowledged was waited for");
 }
 
-async fn a_late_ack_is_ok(raw: &mut Raw) {
-    let (topic, subscription) = raw.create("late", true).await;
-    raw.publish(&topic, 1).await;
-    let first = raw.pull(&subscription).await;
-    // Its deadline, so that it comes again.
-    let now = pb::ModifyAckDeadlineRequest {
-        subscription: subscription.clone(),
-        ack_ids: vec![first.ack_id.clone()],
-        ack_deadline_seconds: 0,
+async fn it_takes_4_mib_at_most(raw: &mut Raw) {
+    let (topic, _) = raw.create("large").await;
+    let message = pb::PubsubMessage {
+        data: vec![7; (4 << 20) + 1].into(),
+        ..pb::PubsubMessage::default()
     };
-    raw.subscriber.modify_ack_deadline(now).await.unwrap();
-    let again = raw.pull(&subscription).await;
-    assert_ne!(first.ack_id, again.ack_id);
-    let late = raw.ack(&subscription, &first.ack_id).await;
-    assert!(late.is_ok(), "a late ack is refused by now: {late:?}");
+    let request = pb::PublishRequest {
+        topic,
+        messages: vec![message],
+    };
+    let answer = raw.publisher.publish(request).await;
+    let code = answer.map(drop).map_err(|status| status.code());
+    assert_eq!(code, Err(Code::ResourceExhausted));
 }
 
 /// The last one: it is gone then.
-async fn it_ends_at_a_seek(raw: &mut Raw, server: &PsTest) {
-    let (topic, subscription) = raw.create("sought", false).await;
+async fn it_ends_at_a_seek(raw: &mut Raw, server: &Server) {
+    let (topic, subscription) = raw.create("sought").await;
     raw.publish(&topic, 1).await;
     let sought = pb::SeekRequest {
         subscription,

@@ -15,6 +15,12 @@ pub trait Harness: Send + Sync + 'static {
     /// hub; whether two of them share their topics does not matter.
     async fn start(&self) -> Result<Arc<dyn Hub>, String>;
 
+    /// Whether each trial gets a hub of its own from [`start`](Self::start), as where one may bring the
+    /// server down. By default all share one.
+    fn hub_for_each_trial(&self) -> bool {
+        false
+    }
+
     /// How fast the hub is. The defaults fit a hub in memory.
     fn settings(&self) -> Settings {
         Settings::default()
@@ -33,10 +39,16 @@ pub trait Harness: Send + Sync + 'static {
     /// which stops to answer. `hub` is the one that [`start`](Self::start) gave.
     async fn stalling(&self, hub: Arc<dyn Hub>, topic: TopicConfig) -> Result<Stalling, String>;
 
-    /// Trials that the server here can't serve, whoever asks, each with why: they have to fail, and one
-    /// that begins to pass fails the run. At most a tenth of all trials. By default none.
-    fn exceptions(&self) -> Vec<(String, String)> {
-        Vec::new()
+    /// Trials that the server here can't serve, whoever asks: they have to fail, and one that begins to
+    /// pass fails the run. A line for each, `TRIAL: WHY`; `#` begins a comment. By default none.
+    fn exceptions(&self) -> &str {
+        ""
+    }
+
+    /// Whether they may be more than a tenth of all trials, as of a server that is a second opinion on a
+    /// part of the contract. By default not.
+    fn serves_a_part(&self) -> bool {
+        false
     }
 
     /// Called after the last trial.

@@ -1,10 +1,11 @@
 use crate::{
-    Failure, Harness, Outcome, Trial,
+    Failure, Harness, Outcome, Settings, Trial,
     results::{Ended, Record, append},
     trials,
 };
+use anyhub_core::Hub;
 use libtest_mimic::{Arguments, Failed};
-use std::{env, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::HashMap, env, path::PathBuf, process::ExitCode, sync::Arc};
 use tokio::runtime::{Builder, Runtime};
 
 /// Runs every trial against the hub of `harness`, as `cargo test` understands it: a filter, `--list`,
@@ -86,11 +87,17 @@ fn run_on(
         .into_iter()
         .filter(|trial| trial.applies(&capabilities))
         .collect();
-    let exceptions = harness.exceptions();
-    if let Err(why) = check_exceptions(&exceptions, &applying) {
-        eprintln!("conformance: FAILED: {name}: {why}");
-        return ExitCode::FAILURE;
-    }
+    let most = match harness.serves_a_part() {
+        true => applying.len(),
+        false => applying.len() / 10,
+    };
+    let exceptions = match exceptions(harness.exceptions(), &applying, most) {
+        Ok(exceptions) => exceptions,
+        Err(why) => {
+            eprintln!("conformance: FAILED: {name}: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
     let mut tests = Vec::new();
     for trial in trials() {
         if !trial.applies(&capabilities) {
@@ -104,21 +111,15 @@ fn run_on(
         }
         let (runtime, harness, hub) = (runtime.clone(), harness.clone(), hub.clone());
         let (settings, out, record) = (settings.clone(), out.clone(), record.clone());
-        let exception = exceptions
-            .iter()
-            .find(|(excepted, _)| excepted == trial.name());
-        let exception = exception.map(|(_, why)| why.clone());
+        let exception = exceptions.get(trial.name()).map(|why| why.to_string());
         tests.push(libtest_mimic::Trial::test(trial.name(), move || {
-            let run = || {
-                let (harness, hub, settings) = (harness.clone(), hub.clone(), settings.clone());
-                runtime.block_on(trial.run(harness, hub, settings, seed))
-            };
-            let mut outcome = run();
+            let run = || runtime.block_on(run_one(trial, &harness, &hub, &settings, seed));
+            let mut outcome = run()?;
             for _ in 1..EXCEPTED {
                 if exception.is_none() || outcome.is_err() {
                     break;
                 }
-                outcome = run();
+                outcome = run()?;
             }
             let (ended, outcome) = judge(outcome, exception, trial.name());
             if let Some(out) = out {
@@ -135,6 +136,29 @@ fn run_on(
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+/// Runs a trial once, on the hub of all or on one of its own. Err where there is none, which excuses no one.
+async fn run_one(
+    trial: Trial,
+    harness: &Arc<dyn Harness>,
+    shared: &Arc<dyn Hub>,
+    settings: &Settings,
+    seed: u64,
+) -> Result<Outcome, String> {
+    let own = match harness.hub_for_each_trial() {
+        true => Some(harness.start().await?),
+        false => None,
+    };
+    let hub = own.as_ref().unwrap_or(shared).clone();
+    let outcome = trial
+        .run(harness.clone(), hub, settings.clone(), seed)
+        .await;
+    let closed = match own {
+        Some(hub) => hub.close().await.map_err(Failure::from),
+        None => Ok(()),
+    };
+    Ok(outcome.and(closed))
 }
 
 /// So often in a row an excepted trial has to pass before that is more than chance: whether a server
@@ -157,23 +181,33 @@ fn judge(outcome: Outcome, exception: Option<String>, trial: &str) -> (Ended, Ou
     }
 }
 
-/// Every exception is of a trial that applies, and they are at most a tenth of all.
-fn check_exceptions(exceptions: &[(String, String)], applying: &[Trial]) -> Result<(), String> {
-    for (excepted, _) in exceptions {
+/// The exceptions by trial, each with why: all of trials that apply, and so many at most.
+fn exceptions<'a>(
+    lines: &'a str,
+    applying: &[Trial],
+    most: usize,
+) -> Result<HashMap<&'a str, &'a str>, String> {
+    let mut exceptions = HashMap::new();
+    let lines = lines.lines().map(str::trim);
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (excepted, why) = line
+            .split_once(": ")
+            .ok_or_else(|| format!("an exception is 'TRIAL: WHY', not '{line}'"))?;
         if !applying.iter().any(|trial| trial.name() == excepted) {
             return Err(format!(
                 "there is no trial '{excepted}' to make an exception of"
             ));
         }
+        exceptions.insert(excepted, why);
     }
-    if exceptions.len() * 10 > applying.len() {
+    if exceptions.len() > most {
         return Err(format!(
-            "{} exceptions are more than a tenth of {} trials",
+            "{} exceptions of {} trials are more than {most}",
             exceptions.len(),
             applying.len()
         ));
     }
-    Ok(())
+    Ok(exceptions)
 }
 
 fn required() -> bool {
@@ -182,6 +216,7 @@ fn required() -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -200,15 +235,18 @@ mod tests {
     #[test]
     fn exceptions_are_few_and_of_trials() {
         let trials = trials();
-        let of = |names: &[&str]| -> Vec<_> {
-            names
+        let lines = |of: &[Trial]| -> String {
+            let lines = of
                 .iter()
-                .map(|name| ((*name).to_owned(), String::new()))
-                .collect()
+                .map(|trial| format!("{}: it can't\n", trial.name()));
+            lines.collect()
         };
-        assert!(check_exceptions(&of(&[trials[0].name()]), &trials).is_ok());
-        assert!(check_exceptions(&of(&["C3_no_such"]), &trials).is_err());
-        let all: Vec<_> = trials.iter().map(Trial::name).collect();
-        assert!(check_exceptions(&of(&all), &trials).is_err());
+        let two = format!("# why\n\n{}", lines(&trials[..2]));
+        let found = exceptions(&two, &trials, 2);
+        assert_eq!(found.unwrap()[trials[0].name()], "it can't");
+        assert!(exceptions(&two, &trials, 1).is_err());
+        assert!(exceptions(&two, &trials[..1], 2).is_err());
+        assert!(exceptions("C3_no_such: why", &trials, 2).is_err());
+        assert!(exceptions(trials[0].name(), &trials, 2).is_err());
     }
 }

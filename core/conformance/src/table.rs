@@ -228,6 +228,7 @@ fn cell(results: &BTreeMap<(&str, &str, &str), Ended>, clause: &str, hub: &str) 
         (0, 0, 0) => "not run".to_owned(),
         (0, 0, _) => "not declared".to_owned(),
         (passed, 0, _) => format!("pass ({passed})"),
+        (0, excepted, _) => format!("{excepted} not served there"),
         (passed, excepted, _) => format!("pass ({passed}), {excepted} not served there"),
     }
 }
@@ -332,6 +333,9 @@ mod tests {
             record("other", "C3", "C3_a", Ended::Pass),
             record("other", "C3", "C3_b", Ended::Fail),
             record("other", "E1", "E1_a", Ended::NotDeclared),
+            record("other", "E2", "E2_a", Ended::Excepted),
+            record("other", "E3", "E3_a", Ended::Excepted),
+            record("other", "E3", "E3_b", Ended::Pass),
         ]);
         assert!(
             table.starts_with("| Clause | memory | other (memory) |\n|---|---|---|\n"),
@@ -339,5 +343,13 @@ mod tests {
         );
         assert!(table.contains(" | pass (1) | **FAIL** `C3_b` |"), "{table}");
         assert!(table.contains(" | not run | not declared |"), "{table}");
+        assert!(
+            table.contains(" | not run | 1 not served there |"),
+            "{table}"
+        );
+        assert!(
+            table.contains(" | pass (1), 1 not served there |"),
+            "{table}"
+        );
     }
 }

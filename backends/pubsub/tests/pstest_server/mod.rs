@@ -1,17 +1,38 @@
-//! Google's own fake, where it can be had.
+//! Google's own fake, which may end by itself where it is asked for what it can't do.
 
 use anyhub_local::PsTest;
+use std::ops::Deref;
 use tokio::task::spawn_blocking;
 
-/// One of its own. None, said aloud, where there is none; with `CI` that is a failure.
-pub(crate) async fn start(test: &str) -> Option<PsTest> {
-    match spawn_blocking(|| PsTest::start(None, |_| {})).await {
-        Ok(Ok(server)) => Some(server),
-        Ok(Err(why)) if std::env::var_os("CI").is_none() => {
-            eprintln!("SKIPPED {test}: no pstest here: {why}");
-            None
+/// A running one. Dropped, it leaves nothing behind, not even the log of one that has crashed.
+#[derive(Debug)]
+pub(crate) struct Server(PsTest);
+
+impl Server {
+    pub(crate) async fn start() -> Result<Self, String> {
+        let started = spawn_blocking(|| PsTest::start(None, |_| {})).await;
+        let server = started.map_err(|panicked| panicked.to_string())?;
+        server.map(Self).map_err(|why| why.to_string())
+    }
+}
+
+impl Deref for Server {
+    type Target = PsTest;
+
+    fn deref(&self) -> &PsTest {
+        &self.0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let log = self.log().to_owned();
+        let crashed = self.failure().is_some();
+        self.stop();
+        if let Some(folder) = log.parent().filter(|_| crashed)
+            && let Err(error) = std::fs::remove_dir_all(folder)
+        {
+            eprintln!("{}: {error}", folder.display());
         }
-        Ok(Err(why)) => panic!("pstest is required here but can't be had: {why}"),
-        Err(panicked) => panic!("{panicked}"),
     }
 }
