@@ -195,7 +195,7 @@ fn first(shared: &Shared) -> pb::StreamingPullRequest {
     pb::StreamingPullRequest {
         subscription: shared.subscription.name.clone(),
         stream_ack_deadline_seconds: shared.subscription.seconds(),
-        client_id: shared.client_id(),
+        client_id: shared.next_client_id(),
         max_outstanding_messages: bound(bounds.events),
         max_outstanding_bytes: bound(bounds.bytes),
         protocol_version: PROTOCOL,

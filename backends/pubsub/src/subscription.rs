@@ -25,7 +25,7 @@ pub(crate) struct Subscription {
     /// It is this consumer's alone, and goes with it.
     pub(crate) private: bool,
     pub(crate) ack_deadline: Duration,
-    /// Tells this consumer's streams, one after the other, from others.
+    /// Tells this consumer's streams from others'.
     pub(crate) client_id: String,
     /// What is nacked too often goes to another topic.
     pub(crate) buries: bool,

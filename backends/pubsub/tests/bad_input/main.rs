@@ -7,6 +7,7 @@ mod front;
 mod gateway;
 mod opening;
 mod strange;
+mod streams;
 
 use anyhub_core::{Consumer, Error, ErrorKind, Event, Hub, TopicConfig};
 use anyhub_local::pubsub::PubSub;
