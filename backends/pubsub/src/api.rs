@@ -153,6 +153,21 @@ impl Line {
         told(found)
     }
 
+    /// NotFound where a topic is known not to be there: who may only publish may not look (Pub/Sub documentation,
+    /// "Roles and permissions", 2026-11).
+    pub(crate) async fn check_topic(&self, operation: &'static str, topic: &str) -> Result<()> {
+        let message = pb::GetTopicRequest {
+            topic: topic.to_owned(),
+        };
+        let (found, _) = ask!(
+            self, operation, "topic", topic, publisher, get_topic, message
+        );
+        match found {
+            Err(failure) if failure.forbidden => Ok(()),
+            found => told(found).map(drop),
+        }
+    }
+
     pub(crate) async fn create_topic(&self, topic: pb::Topic) -> Result<()> {
         let name = topic.name.clone();
         let (made, maybe) = ask!(

@@ -74,6 +74,8 @@ pub(crate) struct Failure {
     pub(crate) maybe: bool,
     /// Whether the same may succeed a little later.
     pub(crate) passing: bool,
+    /// Whether the service knows the account, which may not do this.
+    pub(crate) forbidden: bool,
     /// The ack ids that did not hold, each with whether for good: exactly-once delivery.
     pub(crate) acks: Vec<(String, bool)>,
 }
@@ -84,6 +86,7 @@ impl From<Error> for Failure {
             passing: error.is_retryable(),
             error,
             maybe: false,
+            forbidden: false,
             acks: Vec::new(),
         }
     }
@@ -141,6 +144,7 @@ pub(crate) fn failed(operation: &'static str, subject: &str, status: Status) -> 
         error,
         maybe: passing && !unreached && !refused,
         passing,
+        forbidden: matches!(code, Code::PermissionDenied),
         acks: acks(&status),
     }
 }
@@ -154,8 +158,8 @@ fn advice(kind: ErrorKind, on_the_way: bool, subject: &str) -> Option<String> {
             "look at its name and the project, or create it with Admin::create_topic".to_owned()
         }
         ErrorKind::Denied => {
-            "look at the roles of the account: pubsub.publisher to write, pubsub.subscriber to read, \
-             pubsub.editor to make topics and groups"
+            "look at the roles of the account: pubsub.publisher to write, pubsub.subscriber and pubsub.viewer to \
+             read, the latter to see that a group is there, pubsub.editor to make topics and groups"
                 .to_owned()
         }
         ErrorKind::Throttled => "look at the project's quotas, or ask less often".to_owned(),

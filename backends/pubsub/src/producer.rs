@@ -26,7 +26,8 @@ pub(crate) struct PubSubProducer {
 }
 
 impl PubSubProducer {
-    /// Opens a producer on a topic that is there.
+    /// Opens a producer on a topic. NotFound where it is not there; where the account may not ask, the first event's
+    /// outcome tells.
     pub(crate) async fn open(
         client: &Client,
         topic: &str,
@@ -35,7 +36,7 @@ impl PubSubProducer {
         check_producer(&options, HUB)?;
         let topic = name::topic(&client.config().project, topic, "producer")?;
         let line = client.line()?;
-        line.get_topic("producer", &topic).await?;
+        line.check_topic("producer", &topic).await?;
         let core = Core::new(line, topic.as_str().into(), Outbox::new(options.linger));
         let core = Arc::new(core);
         tokio::spawn(send::run(core.clone()));

@@ -43,8 +43,6 @@ impl Subscription {
     pub(crate) async fn open(line: &Line, topic: &str, options: &ConsumerOptions) -> Result<Self> {
         let config = line.client().config();
         let full = name::topic(&config.project, topic, "consumer")?;
-        let described = line.get_topic("consumer", &full).await?;
-        let kept = from_duration(described.message_retention_duration);
         let this = Self {
             name: match &options.group {
                 Some(group) => name::subscription(&config.project, group, "consumer")?,
@@ -63,6 +61,8 @@ impl Subscription {
                 Err(error) => return Err(error),
             }
         }
+        let topic = line.get_topic("consumer", &this.topic).await?;
+        let kept = from_duration(topic.message_retention_duration);
         let start = Start::of(&options.start, kept, "consumer")?;
         match line.create_subscription(this.made(line, start)?).await {
             Ok(()) => this.begin(line, start).await?,
@@ -105,6 +105,9 @@ impl Subscription {
 
     /// One that is there already.
     async fn taken_up(mut self, line: &Line, found: pb::Subscription) -> Result<Self> {
+        if found.topic != self.topic {
+            line.check_topic("consumer", &self.topic).await?;
+        }
         self.check(&found)?;
         self.buries = found.dead_letter_policy.is_some();
         let start = found

@@ -6,6 +6,7 @@ mod events;
 mod front;
 mod gateway;
 mod opening;
+mod roles;
 mod strange;
 mod streams;
 
