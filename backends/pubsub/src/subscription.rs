@@ -281,7 +281,7 @@ fn time_of(
             "the position {position} is beyond the newest message"
         ));
     }
-    if kept.is_some_and(|kept| time + kept < now) {
+    if kept.is_some_and(|kept| time.checked_add(kept).is_some_and(|until| until < now)) {
         return out(format!("the position {position} is not kept any more"));
     }
     let after = sequence.is_some_and(|sequence| sequence.is_after());
@@ -326,5 +326,7 @@ mod tests {
         );
         let old = anyhub_core::driver::Sequence::of(7 << 64, 0);
         assert_eq!(start(at(old.into()), WEEK), Err(ErrorKind::OutOfRange));
+        let ever = Some(Duration::from_secs(i64::MAX as u64));
+        assert!(start(at(old.into()), ever).is_ok());
     }
 }
