@@ -33,6 +33,12 @@ pub(crate) fn unanswered(operation: &'static str, limit: Duration) -> Error {
         .with_advice("look at the endpoint and the network")
 }
 
+/// No credentials within the time that a request may take.
+pub(crate) fn untold(operation: &'static str, limit: Duration) -> Error {
+    let message = format!("no credentials within {limit:?}");
+    Error::new(ErrorKind::Timeout, HUB, operation, message).with_advice(TOKENS)
+}
+
 /// Credentials that can't be had, for now or for good.
 pub(crate) fn no_credentials(
     operation: &'static str,
@@ -55,12 +61,14 @@ pub(crate) fn no_credentials(
             "sign in by gcloud auth application-default login, or name a key's file in \
              GOOGLE_APPLICATION_CREDENTIALS; an emulator is found by PUBSUB_EMULATOR_HOST or endpoint="
         }
-        _ => "look at the network, and at the service that gives the tokens",
+        _ => TOKENS,
     };
     Error::new(kind, HUB, operation, message)
         .with_advice(advice)
         .with_source(source)
 }
+
+const TOKENS: &str = "look at the network, and at the service that gives the tokens";
 
 /// Where machines of Google's get their tokens (Compute Engine documentation, 2026-11).
 const METADATA: &str = "metadata.google.internal";
