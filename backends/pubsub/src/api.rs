@@ -48,13 +48,13 @@ macro_rules! ask {
 }
 
 impl Line {
-    /// One request to publish, all or nothing of it, answered within `limit`.
+    /// One request to publish, all or nothing of it, answered within `limit` with the messages' ids.
     pub(crate) async fn publish<T: Holds>(
         &self,
         topic: &Arc<str>,
         entries: Arc<Vec<T>>,
         limit: Duration,
-    ) -> Result<usize, Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let about = About {
             operation: "submit",
             field: "topic",
@@ -75,7 +75,7 @@ impl Line {
                 grpc.unary(request, path, ProstCodec::default()).await
             })
             .await?;
-        Ok(published.message_ids.len())
+        Ok(published.message_ids)
     }
 
     pub(crate) async fn acknowledge(

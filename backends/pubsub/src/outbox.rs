@@ -5,7 +5,7 @@
 
 use crate::{
     message::{self, REQUEST_BYTES, REQUEST_MESSAGES},
-    wire::Holds,
+    wire::{Holds, size},
 };
 use anyhub_core::{Error, Event, Key, Receipt, driver::Submitted};
 use rustc_hash::FxHashMap;
@@ -70,9 +70,9 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// What it is billed for.
+    /// What it is billed for before its messages have ids and times.
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.event.size()).sum()
+        self.entries.iter().map(|entry| size(&entry.event)).sum()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     keys::Message,
     message::decode,
     shared::Shared,
+    usage,
 };
 use anyhub_core::{Error, driver::Outage};
 use futures_util::{Stream, StreamExt, stream};
@@ -286,8 +287,9 @@ fn take_in(shared: &Shared, response: pb::StreamingPullResponse) {
     let messages = response.received_messages.into_iter();
     let messages: Vec<_> = messages
         .filter_map(|received| {
-            let (id, at, arrived) = decode(received.message?);
-            bytes += arrived.event.size();
+            let message = received.message?;
+            bytes += usage::size(&message);
+            let (id, at, arrived) = decode(message);
             let ack_id = received.ack_id;
             Some(Message {
                 id,
