@@ -9,12 +9,11 @@ use crate::{
     send::{self, Core},
 };
 use anyhub_core::{
-    Error, ErrorKind, Event, Limits, Pending, Producer, ProducerOptions, Result,
+    Event, Limits, Pending, Producer, ProducerOptions, Result,
     driver::{Buffer, Submitted, check, check_producer},
 };
 use async_trait::async_trait;
 use std::{any::Any, fmt, sync::Arc, time::Instant};
-use tokio::time::timeout;
 
 /// A producer: it checks and admits; its task sends.
 pub(crate) struct PubSubProducer {
@@ -51,12 +50,7 @@ impl PubSubProducer {
 
     async fn drained(&self, operation: &'static str) -> Result<()> {
         let _hurry = Hurry::new(&self.core);
-        let drained = timeout(self.options.deadline, self.buffer.drained());
-        drained.await.map_err(|_| {
-            let (left, deadline) = (self.buffer.in_flight(), self.options.deadline);
-            let message = format!("{left} events are not resolved within {deadline:?}");
-            Error::new(ErrorKind::Timeout, HUB, operation, message)
-        })
+        self.buffer.drained(operation).await
     }
 }
 
