@@ -105,16 +105,23 @@ impl Buffer {
         }
     }
 
-    /// Waits until all that was admitted before is resolved.
-    pub async fn drained(&self) {
+    /// Waits until all that was admitted before is resolved, for a flush or a close. Timeout after the deadline.
+    ///
+    /// Cancel-safe: dropped, it holds nothing.
+    pub async fn drained(&self, operation: &'static str) -> Result<()> {
         // Every permit back at once: nothing is in flight, and nothing slipped in between.
-        let turn = self.turn.lock().await;
-        let _all = self
-            .events
-            .acquire_many(self.capacity_events as u32)
-            .await
-            .ok();
-        drop(turn);
+        let drained = async {
+            let _turn = self.turn.lock().await;
+            let all = self.events.acquire_many(self.capacity_events as u32);
+            drop(all.await);
+        };
+        timeout(self.deadline, drained).await.map_err(|_| {
+            let (left, deadline) = (self.in_flight(), self.deadline);
+            let message = format!("{left} events are not resolved within {deadline:?}");
+            Error::new(ErrorKind::Timeout, self.hub, operation, message).with_advice(
+                "their outcomes are told all the same; look at the hub and the network",
+            )
+        })
     }
 
     /// Refuses new batches from now on, and those that wait.
@@ -144,5 +151,30 @@ impl Buffer {
             "submit",
             "the producer is closed",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_drain_is_told() -> Result<()> {
+        let buffer = Buffer::new("test", &ProducerOptions::new());
+        let batch = [Event::new("0"), Event::new("1")];
+        let limits = Limits::new(1, 2, 2);
+        let (turn, room) = buffer.admit(&batch, &limits).await?;
+        drop(turn);
+        let Err(error) = buffer.drained("flush").await else {
+            panic!("it is not drained");
+        };
+        assert_eq!(
+            (error.kind(), error.operation()),
+            (ErrorKind::Timeout, "flush")
+        );
+        assert!(error.message().starts_with("2 events"), "{error}");
+        assert!(error.advice().is_some());
+        drop(room);
+        buffer.drained("flush").await
     }
 }

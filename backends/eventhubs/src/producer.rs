@@ -14,7 +14,7 @@ use crate::{
     usage::Counters,
 };
 use anyhub_core::{
-    Error, ErrorKind, Event, Limits, Partition, Pending, Producer, ProducerOptions, Result,
+    Event, Limits, Partition, Pending, Producer, ProducerOptions, Result,
     driver::{Buffer, Room, Submitted, check, check_producer},
 };
 use async_trait::async_trait;
@@ -27,7 +27,6 @@ use std::{
     },
     time::Instant,
 };
-use tokio::time::timeout;
 
 /// A producer: it checks, encodes and admits; the lanes' tasks send.
 pub(crate) struct EventHubsProducer {
@@ -132,12 +131,7 @@ impl EventHubsProducer {
 
     async fn drained(&self, operation: &'static str) -> Result<()> {
         let _hurry = Hurry::new(&self.core);
-        let drained = timeout(self.options.deadline, self.buffer.drained());
-        drained.await.map_err(|_| {
-            let (left, deadline) = (self.buffer.in_flight(), self.options.deadline);
-            let message = format!("{left} events are not resolved within {deadline:?}");
-            Error::new(ErrorKind::Timeout, HUB, operation, message)
-        })
+        self.buffer.drained(operation).await
     }
 }
 

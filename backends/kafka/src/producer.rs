@@ -20,7 +20,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::task::spawn_blocking;
 
 /// librdkafka's producer, with a thread that hands out its reports.
 pub type NativeClient = ThreadedProducer<Reports>;
@@ -174,25 +174,6 @@ impl KafkaProducer {
         }
         Ok(())
     }
-
-    async fn within_deadline(
-        &self,
-        operation: &'static str,
-        waiting: impl Future<Output = ()>,
-    ) -> Result<()> {
-        timeout(self.options.deadline, waiting).await.map_err(|_| {
-            Error::new(
-                ErrorKind::Timeout,
-                HUB,
-                operation,
-                format!(
-                    "{} events are not resolved within {:?}",
-                    self.buffer.in_flight(),
-                    self.options.deadline
-                ),
-            )
-        })
-    }
 }
 
 #[async_trait]
@@ -244,7 +225,7 @@ impl Producer for KafkaProducer {
             });
             drop(flushing);
         }
-        self.within_deadline("flush", self.buffer.drained()).await
+        self.buffer.drained("flush").await
     }
 
     async fn close(&self) -> Result<()> {

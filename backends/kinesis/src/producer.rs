@@ -23,7 +23,6 @@ use std::{
     sync::{Arc, Mutex},
     time::Instant,
 };
-use tokio::time::timeout;
 
 /// A producer: it checks and admits; the lanes' tasks send.
 pub(crate) struct KinesisProducer {
@@ -113,13 +112,7 @@ impl KinesisProducer {
 
     async fn drained(&self, operation: &'static str) -> Result<()> {
         let _hurry = Hurry::new(&self.core);
-        timeout(self.options.deadline, self.buffer.drained())
-            .await
-            .map_err(|_| {
-                let (left, deadline) = (self.buffer.in_flight(), self.options.deadline);
-                let message = format!("{left} events are not resolved within {deadline:?}");
-                Error::new(ErrorKind::Timeout, HUB, operation, message)
-            })
+        self.buffer.drained(operation).await
     }
 }
 

@@ -48,13 +48,13 @@ macro_rules! ask {
 }
 
 impl Line {
-    /// One request to publish, all or nothing of it, answered within `limit`.
+    /// One request to publish, all or nothing of it, answered within `limit` with the messages' ids.
     pub(crate) async fn publish<T: Holds>(
         &self,
         topic: &Arc<str>,
         entries: Arc<Vec<T>>,
         limit: Duration,
-    ) -> Result<usize, Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let about = About {
             operation: "submit",
             field: "topic",
@@ -75,7 +75,7 @@ impl Line {
                 grpc.unary(request, path, ProstCodec::default()).await
             })
             .await?;
-        Ok(published.message_ids.len())
+        Ok(published.message_ids)
     }
 
     pub(crate) async fn acknowledge(
@@ -151,6 +151,21 @@ impl Line {
             self, operation, "topic", topic, publisher, get_topic, message
         );
         told(found)
+    }
+
+    /// NotFound where a topic is known not to be there: who may only publish may not look (Pub/Sub documentation,
+    /// "Roles and permissions", 2026-11).
+    pub(crate) async fn check_topic(&self, operation: &'static str, topic: &str) -> Result<()> {
+        let message = pb::GetTopicRequest {
+            topic: topic.to_owned(),
+        };
+        let (found, _) = ask!(
+            self, operation, "topic", topic, publisher, get_topic, message
+        );
+        match found {
+            Err(failure) if failure.forbidden => Ok(()),
+            found => told(found).map(drop),
+        }
     }
 
     pub(crate) async fn create_topic(&self, topic: pb::Topic) -> Result<()> {

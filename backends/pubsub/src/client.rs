@@ -2,7 +2,7 @@
 
 use crate::{
     config::{PubSubConfig, Service},
-    error::{Failure, closed, config, failed, no_credentials, unanswered},
+    error::{Failure, closed, config, failed, no_credentials, unanswered, untold},
     usage::Counters,
 };
 use anyhub_core::{Result, shown};
@@ -200,18 +200,20 @@ impl Line {
     where
         F: Future<Output = Result<Response<R>, Status>>,
     {
-        let asked = async {
-            let request = self.request(about, message).await?;
-            let answer = send(self.channel.clone(), request).await;
-            let answer = answer.map(Response::into_inner);
-            answer.map_err(|status| failed(about.operation, about.subject, status))
-        };
-        timeout(limit, asked).await.unwrap_or_else(|_| {
-            Err(Failure {
+        let until = Instant::now() + limit;
+        // Nothing is sent before it is known who asks.
+        let request = timeout(limit, self.request(about, message)).await;
+        let request = request.unwrap_or_else(|_| Err(untold(about.operation, limit).into()))?;
+        let sent = send(self.channel.clone(), request);
+        let left = until.saturating_duration_since(Instant::now());
+        match timeout(left, sent).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(failed(about.operation, about.subject, status)),
+            Err(_) => Err(Failure {
                 maybe: true,
-                ..Failure::from(unanswered(about.operation, limit))
-            })
-        })
+                ..unanswered(about.operation, limit).into()
+            }),
+        }
     }
 
     /// The same again and again while that may help, for what may be done twice. A second value: whether an earlier

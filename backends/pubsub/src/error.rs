@@ -33,6 +33,12 @@ pub(crate) fn unanswered(operation: &'static str, limit: Duration) -> Error {
         .with_advice("look at the endpoint and the network")
 }
 
+/// No credentials within the time that a request may take.
+pub(crate) fn untold(operation: &'static str, limit: Duration) -> Error {
+    let message = format!("no credentials within {limit:?}");
+    Error::new(ErrorKind::Timeout, HUB, operation, message).with_advice(TOKENS)
+}
+
 /// Credentials that can't be had, for now or for good.
 pub(crate) fn no_credentials(
     operation: &'static str,
@@ -55,12 +61,14 @@ pub(crate) fn no_credentials(
             "sign in by gcloud auth application-default login, or name a key's file in \
              GOOGLE_APPLICATION_CREDENTIALS; an emulator is found by PUBSUB_EMULATOR_HOST or endpoint="
         }
-        _ => "look at the network, and at the service that gives the tokens",
+        _ => TOKENS,
     };
     Error::new(kind, HUB, operation, message)
         .with_advice(advice)
         .with_source(source)
 }
+
+const TOKENS: &str = "look at the network, and at the service that gives the tokens";
 
 /// Where machines of Google's get their tokens (Compute Engine documentation, 2026-11).
 const METADATA: &str = "metadata.google.internal";
@@ -74,6 +82,8 @@ pub(crate) struct Failure {
     pub(crate) maybe: bool,
     /// Whether the same may succeed a little later.
     pub(crate) passing: bool,
+    /// Whether the service knows the account, which may not do this.
+    pub(crate) forbidden: bool,
     /// The ack ids that did not hold, each with whether for good: exactly-once delivery.
     pub(crate) acks: Vec<(String, bool)>,
 }
@@ -84,6 +94,7 @@ impl From<Error> for Failure {
             passing: error.is_retryable(),
             error,
             maybe: false,
+            forbidden: false,
             acks: Vec::new(),
         }
     }
@@ -96,8 +107,10 @@ impl From<Error> for Failure {
 pub(crate) fn failed(operation: &'static str, subject: &str, status: Status) -> Failure {
     let code = status.code();
     let unreached = is_unreached(&status);
-    let strange = is_strange(&status);
+    let gateway = http_status(&status).filter(|status| is_gateway(*status));
+    let strange = gateway.is_none() && is_strange(&status);
     let kind = match code {
+        _ if gateway.is_some() => ErrorKind::Unavailable,
         _ if strange => ErrorKind::Unexpected,
         Code::NotFound => ErrorKind::NotFound,
         Code::AlreadyExists => ErrorKind::AlreadyExists,
@@ -115,26 +128,36 @@ pub(crate) fn failed(operation: &'static str, subject: &str, status: Status) -> 
         kind,
         ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Throttled
     );
-    let message = match kind {
-        ErrorKind::NotFound => missing(subject),
+    // What has a cause is not the service's word: a connection that was told to be calm had the request under way.
+    let refused = match code {
+        Code::Aborted => true,
+        Code::ResourceExhausted => status.source().is_none(),
+        _ => false,
+    };
+    let message = match (kind, gateway) {
+        (ErrorKind::NotFound, _) => missing(subject),
+        (_, Some(status)) => {
+            format!("what is in front of the service answered: HTTP status {status}")
+        }
         _ if unreached => format!("the service can't be reached: {}", root(&status)),
         _ if strange => format!("what answers is no Pub/Sub: {}", one_line(status.message())),
         _ => format!("{} ({code:?})", one_line(status.message())),
     };
     let error = Error::new(kind, HUB, operation, message);
-    let error = match advice(kind, unreached, subject) {
+    let error = match advice(kind, unreached || gateway.is_some(), subject) {
         Some(advice) => error.with_advice(advice),
         None => error,
     };
     Failure {
         error,
-        maybe: passing && !unreached && !matches!(code, Code::ResourceExhausted | Code::Aborted),
+        maybe: passing && !unreached && !refused,
         passing,
+        forbidden: matches!(code, Code::PermissionDenied),
         acks: acks(&status),
     }
 }
 
-fn advice(kind: ErrorKind, unreached: bool, subject: &str) -> Option<String> {
+fn advice(kind: ErrorKind, on_the_way: bool, subject: &str) -> Option<String> {
     Some(match kind {
         ErrorKind::NotFound if subject.contains("/subscriptions/") => {
             "look at the group's name; a new consumer of it makes it again".to_owned()
@@ -143,13 +166,13 @@ fn advice(kind: ErrorKind, unreached: bool, subject: &str) -> Option<String> {
             "look at its name and the project, or create it with Admin::create_topic".to_owned()
         }
         ErrorKind::Denied => {
-            "look at the roles of the account: pubsub.publisher to write, pubsub.subscriber to read, \
-             pubsub.editor to make topics and groups"
+            "look at the roles of the account: pubsub.publisher to write, pubsub.subscriber and pubsub.viewer to \
+             read, the latter to see that a group is there, pubsub.editor to make topics and groups"
                 .to_owned()
         }
         ErrorKind::Throttled => "look at the project's quotas, or ask less often".to_owned(),
         ErrorKind::Unexpected => "look at the endpoint: it has to speak gRPC".to_owned(),
-        _ if unreached => "look at the endpoint and the network".to_owned(),
+        _ if on_the_way => "look at the endpoint and the network".to_owned(),
         _ => return None,
     })
 }
@@ -171,6 +194,21 @@ fn is_unreached(status: &Status) -> bool {
         // tonic's own type is not in its interface; its text is what it was made from.
         cause.is::<tonic::ConnectError>() || cause.to_string() == "tcp connect error"
     })
+}
+
+/// The HTTP status of an answer that is no gRPC, which tonic tells in its text alone.
+fn http_status(status: &Status) -> Option<u16> {
+    let of = |before| {
+        let (_, status) = status.message().split_once(before)?;
+        status.get(..3)?.parse().ok()
+    };
+    of("grpc-status header missing, mapped from HTTP status code ")
+        .or_else(|| of("while receiving response with status: "))
+}
+
+/// Whether a gateway says by it that it has no answer of the service's; what it passed on may be carried out.
+fn is_gateway(status: u16) -> bool {
+    matches!(status, 429 | 500 | 502..=504)
 }
 
 /// Whether the answer is no gRPC: a web page, for instance.
@@ -245,6 +283,39 @@ mod tests {
         }
         let failure = failed("submit", subject, Status::not_found("Resource not found"));
         assert_eq!(failure.error.message(), "there is no topic 'tweets'");
+    }
+
+    #[test]
+    fn what_a_gateway_answers_passes_and_may_be_carried_out() {
+        let page = |status: &str| {
+            Status::internal(format!(
+                "protocol error: received message with invalid compression flag: 60 (valid flags are 0 and 1) while \
+                 receiving response with status: {status}"
+            ))
+        };
+        let empty = |code, status: u16| {
+            let text = format!("grpc-status header missing, mapped from HTTP status code {status}");
+            Status::new(code, text)
+        };
+        for (status, kind, passing) in [
+            (page("502 Bad Gateway"), ErrorKind::Unavailable, true),
+            (page("504 Gateway Timeout"), ErrorKind::Unavailable, true),
+            (empty(Code::Unavailable, 503), ErrorKind::Unavailable, true),
+            (empty(Code::Unavailable, 429), ErrorKind::Unavailable, true),
+            (page("200 OK"), ErrorKind::Unexpected, false),
+            (page("404 Not Found"), ErrorKind::Unexpected, false),
+            (
+                empty(Code::Unimplemented, 404),
+                ErrorKind::Unexpected,
+                false,
+            ),
+        ] {
+            let text = status.message().to_owned();
+            let failure = failed("submit", "projects/p/topics/tweets", status);
+            let told = (failure.error.kind(), failure.passing, failure.maybe);
+            assert_eq!(told, (kind, passing, passing), "{text}");
+            assert!(failure.error.advice().is_some(), "{text}");
+        }
     }
 
     #[test]

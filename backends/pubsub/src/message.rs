@@ -87,7 +87,8 @@ pub(crate) fn decode(message: PubsubMessage) -> (u64, Sequence, Arrived) {
     let since = Duration::new(
         u64::try_from(time.seconds).unwrap_or_default(),
         u32::try_from(time.nanos).unwrap_or_default(),
-    );
+    )
+    .min(LATEST);
     let id = number(&message.message_id);
     let mut event = Event::new(message.data);
     if !message.ordering_key.is_empty() {
@@ -139,6 +140,9 @@ fn number(id: &str) -> u64 {
     })
 }
 
+/// No message was published later: what a place has room for, in the year 2554.
+const LATEST: Duration = Duration::from_nanos(u64::MAX);
+
 /// Above every id.
 const IDS: u128 = 1 << 64;
 
@@ -168,6 +172,23 @@ mod tests {
         );
         let text = at.to_string();
         assert_eq!(text.parse(), Ok(at), "{text}");
+    }
+
+    #[test]
+    fn times_that_can_t_be_are_taken_as_well() {
+        for (seconds, nanos) in [
+            (i64::MAX, 1_000_000_000),
+            (i64::MIN, -1),
+            (i64::MAX, i32::MAX),
+        ] {
+            let message = PubsubMessage {
+                publish_time: Some(prost_types::Timestamp { seconds, nanos }),
+                message_id: u64::MAX.to_string(),
+                ..PubsubMessage::default()
+            };
+            let (_, at, arrived) = decode(message);
+            assert_eq!(published_at(at), Some(arrived.published));
+        }
     }
 
     #[test]

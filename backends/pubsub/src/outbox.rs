@@ -5,7 +5,7 @@
 
 use crate::{
     message::{self, REQUEST_BYTES, REQUEST_MESSAGES},
-    wire::Holds,
+    wire::{Holds, size},
 };
 use anyhub_core::{Error, Event, Key, Receipt, driver::Submitted};
 use rustc_hash::FxHashMap;
@@ -44,6 +44,10 @@ impl Entry {
         self.batch.deadline() <= now
     }
 
+    fn is_before(&self, other: &Self) -> bool {
+        self.batch.deadline() < other.batch.deadline()
+    }
+
     fn tell_late(&self) {
         self.batch
             .tell_late(self.index, self.maybe, self.cause.as_ref());
@@ -66,9 +70,9 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// What it is billed for.
+    /// What it is billed for before its messages have ids and times.
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.event.size()).sum()
+        self.entries.iter().map(|entry| size(&entry.event)).sum()
     }
 }
 
@@ -177,10 +181,7 @@ impl Outbox {
 
     /// Behind all that was submitted before.
     pub(crate) fn submit(&mut self, entries: impl Iterator<Item = Entry>, now: Instant) {
-        let linger = match self.hurries {
-            0 => self.linger,
-            _ => Duration::ZERO,
-        };
+        let linger = self.linger();
         for entry in entries {
             let id = self.lane_of(&entry.event);
             let lane = &mut self.lanes[id as usize];
@@ -201,6 +202,13 @@ impl Outbox {
                 Some(due) if full && due > now && lane.failures == 0 => self.set_due(id, Some(now)),
                 Some(_) => {}
             }
+        }
+    }
+
+    fn linger(&self) -> Duration {
+        match self.hurries {
+            0 => self.linger,
+            _ => Duration::ZERO,
         }
     }
 
@@ -248,6 +256,7 @@ impl Outbox {
     }
 
     fn take(&mut self, id: u32, now: Instant) -> Option<Request> {
+        let linger = self.linger();
         let lane = &mut self.lanes[id as usize];
         let entries = lane.take();
         let deadline = entries.iter().map(|entry| entry.batch.deadline()).min()?;
@@ -256,7 +265,7 @@ impl Outbox {
         // What has no key goes on beside it.
         let again = (lane.key.is_none() && !lane.queue.is_empty()).then(|| match lane.is_full() {
             true => now,
-            false => now + self.linger,
+            false => now + linger,
         });
         self.set_due(id, again);
         self.rewatch(id);
@@ -290,7 +299,7 @@ impl Outbox {
                 lane.failures = (lane.failures + 1).min(16);
                 let entries =
                     Arc::try_unwrap(request.entries).unwrap_or_else(|shared| (*shared).clone());
-                // In front, the last one first.
+                // In front, the last one first; of requests without a key, which go side by side, by their deadlines.
                 for mut entry in entries.into_iter().rev() {
                     entry.maybe |= maybe;
                     entry.cause = Some(error.clone());
@@ -299,7 +308,8 @@ impl Outbox {
                         continue;
                     }
                     lane.bytes += entry.bytes;
-                    lane.queue.push_front(entry);
+                    let at = lane.queue.partition_point(|other| other.is_before(&entry));
+                    lane.queue.insert(at, entry);
                 }
             }
         }

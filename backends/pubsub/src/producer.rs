@@ -9,12 +9,11 @@ use crate::{
     send::{self, Core},
 };
 use anyhub_core::{
-    Error, ErrorKind, Event, Limits, Pending, Producer, ProducerOptions, Result,
+    Event, Limits, Pending, Producer, ProducerOptions, Result,
     driver::{Buffer, Submitted, check, check_producer},
 };
 use async_trait::async_trait;
 use std::{any::Any, fmt, sync::Arc, time::Instant};
-use tokio::time::timeout;
 
 /// A producer: it checks and admits; its task sends.
 pub(crate) struct PubSubProducer {
@@ -26,7 +25,8 @@ pub(crate) struct PubSubProducer {
 }
 
 impl PubSubProducer {
-    /// Opens a producer on a topic that is there.
+    /// Opens a producer on a topic. NotFound where it is not there; where the account may not ask, the first event's
+    /// outcome tells.
     pub(crate) async fn open(
         client: &Client,
         topic: &str,
@@ -35,7 +35,7 @@ impl PubSubProducer {
         check_producer(&options, HUB)?;
         let topic = name::topic(&client.config().project, topic, "producer")?;
         let line = client.line()?;
-        line.get_topic("producer", &topic).await?;
+        line.check_topic("producer", &topic).await?;
         let core = Core::new(line, topic.as_str().into(), Outbox::new(options.linger));
         let core = Arc::new(core);
         tokio::spawn(send::run(core.clone()));
@@ -50,12 +50,7 @@ impl PubSubProducer {
 
     async fn drained(&self, operation: &'static str) -> Result<()> {
         let _hurry = Hurry::new(&self.core);
-        let drained = timeout(self.options.deadline, self.buffer.drained());
-        drained.await.map_err(|_| {
-            let (left, deadline) = (self.buffer.in_flight(), self.options.deadline);
-            let message = format!("{left} events are not resolved within {deadline:?}");
-            Error::new(ErrorKind::Timeout, HUB, operation, message)
-        })
+        self.buffer.drained(operation).await
     }
 }
 

@@ -83,9 +83,12 @@ async fn send(core: &Core, request: Request) -> (Request, Answer) {
         .line
         .publish(&core.topic, entries, left.min(ATTEMPT))
         .await;
+    let ids = published.as_ref().map_or(&[][..], Vec::as_slice);
+    let bytes = request.bytes() + ids.iter().map(String::len).sum::<usize>();
     let answer = match published {
-        Ok(written) if written == count => Answer::Written,
-        Ok(written) => {
+        Ok(ids) if ids.len() == count => Answer::Written,
+        Ok(ids) => {
+            let written = ids.len();
             let message = format!("{written} messages were told to be written, of {count}");
             let error = Error::new(ErrorKind::Unexpected, HUB, "submit", message);
             Answer::Refused(error.with_indeterminate())
@@ -98,7 +101,7 @@ async fn send(core: &Core, request: Request) -> (Request, Answer) {
     };
     if matches!(answer, Answer::Written | Answer::Failed { maybe: true, .. }) {
         // What may have been written may be billed.
-        core.line.counters().published(count, request.bytes());
+        core.line.counters().published(count, bytes);
     }
     (request, answer)
 }

@@ -52,8 +52,8 @@ pub(crate) struct Shared {
     committing: tokio::sync::Mutex<()>,
     /// Opens, closes and moves the stream, one at a time.
     pub(crate) moving: tokio::sync::Mutex<Option<Reader>>,
-    /// How often a stream was given up because of keys that stand still.
-    given_up: AtomicUsize,
+    /// How many streams there were.
+    streams: AtomicUsize,
     /// Some once it is closed: what became of that.
     ended: watch::Sender<Option<Result<()>>>,
 }
@@ -99,7 +99,7 @@ impl Shared {
             }),
             committing: tokio::sync::Mutex::new(()),
             moving: tokio::sync::Mutex::new(None),
-            given_up: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
             ended: watch::Sender::new(None),
         }
     }
@@ -116,15 +116,11 @@ impl Shared {
         }
     }
 
-    /// Whose the streams are: what an earlier one had stays with it after a [`leave`](Self::leave).
-    pub(crate) fn client_id(&self) -> String {
-        let nth = self.given_up.load(Ordering::Relaxed);
+    /// Whose the next stream is: to the service, another client's than the last one's. By the same id it would take over
+    /// what was on its way there (reference of the API, StreamingPullRequest, 2026-11), and get what is behind it.
+    pub(crate) fn next_client_id(&self) -> String {
+        let nth = self.streams.fetch_add(1, Ordering::Relaxed);
         format!("{}-{nth}", self.subscription.client_id)
-    }
-
-    /// The next stream is another client's, to the service.
-    pub(crate) fn leave(&self) {
-        self.given_up.fetch_add(1, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -64,7 +64,6 @@ async fn give_up(shared: &Arc<Shared>) {
         keys = shed.len(),
         "keys that stand still hold the others up: the stream is given up to them"
     );
-    shared.leave();
     *moving = Some(Reader::start(shared));
     drop(moving);
     // What can't be told comes again when its time is over, since that is not prolonged.

@@ -7,21 +7,22 @@ use crate::{
     keys::Message,
     message::decode,
     shared::Shared,
+    usage,
 };
 use anyhub_core::{Error, driver::Outage};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1 as pb;
 use std::{
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{self, Duration},
 };
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{interval, sleep, timeout},
+    time::{Instant, Interval, interval_at, sleep, timeout},
 };
-use tonic::Streaming;
+use tonic::Status;
 
 /// A stream of which the service hears nothing for so long is closed there; and what we send, it answers, since we
 /// say that we understand that (`protocol_version` 1). As the SDK does.
@@ -58,15 +59,11 @@ impl Reader {
 /// Until it is stopped, or can't go on.
 async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let mut pause = Pause::new();
-    let mut health = Health {
-        name: shared.subscription.name.as_str().into(),
-        outage: Outage::default(),
-        gave: false,
-    };
+    let mut health = Health::new(&shared.subscription.name);
     loop {
         health.gave = false;
         let ended = one(&shared, &mut stopped, &mut health).await;
-        let Some(failure) = ended else { return };
+        let Err(failure) = ended else { return };
         if !failure.passing {
             shared.fail(failure.error);
             return;
@@ -93,8 +90,16 @@ struct Health {
 }
 
 impl Health {
+    fn new(subscription: &str) -> Self {
+        Self {
+            name: subscription.into(),
+            outage: Outage::default(),
+            gave: false,
+        }
+    }
+
     fn failed(&mut self, error: &Error) {
-        if let Some(lasts) = self.outage.failed(&self.name, Instant::now()) {
+        if let Some(lasts) = self.outage.failed(&self.name, now()) {
             tracing::warn!(
                 hub = HUB,
                 subscription = %self.name,
@@ -106,19 +111,71 @@ impl Health {
     }
 
     fn answered(&mut self) {
-        if let Some(lasted) = self.outage.answered(&self.name, Instant::now()) {
+        let lasted = self.outage.answered(&self.name, now());
+        self.tell_over(lasted);
+    }
+
+    /// The stream is open, and the service may have nothing to say.
+    fn opened(&mut self) {
+        self.outage.opened(&self.name, now());
+    }
+
+    fn held(&mut self) {
+        let lasted = self.outage.held(now());
+        self.tell_over(lasted);
+    }
+
+    fn tell_over(&self, lasted: Option<Duration>) {
+        if let Some(lasted) = lasted {
             let seconds = lasted.as_secs();
             tracing::info!(hub = HUB, subscription = %self.name, seconds, "events are read again");
         }
     }
 }
 
-/// One stream, until it ends, or None: until it was stopped.
+fn now() -> time::Instant {
+    Instant::now().into_std()
+}
+
+/// What shows the service that we are there, and whether it is.
+struct Pulse {
+    requests: mpsc::Sender<pb::StreamingPullRequest>,
+    next: Interval,
+    heard: Instant,
+}
+
+impl Pulse {
+    fn new(requests: mpsc::Sender<pb::StreamingPullRequest>) -> Self {
+        let now = Instant::now();
+        Self {
+            requests,
+            next: interval_at(now + KEEPALIVE, KEEPALIVE),
+            heard: now,
+        }
+    }
+
+    fn hear(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// The next sign of life. Err where there was none of the service for too long.
+    async fn beat(&mut self) -> Result<(), Status> {
+        self.next.tick().await;
+        if self.heard.elapsed() > SILENCE {
+            return Err(Status::unavailable("nothing was heard on the stream"));
+        }
+        // Where the last one has not gone out yet, one more says nothing.
+        let _ = self.requests.try_send(pb::StreamingPullRequest::default());
+        Ok(())
+    }
+}
+
+/// One stream, until it was stopped. Err once it has ended.
 async fn one(
     shared: &Shared,
     stopped: &mut watch::Receiver<bool>,
     health: &mut Health,
-) -> Option<Failure> {
+) -> Result<(), Failure> {
     let name = &shared.subscription.name;
     shared.keys().begin_stream();
     let (requests, to_send) = mpsc::channel(1);
@@ -136,57 +193,75 @@ async fn one(
         let opened: Result<Pulled, _> = client.streaming_pull(request).await;
         opened.map_err(|status| failed("receive", name, status))
     };
-    let mut alive = interval(KEEPALIVE);
-    alive.tick().await;
-    // The service may answer only when it has something to say: meanwhile it hears of us.
-    let mut open = pin!(open);
-    let mut incoming = loop {
-        tokio::select! {
-            opened = &mut open => match opened {
-                Ok(opened) => break opened.into_inner(),
-                Err(failure) => return Some(failure),
-            },
-            _ = alive.tick() => keep_alive(&requests),
-            _ = stopped.wait_for(|stopped| *stopped) => return None,
-        }
+    let mut pulse = Pulse::new(requests);
+    let Some(opened) = opened(open, &mut pulse, name, stopped).await? else {
+        return Ok(());
     };
-    let mut heard = Instant::now();
+    health.opened();
+    pulse.hear();
+    let mut incoming = opened.into_inner();
+    read(shared, &mut incoming, &mut pulse, health, stopped).await?;
+    // Closed on our side: nothing more should come but what is under way.
+    drop(pulse);
+    let _ = timeout(REST, rest(shared, &mut incoming)).await;
+    Ok(())
+}
+
+/// What opens, or None: it was stopped before. The service may answer only when it has something to say: meanwhile it
+/// hears of us.
+async fn opened<T>(
+    open: impl Future<Output = Result<T, Failure>>,
+    pulse: &mut Pulse,
+    name: &str,
+    stopped: &mut watch::Receiver<bool>,
+) -> Result<Option<T>, Failure> {
+    let mut open = pin!(open);
     loop {
         tokio::select! {
-            message = incoming.message() => match message {
-                Ok(Some(response)) => {
-                    heard = Instant::now();
+            opened = &mut open => return opened.map(Some),
+            alive = pulse.beat() => alive.map_err(|silent| failed("receive", name, silent))?,
+            _ = stopped.wait_for(|stopped| *stopped) => return Ok(None),
+        }
+    }
+}
+
+/// Takes in what comes until it is stopped. Err once it has ended.
+async fn read(
+    shared: &Shared,
+    incoming: &mut (impl Stream<Item = Result<pb::StreamingPullResponse, Status>> + Unpin),
+    pulse: &mut Pulse,
+    health: &mut Health,
+    stopped: &mut watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let over = || Err(Status::unavailable("the stream has ended"));
+    let ended = loop {
+        tokio::select! {
+            message = incoming.next() => match message.unwrap_or_else(over) {
+                Ok(response) => {
+                    pulse.hear();
                     health.answered();
                     health.gave |= !response.received_messages.is_empty();
                     take_in(shared, response);
                 }
-                Ok(None) => return Some(failed("receive", name, over())),
-                Err(status) => return Some(failed("receive", name, status)),
+                Err(status) => break status,
             },
-            _ = alive.tick() => {
-                if heard.elapsed() > SILENCE {
-                    return Some(failed("receive", name, silent()));
-                }
-                keep_alive(&requests);
-            }
-            _ = stopped.wait_for(|stopped| *stopped) => break,
+            alive = pulse.beat() => match alive {
+                Ok(()) => health.held(),
+                Err(silent) => break silent,
+            },
+            _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
         }
-    }
-    // Closed on our side: nothing more should come but what is under way.
-    drop(requests);
-    let _ = timeout(REST, rest(shared, &mut incoming)).await;
-    None
+    };
+    Err(failed("receive", &shared.subscription.name, ended))
 }
 
-async fn rest(shared: &Shared, incoming: &mut Streaming<pb::StreamingPullResponse>) {
-    while let Ok(Ok(Some(response))) = timeout(QUIET, incoming.message()).await {
+async fn rest(
+    shared: &Shared,
+    incoming: &mut (impl Stream<Item = Result<pb::StreamingPullResponse, Status>> + Unpin),
+) {
+    while let Ok(Some(Ok(response))) = timeout(QUIET, incoming.next()).await {
         take_in(shared, response);
     }
-}
-
-fn keep_alive(requests: &mpsc::Sender<pb::StreamingPullRequest>) {
-    // Where the last one has not gone out yet, one more says nothing.
-    let _ = requests.try_send(pb::StreamingPullRequest::default());
 }
 
 fn first(shared: &Shared) -> pb::StreamingPullRequest {
@@ -195,7 +270,7 @@ fn first(shared: &Shared) -> pb::StreamingPullRequest {
     pb::StreamingPullRequest {
         subscription: shared.subscription.name.clone(),
         stream_ack_deadline_seconds: shared.subscription.seconds(),
-        client_id: shared.client_id(),
+        client_id: shared.next_client_id(),
         max_outstanding_messages: bound(bounds.events),
         max_outstanding_bytes: bound(bounds.bytes),
         protocol_version: PROTOCOL,
@@ -207,13 +282,14 @@ fn take_in(shared: &Shared, response: pb::StreamingPullResponse) {
     if response.received_messages.is_empty() {
         return;
     }
-    let now = Instant::now();
+    let now = now();
     let mut bytes = 0;
     let messages = response.received_messages.into_iter();
     let messages: Vec<_> = messages
         .filter_map(|received| {
-            let (id, at, arrived) = decode(received.message?);
-            bytes += arrived.event.size();
+            let message = received.message?;
+            bytes += usage::size(&message);
+            let (id, at, arrived) = decode(message);
             let ack_id = received.ack_id;
             Some(Message {
                 id,
@@ -236,10 +312,7 @@ fn take_in(shared: &Shared, response: pb::StreamingPullResponse) {
     shared.arrived.notify_one();
 }
 
-fn over() -> tonic::Status {
-    tonic::Status::unavailable("the stream has ended")
-}
-
-fn silent() -> tonic::Status {
-    tonic::Status::unavailable("nothing was heard on the stream")
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "stream_tests.rs"]
+mod tests;

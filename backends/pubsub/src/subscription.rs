@@ -25,7 +25,7 @@ pub(crate) struct Subscription {
     /// It is this consumer's alone, and goes with it.
     pub(crate) private: bool,
     pub(crate) ack_deadline: Duration,
-    /// Tells this consumer's streams, one after the other, from others.
+    /// Tells this consumer's streams from others'.
     pub(crate) client_id: String,
     /// What is nacked too often goes to another topic.
     pub(crate) buries: bool,
@@ -43,8 +43,6 @@ impl Subscription {
     pub(crate) async fn open(line: &Line, topic: &str, options: &ConsumerOptions) -> Result<Self> {
         let config = line.client().config();
         let full = name::topic(&config.project, topic, "consumer")?;
-        let described = line.get_topic("consumer", &full).await?;
-        let kept = from_duration(described.message_retention_duration);
         let this = Self {
             name: match &options.group {
                 Some(group) => name::subscription(&config.project, group, "consumer")?,
@@ -63,6 +61,8 @@ impl Subscription {
                 Err(error) => return Err(error),
             }
         }
+        let topic = line.get_topic("consumer", &this.topic).await?;
+        let kept = from_duration(topic.message_retention_duration);
         let start = Start::of(&options.start, kept, "consumer")?;
         match line.create_subscription(this.made(line, start)?).await {
             Ok(()) => this.begin(line, start).await?,
@@ -105,6 +105,9 @@ impl Subscription {
 
     /// One that is there already.
     async fn taken_up(mut self, line: &Line, found: pb::Subscription) -> Result<Self> {
+        if found.topic != self.topic {
+            line.check_topic("consumer", &self.topic).await?;
+        }
         self.check(&found)?;
         self.buries = found.dead_letter_policy.is_some();
         let start = found
@@ -278,7 +281,7 @@ fn time_of(
             "the position {position} is beyond the newest message"
         ));
     }
-    if kept.is_some_and(|kept| time + kept < now) {
+    if kept.is_some_and(|kept| time.checked_add(kept).is_some_and(|until| until < now)) {
         return out(format!("the position {position} is not kept any more"));
     }
     let after = sequence.is_some_and(|sequence| sequence.is_after());
@@ -323,5 +326,7 @@ mod tests {
         );
         let old = anyhub_core::driver::Sequence::of(7 << 64, 0);
         assert_eq!(start(at(old.into()), WEEK), Err(ErrorKind::OutOfRange));
+        let ever = Some(Duration::from_secs(i64::MAX as u64));
+        assert!(start(at(old.into()), ever).is_ok());
     }
 }

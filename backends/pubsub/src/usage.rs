@@ -1,10 +1,12 @@
 use anyhub_core::Usage;
+use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What Pub/Sub bills, counted as it is sent and received.
 ///
-/// Throughput is bytes of data, attributes and keys, with 20 bytes for each message's id and time, and 1,000 bytes at
-/// least for each request to publish or to deliver (Pub/Sub pricing, 2026-11).
+/// Throughput is bytes of data and attributes, 20 bytes for each message's time, its id, and 1,000 bytes at least for each
+/// request (Pub/Sub pricing, 2026-11). It does not say what a request of a StreamingPull is, nor whether ordering keys
+/// count: here each response is one, and they do.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     publish_bytes: AtomicU64,
@@ -18,18 +20,28 @@ pub(crate) struct Counters {
 
 /// What a request is billed as at least, in bytes.
 const LEAST: u64 = 1_000;
-/// What a message's id and time are billed as, in bytes.
-const ADDED: u64 = 20;
+/// What a message's time is billed as, in bytes.
+const TIME: u64 = 20;
+
+/// What a message is billed as but for its time, in bytes.
+pub(crate) fn size(message: &PubsubMessage) -> usize {
+    let attributes = message.attributes.iter();
+    let attributes = attributes.map(|(name, value)| name.len() + value.len());
+    message.data.len()
+        + message.ordering_key.len()
+        + message.message_id.len()
+        + attributes.sum::<usize>()
+}
 
 impl Counters {
-    /// A request with so many messages, which have so many bytes together.
+    /// A request with so many messages, which have so many bytes together, their times aside.
     pub(crate) fn published(&self, messages: usize, bytes: usize) {
         add(&self.publish_bytes, billed(messages, bytes));
         add(&self.publish_requests, 1);
         add(&self.messages_in, messages as u64);
     }
 
-    /// A response with so many messages, which have so many bytes together.
+    /// A response with so many; the same.
     pub(crate) fn delivered(&self, messages: usize, bytes: usize) {
         add(&self.delivery_bytes, billed(messages, bytes));
         add(&self.delivery_requests, 1);
@@ -60,7 +72,7 @@ impl Counters {
 }
 
 fn billed(messages: usize, bytes: usize) -> u64 {
-    (bytes as u64 + ADDED * messages as u64).max(LEAST)
+    (bytes as u64 + TIME * messages as u64).max(LEAST)
 }
 
 fn add(counter: &AtomicU64, amount: u64) {

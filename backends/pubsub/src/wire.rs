@@ -88,6 +88,13 @@ fn message_len(event: &Event) -> usize {
             .map_or(0, |key| len(key.as_bytes().len()))
 }
 
+/// What an event is billed as before it has an id and a time, in bytes.
+pub(crate) fn size(event: &Event) -> usize {
+    let mut bytes = event.payload.len() + event.key.as_ref().map_or(0, |key| key.as_bytes().len());
+    each_attribute(event, |name, value| bytes += name.len() + value.len());
+    bytes
+}
+
 fn each_attribute(event: &Event, mut each: impl FnMut(&[u8], &[u8])) {
     if event.headers.is_empty() {
         if event.payload.is_empty() {
@@ -129,7 +136,10 @@ impl<T> fmt::Debug for Publish<T> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::message::{bytes, decode};
+    use crate::{
+        message::{bytes, decode},
+        usage,
+    };
     use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PublishRequest;
 
     impl Holds for Event {
@@ -159,6 +169,8 @@ mod tests {
         assert!(encoded.len() <= events.iter().map(bytes).sum::<usize>() + 64);
         let read = PublishRequest::decode(encoded.as_slice()).unwrap();
         assert_eq!(read.topic, "projects/p/topics/t");
+        let sizes: Vec<_> = read.messages.iter().map(usage::size).collect();
+        assert_eq!(sizes, events.iter().map(size).collect::<Vec<_>>());
         let read: Vec<_> = read
             .messages
             .into_iter()

@@ -11,8 +11,18 @@ const LINGER: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn submit(outbox: &mut Outbox, first: usize, keys: &[Option<usize>], now: Instant) -> Pending {
+    within(outbox, first, keys, now, PATIENCE)
+}
+
+fn within(
+    outbox: &mut Outbox,
+    first: usize,
+    keys: &[Option<usize>],
+    now: Instant,
+    patience: Duration,
+) -> Pending {
     let (completer, pending) = Pending::new(keys.len());
-    let batch = Arc::new(driver::Submitted::new(HUB, completer, None, now, PATIENCE));
+    let batch = Arc::new(driver::Submitted::new(HUB, completer, None, now, patience));
     let entries = keys.iter().enumerate().map(|(nth, key)| {
         let mut event = Event::new((first + nth).to_string());
         if let Some(key) = key {
@@ -124,6 +134,36 @@ fn a_flush_waits_for_nothing_and_full_requests_do_not_linger() {
     assert!(matches!(outbox.next(now), Step::Wait(Some(_))));
     outbox.hurry(now);
     assert_eq!(numbers(&send(&mut outbox, now)), [2_000]);
+    // Nor does what is left of a full one.
+    submit(&mut outbox, 3_000, &[None; REQUEST_MESSAGES + 1], now);
+    assert_eq!(numbers(&send(&mut outbox, now)).len(), REQUEST_MESSAGES);
+    assert_eq!(numbers(&send(&mut outbox, now)).len(), 1);
+}
+
+/// Events from `first` on, of which all are told at `until`.
+struct Batch {
+    first: usize,
+    pending: Pending,
+    until: Instant,
+    told: Option<Vec<Result<Receipt>>>,
+}
+
+impl Batch {
+    fn new(first: usize, pending: Pending, until: Instant) -> Self {
+        Self {
+            first,
+            pending,
+            until,
+            told: None,
+        }
+    }
+
+    fn is_told(&mut self) -> bool {
+        if self.told.is_none() {
+            self.told = (&mut self.pending).now_or_never();
+        }
+        self.told.is_some()
+    }
 }
 
 /// Every outcome is true and in time, and every key in order, whatever becomes of requests.
@@ -134,7 +174,12 @@ fn run(seed: u64) {
     let mut outbox = Outbox::new(LINGER);
     let mut log: Vec<usize> = Vec::new();
     let mut keys: HashMap<usize, Option<usize>> = HashMap::new();
-    let mut pendings = Vec::new();
+    let mut batches: Vec<Batch> = Vec::new();
+    // In every second run much is late.
+    let patience = match seed % 2 {
+        0 => PATIENCE,
+        _ => Duration::from_millis(160),
+    };
     let mut flying: Vec<Request> = Vec::new();
     let mut next = 0;
     for _ in 0..2_000 {
@@ -147,13 +192,24 @@ fn run(seed: u64) {
                 batch.iter().enumerate().for_each(|(nth, key)| {
                     keys.insert(next + nth, *key);
                 });
-                pendings.push((next, submit(&mut outbox, next, &batch, now), now));
+                let pending = within(&mut outbox, next, &batch, now, patience);
+                batches.push(Batch::new(next, pending, now + patience));
                 next += batch.len();
             }
             1 | 2 => {
-                if let Step::Send(request) = outbox.next(now) {
+                let step = outbox.next(now);
+                for request in flying.extract_if(.., |request| request.deadline <= now) {
+                    // Nobody waits for an answer any longer.
+                    outbox.answered(request, failed(true), now, 0.5);
+                }
+                for batch in &mut batches {
+                    let late = batch.until <= now && !batch.is_told();
+                    assert!(!late, "seed {seed}: {} was told late", batch.first);
+                }
+                if let Step::Send(request) = step {
                     let of: Vec<_> = numbers(&request).iter().map(|nth| keys[nth]).collect();
                     assert!(of.iter().all(|key| *key == of[0]), "seed {seed}: {of:?}");
+                    assert!(request.deadline > now, "seed {seed}: it would time out");
                     flying.push(request);
                 }
             }
@@ -193,9 +249,10 @@ fn run(seed: u64) {
         }
     }
     let mut ok = Vec::new();
-    for (first, pending, _) in pendings {
-        let told = pending.now_or_never().expect("all are told");
-        for (nth, told) in told.into_iter().enumerate() {
+    for mut batch in batches {
+        assert!(batch.is_told(), "seed {seed}: all are told");
+        let first = batch.first;
+        for (nth, told) in batch.told.into_iter().flatten().enumerate() {
             let times = log.iter().filter(|other| **other == first + nth).count();
             match told {
                 Ok(_) => {
@@ -219,7 +276,7 @@ fn run(seed: u64) {
 }
 
 #[test]
-fn every_outcome_is_true_and_every_key_in_order() {
+fn every_outcome_is_true_and_in_time_and_every_key_in_order() {
     for seed in 0..300 {
         run(seed);
     }

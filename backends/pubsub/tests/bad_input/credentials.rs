@@ -1,9 +1,18 @@
-//! Who asks is found in the environment, which only a new process may be given.
+//! Who asks is found in the environment, which only a new process may be given. Or nobody tells in time.
 
-use crate::{told, within};
-use anyhub_core::{ErrorKind, Hub, ProducerOptions};
+use crate::{event, told, within};
+use anyhub_core::{ErrorKind, Hub, ProducerExt, ProducerOptions};
 use anyhub_pubsub::{PubSubConfig, PubSubHub};
-use std::{env, process::Command};
+use google_cloud_auth::{
+    credentials::{CacheableResource, CredentialsProvider, EntityTag},
+    errors::CredentialsError,
+};
+use std::{
+    env,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 const HERE: &str = "credentials::in_this_environment";
 
@@ -64,4 +73,51 @@ async fn in_this_environment() {
             );
         }
     }
+}
+
+/// Tokens come, until they don't.
+#[derive(Debug)]
+struct Tokens(AtomicUsize);
+
+impl CredentialsProvider for Tokens {
+    async fn headers(
+        &self,
+        _: http::Extensions,
+    ) -> Result<CacheableResource<http::HeaderMap>, CredentialsError> {
+        let left = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+        if left.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Ok(CacheableResource::New {
+            entity_tag: EntityTag::new(),
+            data: http::HeaderMap::new(),
+        })
+    }
+
+    async fn universe_domain(&self) -> Option<String> {
+        None
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_token_is_not_written() {
+    let server = crate::server();
+    crate::hub(&server).await;
+    // One, to open.
+    let tokens = Tokens(AtomicUsize::new(1));
+    let config = PubSubConfig::new("local")
+        .endpoint(server.endpoint())
+        .credentials(tokens.into());
+    let hub = PubSubHub::new(config).unwrap();
+    let options = ProducerOptions::new().deadline(Duration::from_secs(1));
+    let producer = within(hub.producer("tweets", options)).await.unwrap();
+    let error = within(producer.send(event("0"))).await.unwrap_err();
+    told(&error, ErrorKind::Timeout, "no credentials");
+    assert!(!error.is_indeterminate(), "{error}");
+    assert_eq!(hub.usage().get("publish_requests"), 0);
+    assert_eq!(server.counts().requests("Publish"), 0);
 }

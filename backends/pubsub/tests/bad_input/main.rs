@@ -3,10 +3,14 @@
 
 mod credentials;
 mod events;
+mod front;
+mod gateway;
 mod opening;
+mod roles;
 mod strange;
+mod streams;
 
-use anyhub_core::{Error, ErrorKind, Event, Hub, TopicConfig};
+use anyhub_core::{Consumer, Error, ErrorKind, Event, Hub, TopicConfig};
 use anyhub_local::pubsub::PubSub;
 use anyhub_pubsub::{PubSubConfig, PubSubHub};
 use std::time::Duration;
@@ -44,4 +48,14 @@ async fn hub(server: &PubSub) -> PubSubHub {
 
 fn event(name: &str) -> Event {
     Event::new(name.to_owned()).with_key("k")
+}
+
+/// The next event that comes.
+async fn first(consumer: &mut dyn Consumer) -> Event {
+    loop {
+        let batch = within(consumer.receive(1)).await.unwrap();
+        if let Some(delivery) = batch.deliveries.into_iter().next() {
+            return delivery.event;
+        }
+    }
 }

@@ -118,6 +118,9 @@ async fn subscriptions_of_others_that_cannot_be_read() {
         ErrorKind::Invalid,
         "of another topic",
     );
+    let options = ConsumerOptions::new().group("of-another");
+    let nowhere = within(hub.consumer("nowhere", options)).await.unwrap_err();
+    told(&nowhere, ErrorKind::NotFound, "'nowhere'");
     within(hub.admin().delete_topic("other")).await.unwrap();
     told(&refused("orphan").await, ErrorKind::Invalid, "was deleted");
 }
