@@ -29,7 +29,7 @@ use tokio::{
 /// The ack ids of a request: the service takes 512 KiB, and one has up to about 180 bytes (Pub/Sub documentation,
 /// "Quotas and limits", 2026-11).
 pub(crate) const ACKS: usize = 2_500;
-/// How long a commit tries.
+/// How long a commit tries what does not succeed.
 const COMMIT: Duration = Duration::from_secs(30);
 /// How long parting tries to give back what it holds.
 const PARTING: Duration = Duration::from_secs(5);
@@ -201,19 +201,21 @@ impl Shared {
         }
     }
 
-    /// The same; of acks that were lost, [`commit`](Self::commit) tells.
+    /// The same; of acks that were lost, [`commit`](Self::commit) tells. What is finished meanwhile may wait for the next
+    /// one: others may go on finishing.
     pub(crate) async fn commit_quietly(&self) -> Result<()> {
         let _turn = self.committing.lock().await;
-        let until = Instant::now() + COMMIT;
+        let finished = self.keys().finished_ever();
+        let mut until = Instant::now() + COMMIT;
         let mut pause = Pause::new();
         loop {
-            let taken = Taken::new(self);
+            let taken = Taken::new(self, finished);
             if taken.is_empty() {
                 return Ok(());
             }
             let left = until.saturating_duration_since(Instant::now());
             match taken.send(left.min(ATTEMPT)).await {
-                Ok(()) => pause = Pause::new(),
+                Ok(()) => (until, pause) = (Instant::now() + COMMIT, Pause::new()),
                 Err(failure) if !failure.passing => return Err(failure.error),
                 Err(failure) => {
                     let wait = pause.next();
@@ -323,11 +325,14 @@ struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        Self {
-            finished: shared.keys().finished(ACKS),
-            shared,
-        }
+    /// None of them once the first `all` that were ever finished are settled.
+    fn new(shared: &'a Shared, all: u64) -> Self {
+        let mut keys = shared.keys();
+        let finished = match keys.settled() < all {
+            true => keys.finished(ACKS),
+            false => Finished::default(),
+        };
+        Self { shared, finished }
     }
 
     fn is_empty(&self) -> bool {

@@ -84,6 +84,8 @@ pub(crate) struct Keys {
     /// Lanes with something to hand on, once for each message.
     ready: VecDeque<u32>,
     finished: VecDeque<Ref>,
+    /// How many have ever been put there.
+    finished_ever: u64,
     /// Lanes with a nack that is not sent.
     nacked: Vec<u32>,
     /// To be nacked at the service, so that they come again: of which lane.
@@ -111,6 +113,7 @@ impl Keys {
             loose: Loose::default(),
             ready: VecDeque::new(),
             finished: VecDeque::new(),
+            finished_ever: 0,
             nacked: Vec::new(),
             bounced: Vec::new(),
             fenced: false,
@@ -174,7 +177,7 @@ impl Keys {
 
     /// Marks deliveries as finished; how many of the tokens were valid.
     pub(crate) fn ack(&mut self, tokens: &[AckToken], now: Instant) -> usize {
-        let mut valid = 0;
+        let (mut valid, waiting) = (0, self.finished.len());
         for token in tokens {
             let token = Ref::from(*token);
             let acked = match token.lane {
@@ -192,6 +195,7 @@ impl Keys {
                 self.unpark(token.lane);
             }
         }
+        self.finished_ever += (self.finished.len() - waiting) as u64;
         valid
     }
 
@@ -255,6 +259,16 @@ impl Keys {
     /// How many wait to be acknowledged at the service.
     pub(crate) fn finished_len(&self) -> usize {
         self.finished.len()
+    }
+
+    /// How many have ever been finished.
+    pub(crate) fn finished_ever(&self) -> u64 {
+        self.finished_ever
+    }
+
+    /// How many of them, in that order, do not wait any more.
+    pub(crate) fn settled(&self) -> u64 {
+        self.finished_ever - self.finished.len() as u64
     }
 
     /// Notes what the service has taken; `lost` of them it has not, since they are not this consumer's any more.
