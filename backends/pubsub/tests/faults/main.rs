@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod acks;
+mod seek;
 
 use anyhub_conformance::Told;
 use anyhub_core::{
