@@ -110,6 +110,7 @@ async fn time(shared: &Shared) {
                 subscription = %shared.subscription.name,
                 "events were held for longer than their ack deadline, which could not be prolonged: they come again"
             );
+            shared.asked.notify_one();
         }
     }
 }
@@ -123,12 +124,12 @@ async fn prolong(shared: &Shared, refs: &[Ref], ack_ids: &[String], from: Instan
         .modify(name, ack_ids.to_vec(), seconds, limit)
         .await;
     match prolonged {
-        Ok(()) => shared.keys().prolonged(refs, from),
+        Ok(()) => shared.keys().prolonged(refs, from, Instant::now()),
         Err(failure) if !failure.acks.is_empty() => {
             let failed = |id: &String| failure.acks.iter().any(|(failed, _)| failed == id);
             let held = refs.iter().zip(ack_ids).filter(|(_, id)| !failed(id));
             let held: Vec<_> = held.map(|(of, _)| *of).collect();
-            shared.keys().prolonged(&held, from);
+            shared.keys().prolonged(&held, from, Instant::now());
         }
         Err(failure) => tracing::debug!(error = %failure.error, "more time could not be had"),
     }

@@ -1,3 +1,5 @@
+mod lease;
+
 use super::{
     Handed, Message, Ref,
     entry::{Entry, State},
@@ -331,17 +333,24 @@ impl KeyLane {
             return false;
         };
         let due = due(self.entries[index].attempt);
+        self.hold(index, due);
+        self.parked = 0;
+        true
+    }
+
+    /// What stands at `index` and behind is nacked once that is due.
+    fn hold(&mut self, index: usize, due: Instant) {
         for entry in self.entries.range_mut(index..) {
             entry.hold();
         }
-        // One that waits already stands behind this one, and waits no shorter for it.
+        // One that waits already, and this one waits no shorter for the other.
         let due = match self.nack {
             Some(Nack::Waits(other)) => due.max(other),
             _ => due,
         };
         self.nack = Some(Nack::Waits(due));
-        (self.handed, self.queued, self.parked) = (index, index, 0);
-        true
+        self.handed = self.handed.min(index);
+        self.queued = self.queued.min(index);
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
@@ -458,21 +467,6 @@ impl KeyLane {
         for (nth, entry) in self.entries.iter().enumerate() {
             each(entry, self.base + nth as u64);
         }
-    }
-
-    /// Whether something was given up because its time has passed, and whether acks were among it.
-    pub(super) fn lapse(&mut self, lease: Duration, now: Instant, ids: &mut Ids) -> (bool, bool) {
-        let first = self
-            .entries
-            .iter()
-            .position(|entry| entry.has_lapsed(lease, now));
-        let Some(first) = first else {
-            return (false, false);
-        };
-        let acked = |entry: &Entry| matches!(entry.state, State::Acked | State::Acking);
-        let acked = self.entries.range(first..).any(acked);
-        self.truncate(first, ids);
-        (true, acked)
     }
 
     pub(super) fn has_acks(&self) -> bool {

@@ -8,6 +8,7 @@
 
 mod entry;
 mod key;
+mod lease;
 mod loose;
 mod standing;
 
@@ -357,62 +358,6 @@ impl Keys {
         }
     }
 
-    /// Deliveries whose time was last prolonged before `since`.
-    pub(crate) fn to_prolong(&self, since: Instant) -> Finished {
-        let mut found = Finished::default();
-        let mut each = |lane, entry: &Entry, seq| {
-            if entry.leased.is_some_and(|leased| leased <= since) {
-                found
-                    .refs
-                    .push(entry.reference(lane, self.epoch_of(lane), seq));
-                found.ack_ids.push(entry.ack_id.clone());
-            }
-        };
-        self.loose.each(|entry, seq| each(LOOSE, entry, seq));
-        for lane in self.keys.values() {
-            self.lanes[*lane as usize].each(|entry, seq| each(*lane, entry, seq));
-        }
-        found
-    }
-
-    fn epoch_of(&self, lane: u32) -> u32 {
-        match lane {
-            LOOSE => self.epoch,
-            _ => self.lanes[lane as usize].epoch(),
-        }
-    }
-
-    /// Notes that these are this consumer's since `from` anew.
-    pub(crate) fn prolonged(&mut self, of: &[Ref], from: Instant) {
-        for of in of {
-            let entry = match of.lane {
-                LOOSE => self.loose.get_mut(*of),
-                lane => self.lanes[lane as usize].get_mut(*of),
-            };
-            if let Some(leased) = entry.and_then(|entry| entry.leased.as_mut()) {
-                *leased = (*leased).max(from);
-            }
-        }
-    }
-
-    /// Gives up deliveries whose time has passed, of a key with what is behind them: somebody else may have them. True
-    /// if there were some.
-    pub(crate) fn lapse(&mut self, now: Instant) -> bool {
-        let lease = self.lease;
-        let (mut lapsed, mut lost) = self.loose.lapse(lease, now);
-        let lanes: Vec<_> = self.keys.values().copied().collect();
-        for lane in lanes {
-            let (some, acked) = self.lanes[lane as usize].lapse(lease, now, &mut self.ids);
-            lapsed |= some;
-            lost |= acked;
-            if some {
-                self.let_go(lane);
-            }
-        }
-        self.fenced |= lost;
-        lapsed
-    }
-
     /// Gives everything up: tokens are stale. The deliveries, to be nacked, or what that leaves.
     pub(crate) fn clear(&mut self) -> Vec<String> {
         let mut ack_ids = Vec::new();
@@ -487,6 +432,9 @@ impl From<Ref> for AckToken {
     }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod model;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
