@@ -3,12 +3,12 @@
 use crate::{
     client::ATTEMPT,
     hub::PARTITION,
-    keys::Ref,
+    keys::{Asked, Ref},
     shared::{ACKS, Phase, Shared},
     standing,
 };
 use anyhub_core::Change;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -65,8 +65,9 @@ async fn commits(shared: &Shared) {
 /// After a commit that failed.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Nacks as they become due.
+/// Nacks as they become due; none waits for another.
 async fn nacks(shared: &Shared) {
+    let mut telling = FuturesUnordered::new();
     loop {
         let next = shared.keys().next_due();
         let alarm = async {
@@ -78,18 +79,26 @@ async fn nacks(shared: &Shared) {
         tokio::select! {
             () = alarm => {}
             () = shared.asked.notified() => {}
+            Some(()) = telling.next() => {}
         }
         let (lanes, ack_ids) = shared.keys().due(Instant::now());
-        if ack_ids.is_empty() {
-            continue;
+        if !ack_ids.is_empty() {
+            telling.push(tell(shared, lanes, ack_ids));
         }
-        // What can't be told comes again when its time is over, since that is not prolonged.
-        let nacked = timeout(shared.subscription.ack_deadline, shared.nack(ack_ids)).await;
-        if !matches!(nacked, Ok(Ok(()))) {
-            tracing::warn!(?nacked, "a nack could not be told");
-        }
-        shared.keys().nack_told(&lanes);
     }
+}
+
+async fn tell(shared: &Shared, lanes: Vec<Asked>, ack_ids: Vec<String>) {
+    let deadline = shared.subscription.ack_deadline;
+    // What can't be told comes again when its time is over, since that is not prolonged; the last request for more time
+    // may be under way. Until then the service has it for this consumer's.
+    let over = Instant::now() + deadline + prolonging(deadline);
+    let nacked = timeout(deadline, shared.nack(ack_ids)).await;
+    if !matches!(nacked, Ok(Ok(()))) {
+        tracing::warn!(?nacked, "a nack could not be told");
+        sleep_until(over.into()).await;
+    }
+    shared.keys().nack_told(&lanes);
 }
 
 /// Prolongs what is held, and gives up what could not be.
@@ -117,8 +126,7 @@ async fn time(shared: &Shared) {
 
 async fn prolong(shared: &Shared, refs: &[Ref], ack_ids: &[String], from: Instant) {
     let (name, seconds) = (&shared.subscription.name, shared.subscription.seconds());
-    // Not for longer than it would help.
-    let limit = ATTEMPT.min(shared.subscription.ack_deadline / 4);
+    let limit = prolonging(shared.subscription.ack_deadline);
     let prolonged = shared
         .line
         .modify(name, ack_ids.to_vec(), seconds, limit)
@@ -133,6 +141,11 @@ async fn prolong(shared: &Shared, refs: &[Ref], ack_ids: &[String], from: Instan
         }
         Err(failure) => tracing::debug!(error = %failure.error, "more time could not be had"),
     }
+}
+
+/// How long a request for more time may take: not for longer than it would help.
+fn prolonging(deadline: Duration) -> Duration {
+    ATTEMPT.min(deadline / 4)
 }
 
 /// Gives everything up once the application has been away for too long (C2).

@@ -235,19 +235,28 @@ impl Shared {
         let _ = timeout(PARTING, self.nack(ack_ids)).await;
     }
 
-    /// Nacks at the service. Err where it was not taken; of some, with exactly-once delivery, where it makes no
-    /// difference.
+    /// Nacks at the service, again and again while that may help. Err where it was not taken.
     pub(crate) async fn nack(&self, ack_ids: Vec<String>) -> Result<(), Failure> {
         let name = &self.subscription.name;
         let each = ack_ids.chunks(ACKS).map(|some| async {
-            let mut pause = Pause::new();
+            let (mut left, mut pause) = (some.to_vec(), Pause::new());
             loop {
-                let nacked = self.line.modify(name, some.to_vec(), 0, ATTEMPT).await;
+                let nacked = self.line.modify(name, left.clone(), 0, ATTEMPT).await;
                 match nacked {
-                    Err(failure) if !failure.acks.is_empty() => return Ok(()),
-                    Err(failure) if failure.passing => sleep(pause.next()).await,
+                    // With exactly-once delivery. What failed for good is over: it comes again as it is.
+                    Err(failure) if !failure.acks.is_empty() => {
+                        let failed = failure.acks.into_iter();
+                        left = failed
+                            .filter_map(|(id, for_good)| (!for_good).then_some(id))
+                            .collect();
+                        if left.is_empty() {
+                            return Ok(());
+                        }
+                    }
+                    Err(failure) if failure.passing => {}
                     nacked => return nacked,
                 }
+                sleep(pause.next()).await;
             }
         });
         join_all(each).await.into_iter().collect()

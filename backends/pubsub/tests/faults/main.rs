@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod acks;
+mod nacks;
 mod seek;
 
 use anyhub_conformance::Told;
