@@ -67,7 +67,7 @@ pub(super) struct Arrival {
     pub(super) bounce: Vec<String>,
 }
 
-type Ids = FxHashMap<u64, (u32, u64)>;
+pub(super) type Ids = FxHashMap<u64, (u32, u64)>;
 
 impl KeyLane {
     pub(super) fn begin(&mut self, key: Key) {
@@ -136,7 +136,7 @@ impl KeyLane {
             Some(Nack::Sent | Nack::Told) => {
                 let entry = Entry::new(message, State::Due, now);
                 self.entries.push_back(entry);
-                self.early(self.entries.len() - 1)
+                self.early(self.entries.len() - 1, now)
             }
         }
     }
@@ -165,7 +165,7 @@ impl KeyLane {
         if index > self.queued {
             if !self.comes_first(index) {
                 self.entries[index].ack_id = message.ack_id;
-                return self.early(index);
+                return self.early(index, now);
             }
             self.forget(lane, index, ids);
         }
@@ -193,8 +193,9 @@ impl KeyLane {
     }
 
     /// One came before what has to come first: it was under way when that was nacked, or that won't come.
-    fn early(&mut self, index: usize) -> Arrival {
-        self.entries[index].came = true;
+    fn early(&mut self, index: usize, now: Instant) -> Arrival {
+        let entry = &mut self.entries[index];
+        (entry.came, entry.due) = (true, now);
         Arrival {
             ready: 0,
             bounce: self.send_back(),
@@ -370,7 +371,7 @@ impl KeyLane {
         let first = self.entries.get(self.queued)?;
         let ack_id = first.ack_id.clone();
         for entry in self.entries.range_mut(self.queued..) {
-            entry.let_go();
+            entry.let_go(now);
         }
         self.nack = Some(Nack::Sent);
         self.asked += 1;

@@ -3,6 +3,9 @@
 use super::{Finished, Keys, LOOSE, Ref, entry::Entry};
 use std::time::Instant;
 
+/// So many leases, and the longest delay of a nack, is waited for what was nacked.
+const WAITS: u32 = 3;
+
 impl Keys {
     /// Deliveries whose time was last prolonged before `since`.
     pub(crate) fn to_prolong(&self, since: Instant) -> Finished {
@@ -61,6 +64,23 @@ impl Keys {
             lost |= acked;
         }
         self.fenced |= lost;
+        self.forget_due(now);
         lapsed
+    }
+
+    /// Forgets what was nacked and has not come again for so long that it comes to somebody else, or to nobody: nothing
+    /// that was under way then is still.
+    fn forget_due(&mut self, now: Instant) {
+        let (_, longest) = self.nack_delay;
+        let Some(since) = now.checked_sub(longest.saturating_add(self.lease * WAITS)) else {
+            return;
+        };
+        self.loose.forget_due(since);
+        let lanes: Vec<_> = self.keys.values().copied().collect();
+        for lane in lanes {
+            if self.lanes[lane as usize].forget_due(since, &mut self.ids) {
+                self.let_go(lane);
+            }
+        }
     }
 }

@@ -304,6 +304,19 @@ fn run(seed: u64) {
             _ => {}
         }
     }
+    // Nothing of it stays, whatever was on its way.
+    if let Some((finished, _)) = acking {
+        held.acked(finished, 0);
+    }
+    for _ in 0..3 {
+        now += LEASE * 4;
+        held.lapse(now);
+        held.due(now);
+    }
+    assert!(
+        held.ids.is_empty() && held.keys.is_empty(),
+        "seed {seed}: some of it stays"
+    );
     assert_eq!(
         service.unordered, 0,
         "seed {seed}: acks before those of earlier ones"

@@ -269,3 +269,29 @@ fn after_a_seek_every_token_is_stale() {
     assert_eq!((keys.ack(&old, now), keys.nack(&old, now)), (0, 0));
     assert_eq!(keys.ack(&new, now), 2);
 }
+
+#[test]
+fn what_was_nacked_and_never_comes_again_is_forgotten() {
+    const EVENTS: usize = 10_000;
+    let (mut keys, start) = (keys(EVENTS), Instant::now());
+    let now = start + Duration::from_secs(3_600);
+    for n in 0..EVENTS {
+        let key = (n % 2 == 0).then_some(n % 100);
+        keys.arrive(message(key, n, 1, n as u64), now);
+    }
+    let tokens: Vec<_> = keys.take(EVENTS, now).iter().map(token).collect();
+    let nacked = EVENTS / 2 + 50;
+    assert_eq!(
+        keys.nack(&tokens, now),
+        nacked,
+        "of a key the rest with the first"
+    );
+    let due = now + MILLI * 40;
+    let (lanes, _) = keys.due(due);
+    keys.nack_told(&lanes);
+    keys.lapse(due + LEASE);
+    let held = |keys: &Keys| (keys.loose.len(), keys.ids.len(), keys.keys.len());
+    assert_eq!(held(&keys), (EVENTS / 2, EVENTS / 2, 50), "they may come");
+    keys.lapse(due + LEASE * 4);
+    assert_eq!(held(&keys), (0, 0, 0));
+}

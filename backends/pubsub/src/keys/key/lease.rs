@@ -1,4 +1,4 @@
-use super::KeyLane;
+use super::{Ids, KeyLane};
 use crate::keys::entry::{Entry, State};
 use std::time::{Duration, Instant};
 
@@ -21,5 +21,15 @@ impl KeyLane {
         }
         self.prefix = self.prefix.min(first);
         (true, acked)
+    }
+
+    /// Forgets what waits to come again, once all of it has since `since`. True if there was some.
+    pub(in crate::keys) fn forget_due(&mut self, since: Instant, ids: &mut Ids) -> bool {
+        let mut due = self.entries.range(self.queued..);
+        let forgotten = due.len() > 0 && due.all(|entry| entry.is_due_since(since));
+        if forgotten {
+            self.truncate(self.queued, ids);
+        }
+        forgotten
     }
 }
