@@ -4,7 +4,7 @@ use crate::{
     error::{HUB, invalid},
     hub::PARTITION,
     keeper,
-    keys::Handed,
+    keys::{Handed, Keys},
     native::NativeSubscription,
     shared::{Phase, Shared},
     stream::Reader,
@@ -137,7 +137,9 @@ impl Consumer for PubSubConsumer {
         if let Some(reader) = reader.take() {
             reader.stop().await;
         }
-        shared.give_back().await;
+        if let Err(error) = shared.settle(Keys::clear).await {
+            tracing::warn!(%error, "acks could not be committed before a seek");
+        }
         if matches!(shared.phase(), Phase::Away) {
             self.rejoin();
         }

@@ -3,7 +3,7 @@
 use crate::{
     client::ATTEMPT,
     hub::PARTITION,
-    keys::{Asked, Ref},
+    keys::{Asked, Keys, Ref},
     shared::{ACKS, Phase, Shared},
     standing,
 };
@@ -168,11 +168,9 @@ async fn silence(shared: &Shared) {
         if let Some(reader) = reader.take() {
             reader.stop().await;
         }
-        if let Err(error) = shared.commit_quietly().await {
+        if let Err(error) = shared.settle(Keys::lose).await {
             tracing::warn!(%error, "acks could not be committed before the application's events went");
         }
-        shared.keys().lose();
-        shared.give_back().await;
         shared.tell(Change::Lost(vec![PARTITION]));
     }
 }

@@ -93,6 +93,8 @@ pub(crate) struct Keys {
     bounced: Vec<(u32, String)>,
     /// Acks that were lost to somebody else.
     fenced: bool,
+    /// Everything is about to be given up: tokens are stale.
+    stopped: bool,
     /// Raised by a seek: tokens of before are stale.
     epoch: u32,
     lease: Duration,
@@ -118,6 +120,7 @@ impl Keys {
             nacked: Vec::new(),
             bounced: Vec::new(),
             fenced: false,
+            stopped: false,
             epoch: 0,
             lease,
             max_unfinished: options.max_unfinished.max(1),
@@ -178,6 +181,9 @@ impl Keys {
 
     /// Marks deliveries as finished; how many of the tokens were valid.
     pub(crate) fn ack(&mut self, tokens: &[AckToken], now: Instant) -> usize {
+        if self.stopped {
+            return 0;
+        }
         let (mut valid, waiting) = (0, self.finished.len());
         for token in tokens {
             let token = Ref::from(*token);
@@ -213,6 +219,9 @@ impl Keys {
 
     /// Holds the keys of these deliveries back from there on; how many of the tokens were valid.
     pub(crate) fn nack(&mut self, tokens: &[AckToken], now: Instant) -> usize {
+        if self.stopped {
+            return 0;
+        }
         let (first, longest) = self.nack_delay;
         let due = |attempt| now + nack_delay(first, longest, attempt);
         let mut valid = 0;
@@ -358,8 +367,15 @@ impl Keys {
         }
     }
 
-    /// Gives everything up: tokens are stale. The deliveries, to be nacked, or what that leaves.
+    /// From now on tokens are stale. [`clear`](Self::clear) or [`lose`](Self::lose) has to follow.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Gives everything up: tokens are stale, and what is finished is lost. The deliveries, to be nacked.
     pub(crate) fn clear(&mut self) -> Vec<String> {
+        self.fenced |= !self.finished.is_empty();
+        self.stopped = false;
         let mut ack_ids = Vec::new();
         let mut each = |entry: &Entry, _: u64| {
             if entry.leased.is_some() {
@@ -385,13 +401,11 @@ impl Keys {
         ack_ids
     }
 
-    /// Notes that all of it goes to somebody else: acks that the service has not taken are lost.
-    pub(crate) fn lose(&mut self) {
-        let keys = self.keys.values();
-        let acked = keys
-            .into_iter()
-            .any(|lane| self.lanes[*lane as usize].has_acks());
-        self.fenced |= acked || !self.finished.is_empty();
+    /// The same, and it goes to somebody else: all acks that the service has not taken are lost.
+    pub(crate) fn lose(&mut self) -> Vec<String> {
+        let mut lanes = self.keys.values();
+        self.fenced |= lanes.any(|lane| self.lanes[*lane as usize].has_acks());
+        self.clear()
     }
 
     /// The oldest event that was handed on and is not finished, and how many there are.
