@@ -114,12 +114,19 @@ async fn time(shared: &Shared) {
             let each = held.refs.chunks(ACKS).zip(held.ack_ids.chunks(ACKS));
             join_all(each.map(|(refs, ids)| prolong(shared, refs, ids, from))).await;
         }
-        if shared.keys().lapse(Instant::now()) {
+        let (lapsed, ready) = {
+            let mut keys = shared.keys();
+            (keys.lapse(Instant::now()), keys.is_ready())
+        };
+        if lapsed {
             tracing::warn!(
                 subscription = %shared.subscription.name,
                 "events were held for longer than their ack deadline, which could not be prolonged: they come again"
             );
             shared.asked.notify_one();
+            if ready {
+                shared.arrived.notify_one();
+            }
         }
     }
 }

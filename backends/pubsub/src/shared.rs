@@ -277,8 +277,14 @@ impl AckSink for Shared {
     }
 
     fn nack(&self, tokens: &[AckToken]) -> usize {
-        let nacked = self.keys().nack(tokens, Instant::now());
+        let (nacked, ready) = {
+            let mut keys = self.keys();
+            (keys.nack(tokens, Instant::now()), keys.is_ready())
+        };
         self.asked.notify_one();
+        if ready {
+            self.arrived.notify_one();
+        }
         nacked
     }
 }

@@ -64,6 +64,7 @@ impl Keys {
             lost |= acked;
         }
         self.fenced |= lost;
+        self.unpark(LOOSE);
         self.forget_due(now);
         lapsed
     }

@@ -112,6 +112,20 @@ fn what_lapsed_is_not_prolonged_by_a_late_answer() {
 }
 
 #[test]
+fn the_room_of_what_lapsed_is_used() {
+    let (mut keys, now) = (keys(1), Instant::now());
+    keys.arrive(message(None, 0, 1, 0), now);
+    let over = now + LEASE;
+    keys.arrive(message(None, 1, 1, 1), over - MILLI);
+    assert_eq!(keys.take(10, now).len(), 1);
+    assert!(keys.take(10, over).is_empty(), "full");
+    assert!(keys.lapse(over));
+    assert!(keys.is_ready());
+    let second = keys.take(10, over);
+    assert_eq!(second.iter().map(nth).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn what_lapsed_before_it_was_handed_on_is_not_overtaken() {
     let (mut keys, now) = (keys(100), Instant::now());
     for n in 0..2 {
