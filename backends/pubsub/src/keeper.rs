@@ -161,16 +161,14 @@ async fn silence(shared: &Shared) {
     loop {
         let silence = shared.silence();
         let left = limit.saturating_sub(silence);
-        if !left.is_zero() || !matches!(shared.phase(), Phase::Reading) {
+        let holds = matches!(shared.phase(), Phase::Reading | Phase::Failed(_));
+        if !left.is_zero() || !holds {
             sleep(left.max(limit / 8)).await;
             continue;
         }
         let mut reader = shared.moving.lock().await;
-        if shared.silence() < limit || !matches!(shared.phase(), Phase::Reading) {
+        if shared.silence() < limit || !shared.go_away() {
             continue;
-        }
-        if !shared.set_phase(Phase::Away) {
-            return;
         }
         if let Some(reader) = reader.take() {
             reader.stop().await;
@@ -181,3 +179,8 @@ async fn silence(shared: &Shared) {
         shared.tell(Change::Lost(vec![PARTITION]));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "keeper_tests.rs"]
+mod tests;

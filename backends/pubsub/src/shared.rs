@@ -67,10 +67,10 @@ struct State {
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
     Reading,
-    /// The application was away for longer than `max_processing`.
-    Away,
     /// The stream has ended for good; a seek begins it again.
     Failed(Error),
+    /// The application was away for longer than `max_processing`, and reading may have failed before.
+    Away(Option<Error>),
     Closing,
 }
 
@@ -160,9 +160,24 @@ impl Shared {
 
     /// The stream can't go on.
     pub(crate) fn fail(&self, error: Error) {
-        if self.set_phase(Phase::Failed(error)) {
-            self.arrived.notify_one();
-        }
+        let state = &mut *self.state();
+        state.phase = match state.phase {
+            Phase::Closing => return,
+            Phase::Away(_) => Phase::Away(Some(error)),
+            Phase::Reading | Phase::Failed(_) => Phase::Failed(error),
+        };
+        self.arrived.notify_one();
+    }
+
+    /// The application is away; false where that changes nothing.
+    pub(crate) fn go_away(&self) -> bool {
+        let state = &mut *self.state();
+        state.phase = match &state.phase {
+            Phase::Reading => Phase::Away(None),
+            Phase::Failed(error) => Phase::Away(Some(error.clone())),
+            Phase::Away(_) | Phase::Closing => return false,
+        };
+        true
     }
 
     /// The application is there, as long as this lives.
