@@ -4,7 +4,7 @@ use crate::{
     error::{HUB, invalid},
     hub::PARTITION,
     keeper,
-    keys::Handed,
+    keys::{Handed, Keys},
     native::NativeSubscription,
     shared::{Phase, Shared},
     stream::Reader,
@@ -50,8 +50,8 @@ impl PubSubConsumer {
         let mut reader = shared.moving.lock().await;
         match shared.phase() {
             Phase::Closing => return shared.check_open("receive"),
-            Phase::Failed(error) => return Err(error),
-            Phase::Away => self.rejoin(),
+            Phase::Failed(error) | Phase::Away(Some(error)) => return Err(error),
+            Phase::Away(None) => self.rejoin(),
             Phase::Reading => {}
         }
         if reader.is_none() {
@@ -137,16 +137,19 @@ impl Consumer for PubSubConsumer {
         if let Some(reader) = reader.take() {
             reader.stop().await;
         }
-        shared.give_back().await;
-        if matches!(shared.phase(), Phase::Away) {
-            self.rejoin();
+        if let Err(error) = shared.settle(Keys::clear).await {
+            tracing::warn!(%error, "acks could not be committed before a seek");
         }
         let sought = shared
             .line
             .seek("seek", &shared.subscription.name, start.sought())
             .await;
-        if sought.is_ok() || matches!(shared.phase(), Phase::Reading) {
-            shared.set_phase(Phase::Reading);
+        let phase = shared.phase();
+        if sought.is_ok() || matches!(phase, Phase::Reading | Phase::Away(None)) {
+            match phase {
+                Phase::Away(_) => self.rejoin(),
+                _ => _ = shared.set_phase(Phase::Reading),
+            }
             *reader = Some(Reader::start(shared));
         }
         sought

@@ -3,12 +3,12 @@
 use crate::{
     client::ATTEMPT,
     hub::PARTITION,
-    keys::Ref,
+    keys::{Asked, Keys, Ref},
     shared::{ACKS, Phase, Shared},
     standing,
 };
 use anyhub_core::Change;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -65,8 +65,9 @@ async fn commits(shared: &Shared) {
 /// After a commit that failed.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Nacks as they become due.
+/// Nacks as they become due; none waits for another.
 async fn nacks(shared: &Shared) {
+    let mut telling = FuturesUnordered::new();
     loop {
         let next = shared.keys().next_due();
         let alarm = async {
@@ -78,18 +79,26 @@ async fn nacks(shared: &Shared) {
         tokio::select! {
             () = alarm => {}
             () = shared.asked.notified() => {}
+            Some(()) = telling.next() => {}
         }
         let (lanes, ack_ids) = shared.keys().due(Instant::now());
-        if ack_ids.is_empty() {
-            continue;
+        if !ack_ids.is_empty() {
+            telling.push(tell(shared, lanes, ack_ids));
         }
-        // What can't be told comes again when its time is over, since that is not prolonged.
-        let nacked = timeout(shared.subscription.ack_deadline, shared.nack(ack_ids)).await;
-        if !matches!(nacked, Ok(Ok(()))) {
-            tracing::warn!(?nacked, "a nack could not be told");
-        }
-        shared.keys().nack_told(&lanes);
     }
+}
+
+async fn tell(shared: &Shared, lanes: Vec<Asked>, ack_ids: Vec<String>) {
+    let deadline = shared.subscription.ack_deadline;
+    // What can't be told comes again when its time is over, since that is not prolonged; the last request for more time
+    // may be under way. Until then the service has it for this consumer's.
+    let over = Instant::now() + deadline + prolonging(deadline);
+    let nacked = timeout(deadline, shared.nack(ack_ids)).await;
+    if !matches!(nacked, Ok(Ok(()))) {
+        tracing::warn!(?nacked, "a nack could not be told");
+        sleep_until(over.into()).await;
+    }
+    shared.keys().nack_told(&lanes);
 }
 
 /// Prolongs what is held, and gives up what could not be.
@@ -105,33 +114,45 @@ async fn time(shared: &Shared) {
             let each = held.refs.chunks(ACKS).zip(held.ack_ids.chunks(ACKS));
             join_all(each.map(|(refs, ids)| prolong(shared, refs, ids, from))).await;
         }
-        if shared.keys().lapse(Instant::now()) {
+        let (lapsed, ready) = {
+            let mut keys = shared.keys();
+            (keys.lapse(Instant::now()), keys.is_ready())
+        };
+        if lapsed {
             tracing::warn!(
                 subscription = %shared.subscription.name,
                 "events were held for longer than their ack deadline, which could not be prolonged: they come again"
             );
+            shared.asked.notify_one();
+            if ready {
+                shared.arrived.notify_one();
+            }
         }
     }
 }
 
 async fn prolong(shared: &Shared, refs: &[Ref], ack_ids: &[String], from: Instant) {
     let (name, seconds) = (&shared.subscription.name, shared.subscription.seconds());
-    // Not for longer than it would help.
-    let limit = ATTEMPT.min(shared.subscription.ack_deadline / 4);
+    let limit = prolonging(shared.subscription.ack_deadline);
     let prolonged = shared
         .line
         .modify(name, ack_ids.to_vec(), seconds, limit)
         .await;
     match prolonged {
-        Ok(()) => shared.keys().prolonged(refs, from),
+        Ok(()) => shared.keys().prolonged(refs, from, Instant::now()),
         Err(failure) if !failure.acks.is_empty() => {
             let failed = |id: &String| failure.acks.iter().any(|(failed, _)| failed == id);
             let held = refs.iter().zip(ack_ids).filter(|(_, id)| !failed(id));
             let held: Vec<_> = held.map(|(of, _)| *of).collect();
-            shared.keys().prolonged(&held, from);
+            shared.keys().prolonged(&held, from, Instant::now());
         }
         Err(failure) => tracing::debug!(error = %failure.error, "more time could not be had"),
     }
+}
+
+/// How long a request for more time may take: not for longer than it would help.
+fn prolonging(deadline: Duration) -> Duration {
+    ATTEMPT.min(deadline / 4)
 }
 
 /// Gives everything up once the application has been away for too long (C2).
@@ -140,25 +161,26 @@ async fn silence(shared: &Shared) {
     loop {
         let silence = shared.silence();
         let left = limit.saturating_sub(silence);
-        if !left.is_zero() || !matches!(shared.phase(), Phase::Reading) {
+        let holds = matches!(shared.phase(), Phase::Reading | Phase::Failed(_));
+        if !left.is_zero() || !holds {
             sleep(left.max(limit / 8)).await;
             continue;
         }
         let mut reader = shared.moving.lock().await;
-        if shared.silence() < limit || !matches!(shared.phase(), Phase::Reading) {
+        if shared.silence() < limit || !shared.go_away() {
             continue;
-        }
-        if !shared.set_phase(Phase::Away) {
-            return;
         }
         if let Some(reader) = reader.take() {
             reader.stop().await;
         }
-        if let Err(error) = shared.commit_quietly().await {
+        if let Err(error) = shared.settle(Keys::lose).await {
             tracing::warn!(%error, "acks could not be committed before the application's events went");
         }
-        shared.keys().lose();
-        shared.give_back().await;
         shared.tell(Change::Lost(vec![PARTITION]));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "keeper_tests.rs"]
+mod tests;

@@ -1,17 +1,18 @@
 //! What a consumer shares with its acks, its stream and its keeper.
 
+mod settle;
+
 use crate::{
-    client::{ATTEMPT, Line, Pause},
-    error::{Failure, HUB, closed},
+    client::Line,
+    error::closed,
     hub::PARTITION,
-    keys::{Finished, Keys, Size},
+    keys::{Keys, Size},
     stream::Reader,
     subscription::Subscription,
 };
 use anyhub_core::{
     AckToken, Change, ConsumerOptions, Error, ErrorKind, OwnedPartition, Result, driver::AckSink,
 };
-use futures_util::future::join_all;
 use std::{
     fmt,
     sync::{
@@ -23,16 +24,11 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
-    time::{sleep, timeout},
 };
 
 /// The ack ids of a request: the service takes 512 KiB, and one has up to about 180 bytes (Pub/Sub documentation,
 /// "Quotas and limits", 2026-11).
 pub(crate) const ACKS: usize = 2_500;
-/// How long a commit tries.
-const COMMIT: Duration = Duration::from_secs(30);
-/// How long parting tries to give back what it holds.
-const PARTING: Duration = Duration::from_secs(5);
 
 /// A consumer's state, behind its handle.
 pub(crate) struct Shared {
@@ -71,10 +67,10 @@ struct State {
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
     Reading,
-    /// The application was away for longer than `max_processing`.
-    Away,
     /// The stream has ended for good; a seek begins it again.
     Failed(Error),
+    /// The application was away for longer than `max_processing`, and reading may have failed before.
+    Away(Option<Error>),
     Closing,
 }
 
@@ -160,9 +156,24 @@ impl Shared {
 
     /// The stream can't go on.
     pub(crate) fn fail(&self, error: Error) {
-        if self.set_phase(Phase::Failed(error)) {
-            self.arrived.notify_one();
-        }
+        let state = &mut *self.state();
+        state.phase = match state.phase {
+            Phase::Closing => return,
+            Phase::Away(_) => Phase::Away(Some(error)),
+            Phase::Reading | Phase::Failed(_) => Phase::Failed(error),
+        };
+        self.arrived.notify_one();
+    }
+
+    /// The application is away; false where that changes nothing.
+    pub(crate) fn go_away(&self) -> bool {
+        let state = &mut *self.state();
+        state.phase = match &state.phase {
+            Phase::Reading => Phase::Away(None),
+            Phase::Failed(error) => Phase::Away(Some(error.clone())),
+            Phase::Away(_) | Phase::Closing => return false,
+        };
+        true
     }
 
     /// The application is there, as long as this lives.
@@ -188,65 +199,6 @@ impl Shared {
         vec![OwnedPartition::new(PARTITION, oldest, unfinished)]
     }
 
-    /// Has the service take what is finished. Fenced if acks were lost.
-    pub(crate) async fn commit(&self) -> Result<()> {
-        self.commit_quietly().await?;
-        match self.keys().take_fenced() {
-            false => Ok(()),
-            true => Err(fenced()),
-        }
-    }
-
-    /// The same; of acks that were lost, [`commit`](Self::commit) tells.
-    pub(crate) async fn commit_quietly(&self) -> Result<()> {
-        let _turn = self.committing.lock().await;
-        let until = Instant::now() + COMMIT;
-        let mut pause = Pause::new();
-        loop {
-            let taken = Taken::new(self);
-            if taken.is_empty() {
-                return Ok(());
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            match taken.send(left.min(ATTEMPT)).await {
-                Ok(()) => pause = Pause::new(),
-                Err(failure) if !failure.passing => return Err(failure.error),
-                Err(failure) => {
-                    let wait = pause.next();
-                    if Instant::now() + wait >= until {
-                        return Err(failure.error);
-                    }
-                    sleep(wait).await;
-                }
-            }
-        }
-    }
-
-    /// Lets go of everything: tokens are stale, and the service gives it to whoever reads.
-    pub(crate) async fn give_back(&self) {
-        let ack_ids = self.keys().clear();
-        // What is not given back in time comes again when its own time is over.
-        let _ = timeout(PARTING, self.nack(ack_ids)).await;
-    }
-
-    /// Nacks at the service. Err where it was not taken; of some, with exactly-once delivery, where it makes no
-    /// difference.
-    pub(crate) async fn nack(&self, ack_ids: Vec<String>) -> Result<(), Failure> {
-        let name = &self.subscription.name;
-        let each = ack_ids.chunks(ACKS).map(|some| async {
-            let mut pause = Pause::new();
-            loop {
-                let nacked = self.line.modify(name, some.to_vec(), 0, ATTEMPT).await;
-                match nacked {
-                    Err(failure) if !failure.acks.is_empty() => return Ok(()),
-                    Err(failure) if failure.passing => sleep(pause.next()).await,
-                    nacked => return nacked,
-                }
-            }
-        });
-        join_all(each).await.into_iter().collect()
-    }
-
     /// Begins to close, once; what becomes of it, [`closed`](Self::closed) tells.
     pub(crate) fn begin_close(self: &Arc<Self>, commits: bool) {
         if !self.set_phase(Phase::Closing) {
@@ -266,10 +218,13 @@ impl Shared {
             reader.stop().await;
         }
         let committed = match commits {
-            true => self.commit().await,
-            false => Ok(()),
+            true => self.settle(Keys::clear).await.and(self.check_fenced()),
+            false => {
+                let ack_ids = self.keys().clear();
+                self.give_back(ack_ids).await;
+                Ok(())
+            }
         };
-        self.give_back().await;
         if self.subscription.private {
             let name = &self.subscription.name;
             let deleted = self.line.delete_subscription("close", name).await;
@@ -305,90 +260,6 @@ impl Shared {
     }
 }
 
-fn fenced() -> Error {
-    let message = "events that were acknowledged are not this consumer's any more, and come again";
-    Error::new(ErrorKind::Fenced, HUB, "commit", message).with_advice(
-        "their time was over, or somebody has sought; a longer ack_deadline helps where the network is slow",
-    )
-}
-
-/// Finished deliveries on their way to the service; what was not sent when it is dropped is put back.
-struct Taken<'a> {
-    shared: &'a Shared,
-    finished: Finished,
-}
-
-impl<'a> Taken<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        Self {
-            finished: shared.keys().finished(ACKS),
-            shared,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.finished.refs.is_empty()
-    }
-
-    async fn send(mut self, limit: Duration) -> Result<(), Failure> {
-        let ack_ids = self.finished.ack_ids.clone();
-        let shared = self.shared;
-        let name = &shared.subscription.name;
-        let acked = shared.line.acknowledge(name, ack_ids, limit).await;
-        match acked {
-            Ok(()) => {
-                let finished = std::mem::take(&mut self.finished);
-                shared.keys().acked(finished, 0);
-                Ok(())
-            }
-            Err(failure) if !failure.acks.is_empty() => {
-                let finished = std::mem::take(&mut self.finished);
-                match settle(shared, finished, &failure) {
-                    0 => Ok(()),
-                    _ => Err(Failure {
-                        passing: true,
-                        ..failure
-                    }),
-                }
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-}
-
-/// Where some did not hold, with exactly-once delivery: for good, they are somebody else's; otherwise they are sent
-/// again. How many are.
-fn settle(shared: &Shared, finished: Finished, failure: &Failure) -> usize {
-    let (mut done, mut again, mut lost) = (Finished::default(), Finished::default(), 0);
-    for (of, ack_id) in finished.refs.into_iter().zip(finished.ack_ids) {
-        let failed = failure.acks.iter().find(|(failed, _)| *failed == ack_id);
-        let into = match failed {
-            Some((_, false)) => &mut again,
-            Some((_, true)) => {
-                lost += 1;
-                &mut done
-            }
-            None => &mut done,
-        };
-        into.refs.push(of);
-        into.ack_ids.push(ack_id);
-    }
-    let left = again.refs.len();
-    let mut keys = shared.keys();
-    keys.acked(done, lost);
-    keys.put_back(again);
-    left
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        if !self.is_empty() {
-            let finished = std::mem::take(&mut self.finished);
-            self.shared.keys().put_back(finished);
-        }
-    }
-}
-
 /// A call of the application's.
 pub(crate) struct Call<'a>(&'a Shared);
 
@@ -417,8 +288,14 @@ impl AckSink for Shared {
     }
 
     fn nack(&self, tokens: &[AckToken]) -> usize {
-        let nacked = self.keys().nack(tokens, Instant::now());
+        let (nacked, ready) = {
+            let mut keys = self.keys();
+            (keys.nack(tokens, Instant::now()), keys.is_ready())
+        };
         self.asked.notify_one();
+        if ready {
+            self.arrived.notify_one();
+        }
         nacked
     }
 }

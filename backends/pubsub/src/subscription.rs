@@ -264,15 +264,15 @@ pub(crate) fn of_partition(positions: &[(Partition, Position)]) -> Option<&Posit
     of.map(|(_, position)| position)
 }
 
-/// When the message at a position was published, or right after it. OutOfRange where that is not kept, or is to come.
+/// When the message at a position, or right before it, was published. OutOfRange where that is not kept, or is to come.
 fn time_of(
     position: &Position,
     kept: Option<Duration>,
     now: SystemTime,
     operation: &'static str,
 ) -> Result<SystemTime> {
-    let sequence = position.as_sequence();
-    let time = sequence
+    let time = position
+        .as_sequence()
         .and_then(published_at)
         .ok_or_else(|| invalid(operation, format!("{position} is no position of this hub")))?;
     let out = |message: String| Err(Error::new(ErrorKind::OutOfRange, HUB, operation, message));
@@ -284,8 +284,8 @@ fn time_of(
     if kept.is_some_and(|kept| time.checked_add(kept).is_some_and(|until| until < now)) {
         return out(format!("the position {position} is not kept any more"));
     }
-    let after = sequence.is_some_and(|sequence| sequence.is_after());
-    Ok(time + Duration::from_nanos(u64::from(after)))
+    // Of a position right after an event, too: others may have been published in the same moment.
+    Ok(time)
 }
 
 #[cfg(test)]

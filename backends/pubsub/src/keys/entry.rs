@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub(super) attempt: u32,
     /// Which of the lane's deliveries it was last.
     pub(super) nonce: u32,
+    /// When it was nacked at the service, or last came too early, since it waits to come again.
+    pub(super) due: Instant,
     /// It came while something before it was waited for, and was not sent back yet.
     pub(super) came: bool,
     /// By which of the lane's nacks it was sent back last, since it waits to come again.
@@ -55,6 +57,7 @@ impl Entry {
             state,
             attempt: 0,
             nonce: 0,
+            due: now,
             came: false,
             sent_back: None,
             aside: false,
@@ -86,8 +89,9 @@ impl Entry {
     }
 
     /// It was nacked at the service, itself or by what stands before it.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn let_go(&mut self, now: Instant) {
         self.state = State::Due;
+        self.due = now;
         self.leased = None;
         self.came = false;
         self.sent_back = None;
@@ -101,6 +105,11 @@ impl Entry {
         };
         let counts = self.leased.is_some() && !self.aside;
         (size(counts, counts), size(true, self.arrived.is_some()))
+    }
+
+    /// Whether it has waited to come again since `since`, or longer.
+    pub(super) fn is_due_since(&self, since: Instant) -> bool {
+        self.state == State::Due && self.due <= since
     }
 
     pub(super) fn has_lapsed(&self, lease: Duration, now: Instant) -> bool {

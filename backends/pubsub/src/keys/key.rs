@@ -1,3 +1,5 @@
+mod lease;
+
 use super::{
     Handed, Message, Ref,
     entry::{Entry, State},
@@ -65,7 +67,7 @@ pub(super) struct Arrival {
     pub(super) bounce: Vec<String>,
 }
 
-type Ids = FxHashMap<u64, (u32, u64)>;
+pub(super) type Ids = FxHashMap<u64, (u32, u64)>;
 
 impl KeyLane {
     pub(super) fn begin(&mut self, key: Key) {
@@ -134,7 +136,7 @@ impl KeyLane {
             Some(Nack::Sent | Nack::Told) => {
                 let entry = Entry::new(message, State::Due, now);
                 self.entries.push_back(entry);
-                self.early(self.entries.len() - 1)
+                self.early(self.entries.len() - 1, now)
             }
         }
     }
@@ -163,7 +165,7 @@ impl KeyLane {
         if index > self.queued {
             if !self.comes_first(index) {
                 self.entries[index].ack_id = message.ack_id;
-                return self.early(index);
+                return self.early(index, now);
             }
             self.forget(lane, index, ids);
         }
@@ -191,8 +193,9 @@ impl KeyLane {
     }
 
     /// One came before what has to come first: it was under way when that was nacked, or that won't come.
-    fn early(&mut self, index: usize) -> Arrival {
-        self.entries[index].came = true;
+    fn early(&mut self, index: usize, now: Instant) -> Arrival {
+        let entry = &mut self.entries[index];
+        (entry.came, entry.due) = (true, now);
         Arrival {
             ready: 0,
             bounce: self.send_back(),
@@ -331,17 +334,24 @@ impl KeyLane {
             return false;
         };
         let due = due(self.entries[index].attempt);
+        self.hold(index, due);
+        self.parked = 0;
+        true
+    }
+
+    /// What stands at `index` and behind is nacked once that is due.
+    fn hold(&mut self, index: usize, due: Instant) {
         for entry in self.entries.range_mut(index..) {
             entry.hold();
         }
-        // One that waits already stands behind this one, and waits no shorter for it.
+        // One that waits already, and this one waits no shorter for the other.
         let due = match self.nack {
             Some(Nack::Waits(other)) => due.max(other),
             _ => due,
         };
         self.nack = Some(Nack::Waits(due));
-        (self.handed, self.queued, self.parked) = (index, index, 0);
-        true
+        self.handed = self.handed.min(index);
+        self.queued = self.queued.min(index);
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
@@ -361,7 +371,7 @@ impl KeyLane {
         let first = self.entries.get(self.queued)?;
         let ack_id = first.ack_id.clone();
         for entry in self.entries.range_mut(self.queued..) {
-            entry.let_go();
+            entry.let_go(now);
         }
         self.nack = Some(Nack::Sent);
         self.asked += 1;
@@ -458,21 +468,6 @@ impl KeyLane {
         for (nth, entry) in self.entries.iter().enumerate() {
             each(entry, self.base + nth as u64);
         }
-    }
-
-    /// Whether something was given up because its time has passed, and whether acks were among it.
-    pub(super) fn lapse(&mut self, lease: Duration, now: Instant, ids: &mut Ids) -> (bool, bool) {
-        let first = self
-            .entries
-            .iter()
-            .position(|entry| entry.has_lapsed(lease, now));
-        let Some(first) = first else {
-            return (false, false);
-        };
-        let acked = |entry: &Entry| matches!(entry.state, State::Acked | State::Acking);
-        let acked = self.entries.range(first..).any(acked);
-        self.truncate(first, ids);
-        (true, acked)
     }
 
     pub(super) fn has_acks(&self) -> bool {

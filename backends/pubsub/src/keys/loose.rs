@@ -140,7 +140,7 @@ impl Loose {
                 && entry.state == State::Held
             {
                 ack_ids.push(entry.ack_id.clone());
-                entry.let_go();
+                entry.let_go(now);
             }
             false
         });
@@ -178,6 +178,11 @@ impl Loose {
             .filter(|entry| entry.nonce == of.nonce)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len().max(self.ids.len())
+    }
+
     pub(super) fn set_aside(&mut self) {
         for entry in self.entries.values_mut() {
             entry.aside = true;
@@ -203,6 +208,18 @@ impl Loose {
             self.remove(*seq);
         }
         (!lapsed.is_empty(), acked)
+    }
+
+    /// Forgets what has waited to come again since `since`.
+    pub(super) fn forget_due(&mut self, since: Instant) {
+        let ids = &mut self.ids;
+        self.entries.retain(|_, entry| {
+            let forgotten = entry.is_due_since(since);
+            if forgotten {
+                ids.remove(&entry.id);
+            }
+            !forgotten
+        });
     }
 
     pub(super) fn unfinished(&self) -> (Option<Sequence>, usize) {

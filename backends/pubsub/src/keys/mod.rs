@@ -8,6 +8,7 @@
 
 mod entry;
 mod key;
+mod lease;
 mod loose;
 mod standing;
 
@@ -84,12 +85,16 @@ pub(crate) struct Keys {
     /// Lanes with something to hand on, once for each message.
     ready: VecDeque<u32>,
     finished: VecDeque<Ref>,
+    /// How many have ever been put there.
+    finished_ever: u64,
     /// Lanes with a nack that is not sent.
     nacked: Vec<u32>,
     /// To be nacked at the service, so that they come again: of which lane.
     bounced: Vec<(u32, String)>,
     /// Acks that were lost to somebody else.
     fenced: bool,
+    /// Everything is about to be given up: tokens are stale.
+    stopped: bool,
     /// Raised by a seek: tokens of before are stale.
     epoch: u32,
     lease: Duration,
@@ -111,9 +116,11 @@ impl Keys {
             loose: Loose::default(),
             ready: VecDeque::new(),
             finished: VecDeque::new(),
+            finished_ever: 0,
             nacked: Vec::new(),
             bounced: Vec::new(),
             fenced: false,
+            stopped: false,
             epoch: 0,
             lease,
             max_unfinished: options.max_unfinished.max(1),
@@ -174,7 +181,10 @@ impl Keys {
 
     /// Marks deliveries as finished; how many of the tokens were valid.
     pub(crate) fn ack(&mut self, tokens: &[AckToken], now: Instant) -> usize {
-        let mut valid = 0;
+        if self.stopped {
+            return 0;
+        }
+        let (mut valid, waiting) = (0, self.finished.len());
         for token in tokens {
             let token = Ref::from(*token);
             let acked = match token.lane {
@@ -192,6 +202,7 @@ impl Keys {
                 self.unpark(token.lane);
             }
         }
+        self.finished_ever += (self.finished.len() - waiting) as u64;
         valid
     }
 
@@ -208,6 +219,9 @@ impl Keys {
 
     /// Holds the keys of these deliveries back from there on; how many of the tokens were valid.
     pub(crate) fn nack(&mut self, tokens: &[AckToken], now: Instant) -> usize {
+        if self.stopped {
+            return 0;
+        }
         let (first, longest) = self.nack_delay;
         let due = |attempt| now + nack_delay(first, longest, attempt);
         let mut valid = 0;
@@ -255,6 +269,16 @@ impl Keys {
     /// How many wait to be acknowledged at the service.
     pub(crate) fn finished_len(&self) -> usize {
         self.finished.len()
+    }
+
+    /// How many have ever been finished.
+    pub(crate) fn finished_ever(&self) -> u64 {
+        self.finished_ever
+    }
+
+    /// How many of them, in that order, do not wait any more.
+    pub(crate) fn settled(&self) -> u64 {
+        self.finished_ever - self.finished.len() as u64
     }
 
     /// Notes what the service has taken; `lost` of them it has not, since they are not this consumer's any more.
@@ -343,64 +367,15 @@ impl Keys {
         }
     }
 
-    /// Deliveries whose time was last prolonged before `since`.
-    pub(crate) fn to_prolong(&self, since: Instant) -> Finished {
-        let mut found = Finished::default();
-        let mut each = |lane, entry: &Entry, seq| {
-            if entry.leased.is_some_and(|leased| leased <= since) {
-                found
-                    .refs
-                    .push(entry.reference(lane, self.epoch_of(lane), seq));
-                found.ack_ids.push(entry.ack_id.clone());
-            }
-        };
-        self.loose.each(|entry, seq| each(LOOSE, entry, seq));
-        for lane in self.keys.values() {
-            self.lanes[*lane as usize].each(|entry, seq| each(*lane, entry, seq));
-        }
-        found
+    /// From now on tokens are stale. [`clear`](Self::clear) or [`lose`](Self::lose) has to follow.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
     }
 
-    fn epoch_of(&self, lane: u32) -> u32 {
-        match lane {
-            LOOSE => self.epoch,
-            _ => self.lanes[lane as usize].epoch(),
-        }
-    }
-
-    /// Notes that these are this consumer's since `from` anew.
-    pub(crate) fn prolonged(&mut self, of: &[Ref], from: Instant) {
-        for of in of {
-            let entry = match of.lane {
-                LOOSE => self.loose.get_mut(*of),
-                lane => self.lanes[lane as usize].get_mut(*of),
-            };
-            if let Some(leased) = entry.and_then(|entry| entry.leased.as_mut()) {
-                *leased = (*leased).max(from);
-            }
-        }
-    }
-
-    /// Gives up deliveries whose time has passed, of a key with what is behind them: somebody else may have them. True
-    /// if there were some.
-    pub(crate) fn lapse(&mut self, now: Instant) -> bool {
-        let lease = self.lease;
-        let (mut lapsed, mut lost) = self.loose.lapse(lease, now);
-        let lanes: Vec<_> = self.keys.values().copied().collect();
-        for lane in lanes {
-            let (some, acked) = self.lanes[lane as usize].lapse(lease, now, &mut self.ids);
-            lapsed |= some;
-            lost |= acked;
-            if some {
-                self.let_go(lane);
-            }
-        }
-        self.fenced |= lost;
-        lapsed
-    }
-
-    /// Gives everything up: tokens are stale. The deliveries, to be nacked, or what that leaves.
+    /// Gives everything up: tokens are stale, and what is finished is lost. The deliveries, to be nacked.
     pub(crate) fn clear(&mut self) -> Vec<String> {
+        self.fenced |= !self.finished.is_empty();
+        self.stopped = false;
         let mut ack_ids = Vec::new();
         let mut each = |entry: &Entry, _: u64| {
             if entry.leased.is_some() {
@@ -426,13 +401,11 @@ impl Keys {
         ack_ids
     }
 
-    /// Notes that all of it goes to somebody else: acks that the service has not taken are lost.
-    pub(crate) fn lose(&mut self) {
-        let keys = self.keys.values();
-        let acked = keys
-            .into_iter()
-            .any(|lane| self.lanes[*lane as usize].has_acks());
-        self.fenced |= acked || !self.finished.is_empty();
+    /// The same, and it goes to somebody else: all acks that the service has not taken are lost.
+    pub(crate) fn lose(&mut self) -> Vec<String> {
+        let mut lanes = self.keys.values();
+        self.fenced |= lanes.any(|lane| self.lanes[*lane as usize].has_acks());
+        self.clear()
     }
 
     /// The oldest event that was handed on and is not finished, and how many there are.
@@ -473,6 +446,9 @@ impl From<Ref> for AckToken {
     }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod model;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

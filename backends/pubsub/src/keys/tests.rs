@@ -1,14 +1,11 @@
-//! Keys against a model of the service that rewinds, repeats, loses and gives to others by the seed, in a time of its
-//! own.
+//! Keys, case by case.
 
 use super::*;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use std::collections::{HashMap, HashSet};
 
-const LEASE: Duration = Duration::from_secs(9);
-const MILLI: Duration = Duration::from_millis(1);
+pub(super) const LEASE: Duration = Duration::from_secs(9);
+pub(super) const MILLI: Duration = Duration::from_millis(1);
 
-fn keys(most: usize) -> Keys {
+pub(super) fn keys(most: usize) -> Keys {
     let delays = (MILLI * 10, MILLI * 40);
     let options = ConsumerOptions::new()
         .max_unfinished(most)
@@ -17,7 +14,7 @@ fn keys(most: usize) -> Keys {
 }
 
 /// Message `nth` of a key as delivery `delivery`.
-fn message(key: Option<usize>, nth: usize, delivery: usize, ids: u64) -> Message {
+pub(super) fn message(key: Option<usize>, nth: usize, delivery: usize, ids: u64) -> Message {
     let mut event = Event::new(nth.to_string());
     if let Some(key) = key {
         event = event.with_key(format!("k{key}"));
@@ -33,7 +30,7 @@ fn message(key: Option<usize>, nth: usize, delivery: usize, ids: u64) -> Message
     }
 }
 
-fn nth(handed: &Handed) -> usize {
+pub(super) fn nth(handed: &Handed) -> usize {
     String::from_utf8_lossy(&handed.event.payload)
         .parse()
         .unwrap()
@@ -79,7 +76,7 @@ fn what_lapsed_is_stale_and_what_was_acked_of_it_is_told() {
     let later = now + LEASE / 2;
     let held = keys.to_prolong(now);
     assert_eq!(held.ack_ids.len(), 3);
-    keys.prolonged(&held.refs[..1], later);
+    keys.prolonged(&held.refs[..1], later, later);
     let over = now + LEASE;
     assert_eq!(keys.ack(&[handed[2].token], over), 0, "its time is over");
     assert!(keys.lapse(over));
@@ -89,11 +86,64 @@ fn what_lapsed_is_stale_and_what_was_acked_of_it_is_told() {
         1,
         "that of the first is not"
     );
-    // They come again, and are handed on as new.
+    assert_eq!(keys.ack(&[handed[1].token], over), 0);
+    // They come again, and in their place.
+    let (lanes, ack_ids) = keys.due(over);
+    assert_eq!(ack_ids, ["1/1"]);
+    keys.nack_told(&lanes);
     keys.arrive(message(Some(0), 1, 2, 1), over);
     let again = keys.take(10, over);
-    assert_eq!((nth(&again[0]), again[0].attempt), (1, 1));
-    assert_eq!(keys.ack(&[handed[1].token], over), 0);
+    assert_eq!((nth(&again[0]), again[0].attempt), (1, 2));
+}
+
+#[test]
+fn what_lapsed_is_not_prolonged_by_a_late_answer() {
+    for key in [None, Some(0)] {
+        let (mut keys, now) = (keys(100), Instant::now());
+        keys.arrive(message(key, 0, 1, 0), now);
+        let handed = keys.take(10, now);
+        let (from, over) = (now + LEASE - MILLI, now + LEASE);
+        let asked = keys.to_prolong(from);
+        assert_eq!(asked.refs.len(), 1);
+        assert_eq!(keys.ack(&[handed[0].token], over), 0, "it comes again");
+        keys.prolonged(&asked.refs, from, over + MILLI);
+        assert!(keys.lapse(over + MILLI));
+    }
+}
+
+#[test]
+fn the_room_of_what_lapsed_is_used() {
+    let (mut keys, now) = (keys(1), Instant::now());
+    keys.arrive(message(None, 0, 1, 0), now);
+    let over = now + LEASE;
+    keys.arrive(message(None, 1, 1, 1), over - MILLI);
+    assert_eq!(keys.take(10, now).len(), 1);
+    assert!(keys.take(10, over).is_empty(), "full");
+    assert!(keys.lapse(over));
+    assert!(keys.is_ready());
+    let second = keys.take(10, over);
+    assert_eq!(second.iter().map(nth).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn what_lapsed_before_it_was_handed_on_is_not_overtaken() {
+    let (mut keys, now) = (keys(100), Instant::now());
+    for n in 0..2 {
+        keys.arrive(message(Some(0), n, 1, n as u64), now);
+    }
+    let over = now + LEASE;
+    assert!(keys.lapse(over));
+    // Still on the stream that had the others.
+    keys.arrive(message(Some(0), 2, 1, 2), over);
+    assert!(keys.take(10, over).is_empty());
+    let (lanes, ack_ids) = keys.due(over);
+    assert_eq!(ack_ids, ["0/1"]);
+    keys.nack_told(&lanes);
+    for n in 0..3 {
+        keys.arrive(message(Some(0), n, 2, n as u64), over);
+    }
+    let again: Vec<_> = keys.take(10, over).iter().map(nth).collect();
+    assert_eq!(again, [0, 1, 2]);
 }
 
 #[test]
@@ -234,263 +284,28 @@ fn after_a_seek_every_token_is_stale() {
     assert_eq!(keys.ack(&new, now), 2);
 }
 
-/// A subscription, as the service has it: of each key a queue.
-struct Service {
-    rng: StdRng,
-    keys: Vec<Queue>,
-    deliveries: usize,
-    /// On their way: what was sent, in order.
-    wire: VecDeque<(usize, usize, usize)>,
-    /// Which of the streams this is.
-    stream: usize,
-    unordered: usize,
-}
-
-#[derive(Default)]
-struct Queue {
-    /// The first that is not acknowledged, and the first that is to be sent.
-    acked: usize,
-    sent: usize,
-    all: usize,
-    /// Under which delivery each that is outstanding was sent.
-    outstanding: HashMap<usize, usize>,
-    /// By which stream: while some are outstanding, no other one gets any.
-    stream: usize,
-    /// Finished by somebody else.
-    elsewhere: HashSet<usize>,
-}
-
-impl Service {
-    fn send(&mut self) {
-        let key = self.rng.random_range(0..self.keys.len());
-        for _ in 0..self.rng.random_range(1..4) {
-            let queue = &mut self.keys[key];
-            if queue.outstanding.is_empty() {
-                queue.stream = self.stream;
-            }
-            if queue.stream != self.stream {
-                return;
-            }
-            if queue.sent < queue.all {
-                self.deliveries += 1;
-                queue.outstanding.insert(queue.sent, self.deliveries);
-                self.wire.push_back((key, queue.sent, self.deliveries));
-                queue.sent += 1;
-            }
-        }
-    }
-
-    fn place(&self, ack_id: &str) -> Option<(usize, usize)> {
-        let (id, delivery) = ack_id.split_once('/')?;
-        let id: usize = id.parse().ok()?;
-        let (key, nth) = (id / 1_000, id % 1_000);
-        let live = self.keys[key].outstanding.get(&nth) == delivery.parse().ok().as_ref();
-        live.then_some((key, nth))
-    }
-
-    /// One request: what is in it may stand in any order.
-    fn ack(&mut self, ack_ids: &[String]) {
-        let mut places: Vec<_> = ack_ids.iter().filter_map(|id| self.place(id)).collect();
-        places.sort_unstable();
-        for (key, nth) in places {
-            let queue = &mut self.keys[key];
-            if queue.acked == nth {
-                queue.outstanding.remove(&nth);
-                queue.acked += 1;
-            } else {
-                self.unordered += 1;
-            }
-        }
-    }
-
-    fn nack(&mut self, ack_id: &str) {
-        if let Some((key, nth)) = self.place(ack_id) {
-            self.rewind(key, nth);
-            // Nothing of it is outstanding: somebody else may be faster.
-            let queue = &mut self.keys[key];
-            if queue.acked == nth && queue.outstanding.is_empty() && self.rng.random_ratio(1, 4) {
-                for _ in 0..self.rng.random_range(1..4) {
-                    if queue.acked < queue.all {
-                        queue.elsewhere.insert(queue.acked);
-                        queue.acked += 1;
-                    }
-                }
-                queue.sent = queue.sent.max(queue.acked);
-            }
-        }
-    }
-
-    fn rewind(&mut self, key: usize, nth: usize) {
-        let queue = &mut self.keys[key];
-        queue.outstanding.retain(|sent, _| *sent < nth);
-        queue.sent = nth;
-    }
-
-    /// Repeats for no reason, as it may.
-    fn repeat(&mut self) {
-        let key = self.rng.random_range(0..self.keys.len());
-        let queue = &self.keys[key];
-        if queue.sent > queue.acked {
-            let nth = self.rng.random_range(queue.acked..queue.sent);
-            self.rewind(key, nth);
-        }
-    }
-}
-
-/// What the application sees of a key.
-#[derive(Default)]
-struct Seen {
-    last: Option<usize>,
-    first_times: usize,
-    /// Nacked, and so due next.
-    due: Option<usize>,
-}
-
-fn run(seed: u64) {
-    const KEYS: usize = 4;
-    const EACH: usize = 40;
-    let mut now = Instant::now();
-    let mut service = Service {
-        rng: StdRng::seed_from_u64(seed),
-        keys: (0..KEYS)
-            .map(|_| Queue {
-                all: EACH,
-                ..Queue::default()
-            })
-            .collect(),
-        deliveries: 0,
-        wire: VecDeque::new(),
-        stream: 0,
-        unordered: 0,
-    };
-    let mut rng = StdRng::seed_from_u64(!seed);
-    let mut held = keys(rng.random_range(2..20));
-    let mut open: Vec<(usize, usize, AckToken)> = Vec::new();
-    let mut seen: Vec<Seen> = (0..KEYS).map(|_| Seen::default()).collect();
-    let mut telling: VecDeque<Vec<Asked>> = VecDeque::new();
-    let mut acking: Option<(Finished, bool)> = None;
-    for step in 0.. {
-        now += MILLI;
-        let done = service.keys.iter().all(|queue| queue.acked == EACH);
-        if done {
-            break;
-        }
-        assert!(step < 200_000, "seed {seed}: it does not end");
-        match rng.random_range(0..10) {
-            0..3 => service.send(),
-            3..6 => {
-                for _ in 0..rng.random_range(1..5) {
-                    let Some((key, nth, delivery)) = service.wire.pop_front() else {
-                        break;
-                    };
-                    let id = (key * 1_000 + nth) as u64;
-                    held.arrive(message(Some(key), nth, delivery, id), now);
-                }
-            }
-            6 => {
-                for handed in held.take(rng.random_range(1..8), now) {
-                    let key = handed.event.key.clone().unwrap();
-                    let key: usize = key.as_str().unwrap()[1..].parse().unwrap();
-                    let (nth, seen) = (nth(&handed), &mut seen[key]);
-                    let elsewhere = |nth: &usize| service.keys[key].elsewhere.contains(nth);
-                    let skipped = seen.last.map_or(0, |last| last + 1)..nth;
-                    assert!(
-                        skipped.clone().all(|nth| elsewhere(&nth)),
-                        "seed {seed}: key {key} goes on with {nth} after {:?}",
-                        seen.last
-                    );
-                    if let Some(due) = seen.due.take() {
-                        // Or before it, where the service goes back further.
-                        assert!(
-                            nth <= due || (due..nth).all(|nth| elsewhere(&nth)),
-                            "seed {seed}: {nth} before {due}, which was nacked"
-                        );
-                        if nth < due {
-                            seen.due = Some(due);
-                        }
-                    }
-                    seen.first_times += usize::from(seen.last.is_none_or(|last| nth > last));
-                    seen.last = Some(nth);
-                    open.retain(|(of, other, _)| *of != key || *other != nth);
-                    open.push((key, nth, handed.token));
-                }
-            }
-            7 if !open.is_empty() => {
-                let (key, nth, token) = open.swap_remove(rng.random_range(0..open.len()));
-                if rng.random_ratio(1, 8) {
-                    if held.nack(&[token], now) == 1 {
-                        let due = &mut seen[key].due;
-                        *due = Some(due.map_or(nth, |due| due.min(nth)));
-                    }
-                } else {
-                    held.ack(&[token], now);
-                }
-            }
-            8 => match acking.take() {
-                None => {
-                    let finished = held.finished(rng.random_range(1..10));
-                    let taken = rng.random_ratio(9, 10);
-                    if taken {
-                        service.ack(&finished.ack_ids);
-                    }
-                    acking = Some((finished, taken));
-                }
-                // The answer, or none.
-                Some((finished, true)) if rng.random_ratio(4, 5) => held.acked(finished, 0),
-                Some((finished, _)) => held.put_back(finished),
-            },
-            9 => {
-                let (lanes, ack_ids) = held.due(now);
-                ack_ids.iter().for_each(|id| service.nack(id));
-                telling.push_back(lanes);
-                if telling.len() > rng.random_range(0..3)
-                    && let Some(lanes) = telling.pop_front()
-                {
-                    held.nack_told(&lanes);
-                }
-                if rng.random_ratio(1, 40) {
-                    service.repeat();
-                }
-                if rng.random_ratio(1, 40) {
-                    // The stream is given up: what is under way comes, or a part of it.
-                    let come = rng.random_range(0..=service.wire.len());
-                    for (key, nth, delivery) in std::mem::take(&mut service.wire).drain(..come) {
-                        let id = (key * 1_000 + nth) as u64;
-                        held.arrive(message(Some(key), nth, delivery, id), now);
-                    }
-                    let shed = held.shed(MILLI * 100, now);
-                    shed.iter().for_each(|id| service.nack(id));
-                    held.begin_stream();
-                    service.stream += 1;
-                }
-            }
-            _ => {}
-        }
-        if step % 2_000 == 1_999 {
-            // What was lost comes again when its time is over: nobody prolonged it.
-            let lost = service
-                .keys
-                .iter()
-                .map(|queue| queue.acked)
-                .collect::<Vec<_>>();
-            if service.wire.is_empty() && open.is_empty() && !held.is_ready() && acking.is_none() {
-                for (key, nth) in lost.into_iter().enumerate() {
-                    service.rewind(key, nth);
-                }
-                now += LEASE;
-                held.lapse(now);
-            }
-        }
-    }
-    assert_eq!(
-        service.unordered, 0,
-        "seed {seed}: acks before those of earlier ones"
-    );
-}
-
 #[test]
-fn every_key_keeps_its_order_and_ends_whatever_the_service_does() {
-    for seed in 0..400 {
-        run(seed);
+fn what_was_nacked_and_never_comes_again_is_forgotten() {
+    const EVENTS: usize = 10_000;
+    let (mut keys, start) = (keys(EVENTS), Instant::now());
+    let now = start + Duration::from_secs(3_600);
+    for n in 0..EVENTS {
+        let key = (n % 2 == 0).then_some(n % 100);
+        keys.arrive(message(key, n, 1, n as u64), now);
     }
+    let tokens: Vec<_> = keys.take(EVENTS, now).iter().map(token).collect();
+    let nacked = EVENTS / 2 + 50;
+    assert_eq!(
+        keys.nack(&tokens, now),
+        nacked,
+        "of a key the rest with the first"
+    );
+    let due = now + MILLI * 40;
+    let (lanes, _) = keys.due(due);
+    keys.nack_told(&lanes);
+    keys.lapse(due + LEASE);
+    let held = |keys: &Keys| (keys.loose.len(), keys.ids.len(), keys.keys.len());
+    assert_eq!(held(&keys), (EVENTS / 2, EVENTS / 2, 50), "they may come");
+    keys.lapse(due + LEASE * 4);
+    assert_eq!(held(&keys), (0, 0, 0));
 }

@@ -25,6 +25,8 @@ pub enum Fault {
     Duplicate,
     /// [`Faults::expired_acks`]
     ExpiredAck,
+    /// [`Faults::unconfirmed_nacks`]
+    UnconfirmedNack,
 }
 
 /// What goes wrong on purpose; nothing by default. Methods are named as in Google's API: `Publish`, `StreamingPull`,
@@ -47,6 +49,7 @@ pub struct Faults {
     stream_resets: Rate,
     duplicates: Rate,
     expired_acks: Rate,
+    unconfirmed_nacks: Rate,
 }
 
 impl Faults {
@@ -106,6 +109,14 @@ impl Faults {
         self
     }
 
+    /// Nacks that exactly-once delivery answers with a transient failure, and that are not carried out. Each message that is
+    /// nacked is a time.
+    #[must_use]
+    pub fn unconfirmed_nacks(mut self, rate: Rate) -> Self {
+        self.unconfirmed_nacks = rate;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         let slow = self.slow_answers.iter().map(|(name, rate, _)| (name, rate));
         let refused = self.unavailable.iter().chain(&self.resource_exhausted);
@@ -118,6 +129,7 @@ impl Faults {
             self.stream_resets,
             self.duplicates,
             self.expired_acks,
+            self.unconfirmed_nacks,
         ];
         rest.into_iter().try_for_each(Rate::check)
     }
@@ -188,6 +200,11 @@ impl Dice {
                 .filter(|_| faults.expired_acks.strikes(rng))
                 .collect()
         })
+    }
+
+    /// Whether a nack is not carried out, and answered so.
+    pub(super) fn leaves_unconfirmed(&self) -> bool {
+        self.throw(|faults, rng| faults.unconfirmed_nacks.strikes(rng))
     }
 }
 

@@ -164,6 +164,7 @@ impl Incoming {
             let confirmed = self.subscription.modify(&self.service, ids, seconds)?;
             changed.ack_ids.extend(confirmed.done);
             changed.invalid_ack_ids.extend(confirmed.over);
+            changed.temporary_failed_ack_ids.extend(confirmed.failed);
         }
         if exactly_once && changed != ModifyAckDeadlineConfirmation::default() {
             reply.modify_ack_deadline_confirmation = Some(changed);

@@ -173,11 +173,12 @@ pub(super) fn modify_ack_deadline(
 }
 
 fn confirm(subscription: &Subscription, confirmed: &Confirmed) -> Result<(), Status> {
-    let holds = confirmed.over.is_empty() && confirmed.unordered.is_empty();
+    let holds =
+        confirmed.over.is_empty() && confirmed.unordered.is_empty() && confirmed.failed.is_empty();
     if holds || !subscription.is_exactly_once() {
         return Ok(());
     }
-    Err(status::not_confirmed(&confirmed.over, &confirmed.unordered))
+    Err(status::not_confirmed(confirmed))
 }
 
 /// A new deadline for a delivery, 0 for a nack. Source: reference of the API, ModifyAckDeadlineRequest (2026-11).

@@ -37,6 +37,8 @@ pub(super) struct Confirmed {
     pub(super) done: Vec<String>,
     pub(super) over: Vec<String>,
     pub(super) unordered: Vec<String>,
+    /// Not carried out, for now.
+    pub(super) failed: Vec<String>,
 }
 
 impl Subscription {
@@ -151,6 +153,18 @@ impl Subscription {
         ids: Vec<String>,
         seconds: u32,
     ) -> Result<Confirmed, Status> {
+        let mut confirmed = Confirmed::default();
+        let (failed, ids) = match seconds == 0 && self.is_exactly_once() {
+            true => ids
+                .into_iter()
+                .partition(|_| service.dice.leaves_unconfirmed()),
+            false => (Vec::new(), ids),
+        };
+        if !failed.is_empty() {
+            let times = failed.len();
+            service.counters.strike(Fault::UnconfirmedNack, times, 0);
+        }
+        confirmed.failed = failed;
         let tickets = self.tickets(&ids)?;
         let now = Instant::now();
         let live = if seconds == 0 {
@@ -164,7 +178,6 @@ impl Subscription {
             let deadline = service.seconds(seconds);
             self.backlog().extend(&tickets, deadline, now)
         };
-        let mut confirmed = Confirmed::default();
         for (id, live) in ids.into_iter().zip(live) {
             match live {
                 true => confirmed.done.push(id),

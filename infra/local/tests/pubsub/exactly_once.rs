@@ -92,6 +92,21 @@ async fn what_does_not_hold_is_named_and_the_rest_holds() {
 }
 
 #[tokio::test]
+async fn a_nack_that_is_not_confirmed_has_not_been_carried_out() {
+    let faults = Faults::none().unconfirmed_nacks(Rate::next(1));
+    let pubsub = PubSub::builder().faults(faults).start().unwrap();
+    let mut raw = raw::begin(&pubsub, exactly_once).await;
+    raw.publish_texts("k", &["1"]).await;
+    let taken = ids(&raw.pull().await);
+    let refused = raw.modify(taken.clone(), 0).await;
+    let failed = failures(&refused.unwrap_err());
+    assert_eq!(failed[&taken[0]], "TRANSIENT_FAILURE_OTHER");
+    assert_eq!(pubsub.outstanding(), 1);
+    raw.modify(taken, 0).await.unwrap();
+    assert_eq!(texts(&raw.pull().await), ["1"]);
+}
+
+#[tokio::test]
 async fn on_a_stream_they_are_confirmed_in_a_response() {
     let pubsub = PubSub::builder().start().unwrap();
     let mut raw = raw::begin(&pubsub, exactly_once).await;

@@ -2,6 +2,10 @@
 //! not sent twice.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod acks;
+mod nacks;
+mod seek;
+
 use anyhub_conformance::Told;
 use anyhub_core::{
     Consumer, ConsumerOptions, Delivery, ErrorKind, Event, Hub, ProducerExt, ProducerOptions,

@@ -1,0 +1,40 @@
+//! A seek skips nothing (C8).
+
+use super::*;
+use anyhub_core::Point;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seek_behind_an_event_skips_none_that_was_published_with_it() {
+    let server = PubSub::builder().start().unwrap();
+    let hub = hub(&server, false).await;
+    let producer = within(hub.producer(TOPIC, ProducerOptions::new()))
+        .await
+        .unwrap();
+    let three = (0..3).map(|nth| event(nth * KEYS)).collect();
+    for outcome in within(within(producer.submit(three)).await.unwrap()).await {
+        outcome.unwrap();
+    }
+    let options = ConsumerOptions::new().group("score");
+    let mut consumer = within(hub.consumer(TOPIC, options)).await.unwrap();
+    let acks = consumer.acks();
+    let (mut came, mut first) = (0, None);
+    while came < 3 {
+        let batch = within(consumer.receive(10)).await.unwrap();
+        acks.ack(&batch.tokens());
+        for delivery in batch.deliveries {
+            came += 1;
+            first.get_or_insert((delivery.partition, delivery.position));
+        }
+    }
+    within(consumer.commit()).await.unwrap();
+    let (partition, position) = first.unwrap();
+    let after = Point::Positions(vec![(partition, position.after())]);
+    within(consumer.seek(after)).await.unwrap();
+    let mut again = HashSet::new();
+    while !again.contains(&2) {
+        let batch = within(consumer.receive(10)).await.unwrap();
+        again.extend(batch.deliveries.iter().map(|it| place(it).1));
+    }
+    assert!(again.contains(&1), "{again:?}");
+    within(hub.close()).await.unwrap();
+}
