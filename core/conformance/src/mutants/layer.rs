@@ -11,13 +11,9 @@ use rand_pcg::Pcg64Mcg;
 use std::{
     any::Any,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::SystemTime,
 };
-use tokio::sync::Notify;
 
 /// Which parts of a hub are faulty, and how. What is not set passes through.
 pub(crate) struct Fault {
@@ -125,18 +121,6 @@ impl Site {
 pub(crate) struct Shared {
     /// Partitions that were assigned so far, again and again.
     pub(crate) assigned: AtomicU64,
-    /// Seeks by any consumer of the hub, and by which one.
-    pub(crate) seeks: Mutex<Vec<(u64, Point)>>,
-    /// Told at each of them.
-    pub(crate) sought: Notify,
-    ids: AtomicU64,
-}
-
-impl Shared {
-    /// A number that no other fault of this hub has.
-    pub(crate) fn id(&self) -> u64 {
-        self.ids.fetch_add(1, Ordering::Relaxed)
-    }
 }
 
 /// A fault in one producer.
