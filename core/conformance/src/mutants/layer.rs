@@ -11,7 +11,10 @@ use rand_pcg::Pcg64Mcg;
 use std::{
     any::Any,
     fmt,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -121,6 +124,14 @@ impl Site {
 pub(crate) struct Shared {
     /// Partitions that were assigned so far, again and again.
     pub(crate) assigned: AtomicU64,
+    ids: AtomicU64,
+}
+
+impl Shared {
+    /// A number that no other fault of this hub has.
+    pub(crate) fn id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// A fault in one producer.
@@ -202,6 +213,10 @@ pub(crate) trait AdminFault: fmt::Debug + Send + Sync + 'static {
 
     fn names(&self, names: Vec<String>) -> Vec<String> {
         names
+    }
+
+    fn groups(&self, groups: Vec<GroupInfo>) -> Vec<GroupInfo> {
+        groups
     }
 
     async fn delete(&self, inner: &dyn Admin, topic: &str) -> Result<()> {
@@ -441,7 +456,8 @@ impl Admin for Faulty {
     }
 
     async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {
-        self.inner.admin().list_groups(topic).await
+        let groups = self.inner.admin().list_groups(topic).await?;
+        Ok(self.fault.admin.groups(groups))
     }
 
     async fn delete_group(&self, group: &str) -> Result<()> {

@@ -82,6 +82,7 @@ async fn random_nacks(ctx: Context) -> Outcome {
     // What came so far tells more than that it took too long.
     ledger.verdict()?;
     finished?.map_err(|failure| Failure::new(failure.to_string()))?;
+    ledger.ensure_replays_are_whole()?;
     ctx.within("commit", consumer.commit()).await??;
     if ctx.hub().capabilities().lag_in_events {
         let lag = consumer_lag(&ctx, &topic).await?;
