@@ -150,9 +150,15 @@ impl Harness for Subject {
         };
         // All are needed only where one in 10,000 is at stake.
         let all = many && (!self.broken || self.mutant.name().contains("10_000"));
+        // A member of this layer has a thousand partitions to take over.
+        let slower = if self.layer == Layer::Unpartitioned {
+            4
+        } else {
+            1
+        };
         Settings::new()
             .patience(Duration::from_secs(patience))
-            .max_processing(MAX_PROCESSING)
+            .max_processing(MAX_PROCESSING * slower)
             .events(if all { 20_000 } else { 4_000 })
     }
 
@@ -246,8 +252,20 @@ fn passes(runtime: &Runtime, layer: Layer, mutant: Mutant) -> Result<(), Failed>
     }
 }
 
+/// What the lists above name and no mutant has.
+fn unknown() -> Vec<&'static str> {
+    let known = mutants().into_iter();
+    let known: BTreeSet<_> = known.flat_map(|it| [it.caught_by(), it.name()]).collect();
+    let named = [BY_POSITION, BY_KEY, IN_POSITIONS].concat().into_iter();
+    named.filter(|name| !known.contains(name)).collect()
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    if let unknown @ [_, ..] = &unknown()[..] {
+        eprintln!("mutants: there is no {unknown:?}");
+        return ExitCode::FAILURE;
+    }
     let runtime = match Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -96,7 +96,8 @@ async fn resume(ctx: Context) -> Outcome {
             } else if let Some(open) = open.get_mut(&key) {
                 open.remove(&name);
             }
-            if !ctx.is_shared() && seen.insert(delivery.partition.clone()) {
+            let is_open = name != "last";
+            if is_open && !ctx.is_shared() && seen.insert(delivery.partition.clone()) {
                 let due = lowest
                     .get(&delivery.partition)
                     .map(|lowest| lowest.position.clone());
