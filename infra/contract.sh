@@ -6,7 +6,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 export ANYHUB_CONTRACT_OUT=$out
 failed=0
-cargo test --locked -p anyhub-conformance --test memory --test portable --test sequenced >&2 || failed=1
+cargo test --locked -p anyhub-conformance --test memory --test portable --test sequenced --test unpartitioned >&2 || failed=1
 cargo test --locked -p anyhub-kafka --test conformance >&2 || failed=1
 cargo test --locked -p anyhub-kinesis --test conformance --test localstack >&2 || failed=1
 cargo test --locked -p anyhub-eventhubs --test conformance >&2 || failed=1

@@ -1,6 +1,6 @@
 //! Delivery verified from what was sent and what was received, never from what a client claims.
 
-use crate::{Failure, Outcome, stamp::Stamp};
+use crate::{Failure, Outcome, failure::ensure, stamp::Stamp};
 use anyhub_core::{Change, Delivery, Partition, Position, Receipt, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -141,6 +141,25 @@ impl Ledger {
         } else {
             Err(Failure::new(found.join("; ")))
         }
+    }
+
+    /// Ok if every replay of a key went on to its newest event: for one reader, which has acked all.
+    pub(crate) fn ensure_replays_are_whole(&self) -> Outcome {
+        let mut last: HashMap<u32, (u32, &Came)> = HashMap::new();
+        for came in &self.came {
+            let Stamp { key, seq, .. } = came.stamp;
+            let Some(key) = key else { continue };
+            let (newest, last) = last.entry(key).or_insert((seq, came));
+            (*newest, *last) = (seq.max(*newest), came);
+        }
+        for (newest, last) in last.values() {
+            ensure!(
+                last.stamp.seq == *newest,
+                "gap: nothing up to event {newest} of its key came again after {}",
+                last.describe()
+            );
+        }
+        Ok(())
     }
 
     fn phantoms(&self) -> Vec<String> {

@@ -5,6 +5,7 @@ use anyhub_core::{
     AckToken, Batch, Change, Consumer, Delivery, Event, Partition, Producer, Receipt, Result,
 };
 use std::{
+    collections::HashSet,
     future::poll_fn,
     task::Poll,
     time::{Duration, SystemTime},
@@ -285,7 +286,7 @@ impl Party {
 
 /// Which partitions a member holds, as its changes tell.
 #[derive(Debug, Default)]
-pub(crate) struct Holding(Vec<Partition>);
+pub(crate) struct Holding(HashSet<Partition>);
 
 impl Holding {
     /// Follows the changes of a batch.
@@ -294,7 +295,7 @@ impl Holding {
             match change {
                 Change::Assigned(new) => self.0.extend(new.iter().cloned()),
                 Change::Revoked(gone) | Change::Lost(gone) => {
-                    self.0.retain(|held| !gone.contains(held));
+                    gone.iter().for_each(|gone| drop(self.0.take(gone)));
                 }
                 _ => {}
             }
@@ -303,5 +304,9 @@ impl Holding {
 
     pub(crate) fn holds(&self, partition: &Partition) -> bool {
         self.0.contains(partition)
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        !self.0.is_empty()
     }
 }

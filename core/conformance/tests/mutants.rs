@@ -1,10 +1,11 @@
 //! Each mutant of the memory hub is caught by the trial that names its clause, for every seed; the
 //! hub without the fault passes the same trial with the same seeds. Where a trial is about positions,
-//! so it is on a hub that has sequence numbers.
+//! so it is on a hub that has sequence numbers; where a key is what it has in order, on one without
+//! partitions.
 
 use anyhub_conformance::{
     Harness, Settings, Stalling, Trial,
-    mutants::{Mutant, mutants, sequenced},
+    mutants::{Mutant, mutants, sequenced, unpartitioned},
     seed, trials,
 };
 use anyhub_core::{Hub, Retention, TopicConfig, memory::MemoryHub};
@@ -44,16 +45,72 @@ const BY_POSITION: &[&str] = &[
     "Checks_22_a_seek_beyond_the_end_is_out_of_range",
 ];
 
+/// The trials that ask whether members share a topic, so that a key is what is in order.
+const BY_KEY: &[&str] = &[
+    "C1_changes_precede_what_they_affect",
+    "C2_partitions_are_kept_within_max_processing",
+    "C3_ack_is_durable_after_commit",
+    "C3_ack_is_durable_after_close",
+    "C3_a_close_that_was_dropped_can_be_finished",
+    "C3_ack_is_durable_within_the_interval",
+    "C3_ack_is_durable_on_revoke",
+    "C3_ack_counts_valid_tokens",
+    "C3_stale_tokens_change_nothing",
+    "C3_commit_says_fenced_when_acks_were_lost",
+    "C4_resume_is_never_past_the_lowest_unacked",
+    "C4_a_window_is_bounded",
+    "C4_a_full_lane_loses_nothing_beside_a_busy_one",
+    "C4_assignment_shows_the_oldest_unacked",
+    "C6_key_order_holds_under_random_nacks",
+    "C7_a_time_to_come_is_the_end",
+    "C7_start_counts_only_without_a_checkpoint",
+    "C7_end_is_made_concrete",
+    "C8_seek_moves_to_each_point",
+    "C8_seek_is_durable_before_it_returns",
+    "C8_seek_stales_every_token",
+    "C8_nothing_fetched_before_a_seek_comes_after_it",
+    "C8_a_seek_after_max_processing_moves_what_comes_back",
+    "C10_a_partition_has_one_owner",
+    "C10_no_event_is_lost_at_a_rebalance",
+    "C10_a_stale_owner_changes_nothing",
+    "C13_undeclared_resize_is_unsupported",
+    "Admin_topics_are_made_described_and_deleted",
+    "Admin_groups_and_their_lag_are_told",
+    "Admin_undeclared_lag_in_events_is_not_told",
+];
+
+/// Faults in positions, or in the lag that they tell: without partitions there are none.
+const IN_POSITIONS: &[&str] = &[
+    "a_seek_is_one_off",
+    "the_end_is_one_off",
+    "a_checkpoint_is_not_told",
+    "lag_is_one_off",
+];
+
 /// What the memory hub is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Positions {
-    Counted,
+enum Layer {
+    None,
     Sequenced,
+    Unpartitioned,
+}
+
+impl Layer {
+    fn is_for(self, mutant: Mutant) -> bool {
+        let trial = mutant.caught_by();
+        match self {
+            Self::None => true,
+            Self::Sequenced => BY_POSITION.contains(&trial),
+            Self::Unpartitioned => {
+                BY_KEY.contains(&trial) && !IN_POSITIONS.contains(&mutant.name())
+            }
+        }
+    }
 }
 
 /// The memory hub, sound or with the fault of a mutant.
 struct Subject {
-    positions: Positions,
+    layer: Layer,
     mutant: Mutant,
     broken: bool,
     seed: u64,
@@ -70,9 +127,10 @@ impl Harness for Subject {
     }
 
     async fn start(&self) -> Result<Arc<dyn Hub>, String> {
-        let hub: Arc<dyn Hub> = match self.positions {
-            Positions::Counted => Arc::new(MemoryHub::new()),
-            Positions::Sequenced => sequenced(Arc::new(MemoryHub::new())),
+        let hub: Arc<dyn Hub> = match self.layer {
+            Layer::None => Arc::new(MemoryHub::new()),
+            Layer::Sequenced => sequenced(Arc::new(MemoryHub::new())),
+            Layer::Unpartitioned => unpartitioned(Arc::new(MemoryHub::new())),
         };
         Ok(if self.broken {
             self.mutant.broken(hub, self.seed)
@@ -92,15 +150,21 @@ impl Harness for Subject {
         };
         // All are needed only where one in 10,000 is at stake.
         let all = many && (!self.broken || self.mutant.name().contains("10_000"));
+        // A member of this layer has a thousand partitions to take over.
+        let slower = if self.layer == Layer::Unpartitioned {
+            4
+        } else {
+            1
+        };
         Settings::new()
             .patience(Duration::from_secs(patience))
-            .max_processing(MAX_PROCESSING)
+            .max_processing(MAX_PROCESSING * slower)
             .events(if all { 20_000 } else { 4_000 })
     }
 
     fn forgetful(&self, topic: TopicConfig) -> Option<TopicConfig> {
         let by_time = self.mutant.caught_by().contains("undeclared");
-        let retention = if by_time || self.positions == Positions::Sequenced {
+        let retention = if by_time || self.layer != Layer::None {
             Retention::new().time(Duration::from_millis(500))
         } else {
             Retention::new().bytes(self.settings().overflow_bytes / 4)
@@ -119,7 +183,7 @@ const MAX_PROCESSING: Duration = Duration::from_millis(150);
 /// Runs the trial of a mutant with each seed; the failures, with their seeds.
 fn run(
     runtime: &Runtime,
-    positions: Positions,
+    layer: Layer,
     mutant: Mutant,
     broken: bool,
 ) -> Result<Vec<(u64, String)>, Failed> {
@@ -129,7 +193,7 @@ fn run(
             runtime.spawn(async move {
                 let _permit = RUNS.acquire().await;
                 let subject = Arc::new(Subject {
-                    positions,
+                    layer,
                     mutant,
                     broken,
                     seed,
@@ -158,8 +222,8 @@ fn the_trial(mutant: Mutant) -> Result<Trial, Failed> {
     found.ok_or_else(|| format!("there is no trial {name}").into())
 }
 
-fn is_caught(runtime: &Runtime, positions: Positions, mutant: Mutant) -> Result<(), Failed> {
-    let failures = run(runtime, positions, mutant, true)?;
+fn is_caught(runtime: &Runtime, layer: Layer, mutant: Mutant) -> Result<(), Failed> {
+    let failures = run(runtime, layer, mutant, true)?;
     let trial = mutant.caught_by();
     for seed in seed()..seed() + SEEDS {
         match failures.iter().find(|(of, _)| *of == seed) {
@@ -178,8 +242,8 @@ fn is_caught(runtime: &Runtime, positions: Positions, mutant: Mutant) -> Result<
     Ok(())
 }
 
-fn passes(runtime: &Runtime, positions: Positions, mutant: Mutant) -> Result<(), Failed> {
-    match run(runtime, positions, mutant, false)?.first() {
+fn passes(runtime: &Runtime, layer: Layer, mutant: Mutant) -> Result<(), Failed> {
+    match run(runtime, layer, mutant, false)?.first() {
         None => Ok(()),
         Some((seed, failure)) => {
             let trial = mutant.caught_by();
@@ -188,8 +252,20 @@ fn passes(runtime: &Runtime, positions: Positions, mutant: Mutant) -> Result<(),
     }
 }
 
+/// What the lists above name and no mutant has.
+fn unknown() -> Vec<&'static str> {
+    let known = mutants().into_iter();
+    let known: BTreeSet<_> = known.flat_map(|it| [it.caught_by(), it.name()]).collect();
+    let named = [BY_POSITION, BY_KEY, IN_POSITIONS].concat().into_iter();
+    named.filter(|name| !known.contains(name)).collect()
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    if let unknown @ [_, ..] = &unknown()[..] {
+        eprintln!("mutants: there is no {unknown:?}");
+        return ExitCode::FAILURE;
+    }
     let runtime = match Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -205,20 +281,20 @@ fn main() -> ExitCode {
     let mut sound = BTreeSet::new();
     for mutant in mutants() {
         let trial = mutant.caught_by();
-        let counted = [(Positions::Counted, "")];
-        let sequenced = [(Positions::Sequenced, " (sequenced)")];
-        let sequenced = sequenced
-            .into_iter()
-            .filter(|_| BY_POSITION.contains(&trial));
-        for (positions, on) in counted.into_iter().chain(sequenced) {
+        let layers = [
+            (Layer::None, ""),
+            (Layer::Sequenced, " (sequenced)"),
+            (Layer::Unpartitioned, " (unpartitioned)"),
+        ];
+        for (layer, on) in layers.into_iter().filter(|(layer, _)| layer.is_for(mutant)) {
             let with_fault = runtime.clone();
             let name = format!("{trial}::{}{on}", mutant.name());
-            let caught = move || is_caught(&with_fault, positions, mutant);
+            let caught = move || is_caught(&with_fault, layer, mutant);
             tests.push(libtest_mimic::Trial::test(name, caught).with_kind("mutant"));
             let name = format!("{trial}{on}");
             if sound.insert(name.clone()) {
                 let without = runtime.clone();
-                let passing = move || passes(&without, positions, mutant);
+                let passing = move || passes(&without, layer, mutant);
                 tests.push(libtest_mimic::Trial::test(name, passing).with_kind("sound"));
             }
         }

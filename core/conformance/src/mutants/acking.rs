@@ -43,7 +43,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant::new(
         "acks_wait_for_a_commit",
         "C3_ack_is_durable_within_the_interval",
-        "the acks to be durable without a commit",
+        "to be durable without a commit",
         || Fault::none().consumer_options(|options| options.commit_interval(HOUR)),
     ),
     Mutant::new(

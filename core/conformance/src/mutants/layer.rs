@@ -17,7 +17,6 @@ use std::{
     },
     time::SystemTime,
 };
-use tokio::sync::Notify;
 
 /// Which parts of a hub are faulty, and how. What is not set passes through.
 pub(crate) struct Fault {
@@ -125,10 +124,6 @@ impl Site {
 pub(crate) struct Shared {
     /// Partitions that were assigned so far, again and again.
     pub(crate) assigned: AtomicU64,
-    /// Seeks by any consumer of the hub, and by which one.
-    pub(crate) seeks: Mutex<Vec<(u64, Point)>>,
-    /// Told at each of them.
-    pub(crate) sought: Notify,
     ids: AtomicU64,
 }
 
@@ -218,6 +213,10 @@ pub(crate) trait AdminFault: fmt::Debug + Send + Sync + 'static {
 
     fn names(&self, names: Vec<String>) -> Vec<String> {
         names
+    }
+
+    fn groups(&self, groups: Vec<GroupInfo>) -> Vec<GroupInfo> {
+        groups
     }
 
     async fn delete(&self, inner: &dyn Admin, topic: &str) -> Result<()> {
@@ -457,7 +456,8 @@ impl Admin for Faulty {
     }
 
     async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {
-        self.inner.admin().list_groups(topic).await
+        let groups = self.inner.admin().list_groups(topic).await?;
+        Ok(self.fault.admin.groups(groups))
     }
 
     async fn delete_group(&self, group: &str) -> Result<()> {

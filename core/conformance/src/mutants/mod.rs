@@ -14,12 +14,14 @@ mod sequenced;
 mod shared;
 mod starting;
 mod topics;
+mod unpartitioned;
 
 use anyhub_core::Hub;
 use layer::{Fault, Faulty};
 pub use portable::portable;
 pub use sequenced::sequenced;
 use std::sync::Arc;
+pub use unpartitioned::unpartitioned;
 
 /// A fault, and the trial that catches it.
 #[derive(Clone, Copy)]

@@ -2,13 +2,15 @@
 
 use super::{
     Mutant,
-    layer::{Fault, ReadFault, Shared, Site},
+    layer::{Fault, ReadFault, Shared, Site, lock},
 };
-use anyhub_core::{Acks, Batch, Change, Consumer, Delivery, Partition, Point, Position, Result};
+use anyhub_core::{
+    Acks, Batch, Change, Consumer, Delivery, Key, Partition, Point, Position, Result,
+};
 use async_trait::async_trait;
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 use tokio::time::sleep;
@@ -24,14 +26,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant::new(
         "delivered_after_a_revoke",
         "C10_a_partition_has_one_owner",
-        "without owning it",
-        || Fault::none().read(|_| Box::new(AfterRevoke::default())),
+        "owner",
+        || {
+            let owners = Owners::default();
+            Fault::none().read(move |site| {
+                Box::new(AfterMove {
+                    id: site.shared.id(),
+                    owners: owners.clone(),
+                    last: HashMap::new(),
+                })
+            })
+        },
     )
     .breaks(&[15]),
     Mutant::new(
         "two_owners",
         "C10_a_partition_has_one_owner",
-        "partition",
+        "owner",
         || {
             Fault::none().consumer_options(|mut options| {
                 options.group = None;
@@ -142,22 +153,30 @@ impl ReadFault for GoesBack {
     }
 }
 
-/// Gives the last delivery of a partition once more when the partition has gone.
-#[derive(Debug, Default)]
-struct AfterRevoke(HashMap<Partition, Delivery>);
+/// Gives the last delivery of a key once more when another member has gone on with the key.
+#[derive(Debug)]
+struct AfterMove {
+    id: u64,
+    owners: Owners,
+    last: HashMap<Option<Key>, Delivery>,
+}
+
+/// Who delivered last of each key.
+type Owners = Arc<Mutex<HashMap<Option<Key>, u64>>>;
 
 #[async_trait]
-impl ReadFault for AfterRevoke {
+impl ReadFault for AfterMove {
     fn batch(&mut self, _: &mut Box<dyn Consumer>, batch: &mut Batch) {
+        let mut owners = lock(&self.owners);
+        let moved = |key: &_| owners.get(key).is_some_and(|owner| *owner != self.id);
+        let late: Vec<_> = self.last.extract_if(|key, _| moved(key)).collect();
         for delivery in &batch.deliveries {
-            self.0.insert(delivery.partition.clone(), delivery.clone());
+            let key = delivery.event.key.clone();
+            owners.insert(key.clone(), self.id);
+            self.last.insert(key, delivery.clone());
         }
-        for change in &batch.changes {
-            if let Change::Revoked(gone) | Change::Lost(gone) = change {
-                let late = gone.iter().filter_map(|partition| self.0.remove(partition));
-                batch.deliveries.extend(late);
-            }
-        }
+        let late = late.into_iter().map(|(_, delivery)| delivery);
+        batch.deliveries.extend(late);
     }
 }
 

@@ -30,7 +30,11 @@ fn no_headers() -> Capabilities {
 
 fn layer(hub: &'static str) -> Fault {
     Fault::none()
-        .capabilities(|_| Capabilities::portable())
+        .capabilities(|inner| {
+            let mut capabilities = Capabilities::portable();
+            capabilities.assignment = inner.assignment;
+            capabilities
+        })
         .write(|site| Box::new(Refusing::untold(site, Capabilities::portable())))
         .read(|_| Box::new(Silent))
         .admin(Refuse(hub))
@@ -58,7 +62,7 @@ impl Refusing {
     }
 
     /// Receipts tell no positions.
-    fn untold(site: &Site, capabilities: Capabilities) -> Self {
+    pub(super) fn untold(site: &Site, capabilities: Capabilities) -> Self {
         Self::new(site.hub.name(), capabilities, |_| Receipt::default())
     }
 }
@@ -109,29 +113,26 @@ impl ReadFault for Silent {
 #[derive(Debug)]
 pub(super) struct Refuse(pub(super) &'static str);
 
+const NO_SIZE: &str = "this hub has no retention by size";
+
+impl Refuse {
+    pub(super) fn unsupported(&self, operation: &'static str, message: &'static str) -> Error {
+        Error::new(ErrorKind::Unsupported, self.0, operation, message)
+    }
+}
+
 #[async_trait]
 impl AdminFault for Refuse {
     fn create(&self, topic: TopicConfig) -> Result<TopicConfig> {
-        if topic.retention.bytes.is_some() {
-            let message = "this hub has no retention by size";
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                self.0,
-                "create_topic",
-                message,
-            ));
+        match topic.retention.bytes {
+            Some(_) => Err(self.unsupported("create_topic", NO_SIZE)),
+            None => Ok(topic),
         }
-        Ok(topic)
     }
 
     async fn resize(&self, _: &dyn Admin, _: &str, _: u32) -> Result<Resized> {
         let message = "this hub has a fixed number of partitions";
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            self.0,
-            "set_partitions",
-            message,
-        ))
+        Err(self.unsupported("set_partitions", message))
     }
 
     fn lag(&self, lag: Vec<PartitionLag>) -> Vec<PartitionLag> {
@@ -141,15 +142,9 @@ impl AdminFault for Refuse {
     }
 
     async fn set_retention(&self, inner: &dyn Admin, topic: &str, to: &Retention) -> Result<()> {
-        if to.bytes.is_some() {
-            let message = "this hub has no retention by size";
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                self.0,
-                "set_retention",
-                message,
-            ));
+        match to.bytes {
+            Some(_) => Err(self.unsupported("set_retention", NO_SIZE)),
+            None => inner.set_retention(topic, to).await,
         }
-        inner.set_retention(topic, to).await
     }
 }

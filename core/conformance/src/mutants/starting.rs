@@ -62,6 +62,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         || Fault::none().read(|_| Box::new(SeekOff)),
     ),
     Mutant::new(
+        "a_seek_to_the_end_stays",
+        "C8_seek_moves_to_each_point",
+        "after a seek to the end",
+        || Fault::none().read(|_| Box::new(StaysBeforeTheEnd)),
+    ),
+    Mutant::new(
         "a_seek_is_not_durable",
         "C8_seek_is_durable_before_it_returns",
         "where the group resumes",
@@ -291,6 +297,19 @@ impl ReadFault for SeekOff {
             to => to,
         };
         inner.seek(to).await
+    }
+}
+
+#[derive(Debug)]
+struct StaysBeforeTheEnd;
+
+#[async_trait]
+impl ReadFault for StaysBeforeTheEnd {
+    async fn seek(&mut self, inner: &mut Box<dyn Consumer>, to: Point) -> Result<()> {
+        match to {
+            Point::End => Ok(()),
+            to => inner.seek(to).await,
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use super::{
     portable::portable,
 };
 use anyhub_core::{
-    Admin, Error, ErrorKind, Partition, PartitionLag, Position, Resized, Result, Retention,
-    TopicConfig, TopicInfo,
+    Admin, Error, ErrorKind, GroupInfo, Partition, PartitionLag, Position, Resized, Result,
+    Retention, TopicConfig, TopicInfo,
 };
 use async_trait::async_trait;
 use std::time::SystemTime;
@@ -37,6 +37,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "Admin_topics_are_made_described_and_deleted",
         "where the next event will stand",
         || Fault::none().admin(EndOff),
+    ),
+    Mutant::new(
+        "members_are_not_counted",
+        "Admin_groups_and_their_lag_are_told",
+        "the groups of the topic and their members",
+        || Fault::none().admin(NoMembers),
     ),
     Mutant::new(
         "a_checkpoint_is_not_told",
@@ -159,6 +165,16 @@ impl AdminFault for EndOff {
             partition.next = partition.next.as_ref().map(Position::after);
         }
         info
+    }
+}
+
+#[derive(Debug)]
+struct NoMembers;
+
+impl AdminFault for NoMembers {
+    fn groups(&self, mut groups: Vec<GroupInfo>) -> Vec<GroupInfo> {
+        groups.iter_mut().for_each(|group| group.members = 0);
+        groups
     }
 }
 

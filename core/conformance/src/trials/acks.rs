@@ -2,7 +2,7 @@
 
 use super::{Trial, trial};
 use crate::{
-    Context, Outcome,
+    Context, Failure, Outcome,
     cancel::cancelled_after,
     failure::{ensure, ensure_eq},
     reading::{Party, name, named, names, publish, publish_in_turn, take},
@@ -120,6 +120,7 @@ async fn within_interval(ctx: Context) -> Outcome {
     let came = take(&ctx, &mut *first, EVENTS, "all events").await?;
     first.acks().ack(&tokens(&came[..ACKED]));
     let started = Instant::now();
+    let most = interval * 3 + ctx.settings().patience / 4;
     if ctx.hub().capabilities().positions {
         let last = &came[ACKED - 1].position;
         // Nobody calls the consumer meanwhile.
@@ -131,17 +132,22 @@ async fn within_interval(ctx: Context) -> Outcome {
                 .map(drop))
         })
         .await?;
-        let most = interval * 3 + ctx.settings().patience / 4;
         let took = started.elapsed();
         ensure!(
             took <= most,
             "durable after {took:?} with an interval of {interval:?}"
         );
     } else {
-        sleep(interval * 3).await;
+        // Nobody can tell but the next member, and with it this one is gone.
+        sleep(most).await;
     }
     drop(first);
-    resumes_at(&ctx, &topic, &group, ACKED).await
+    let resumed = resumes_at(&ctx, &topic, &group, ACKED).await;
+    resumed.map_err(|failure| {
+        Failure::new(format!(
+            "acks were to be durable without a commit: {failure}"
+        ))
+    })
 }
 
 async fn on_revoke(ctx: Context) -> Outcome {
@@ -220,7 +226,7 @@ async fn counts(ctx: Context) -> Outcome {
     let thread = std::thread::spawn(move || elsewhere.ack(&[third, fourth]));
     let valid = thread
         .join()
-        .map_err(|_| crate::Failure::new("acks panicked on a thread"))?;
+        .map_err(|_| Failure::new("acks panicked on a thread"))?;
     ensure_eq!(valid, 2, "valid tokens from another thread");
     ctx.within("close", consumer.close()).await??;
     ensure_eq!(acks.ack(&token), 0, "valid tokens after close");

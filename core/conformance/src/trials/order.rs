@@ -49,7 +49,8 @@ async fn random_nacks(ctx: Context) -> Outcome {
         loop {
             if ledger.distinct() == events as usize && held.is_empty() {
                 let open: usize = consumer.assignment().iter().map(|own| own.unfinished).sum();
-                if open == 0 {
+                // What a nack has taken back may be at the hub.
+                if open == 0 && ledger.ensure_replays_are_whole().is_ok() {
                     return Outcome::Ok(());
                 }
             }
@@ -81,6 +82,7 @@ async fn random_nacks(ctx: Context) -> Outcome {
         .await;
     // What came so far tells more than that it took too long.
     ledger.verdict()?;
+    ledger.ensure_replays_are_whole()?;
     finished?.map_err(|failure| Failure::new(failure.to_string()))?;
     ctx.within("commit", consumer.commit()).await??;
     if ctx.hub().capabilities().lag_in_events {

@@ -14,7 +14,9 @@ use crate::{
     reading::{Holding, Party, name, named, names, publish, read_back, take},
     stamp::Stamp,
 };
-use anyhub_core::{Acks, Consumer, ErrorKind, Partition, PartitionLag, Point, Position, Producer};
+use anyhub_core::{
+    AckToken, Acks, Consumer, ErrorKind, Partition, PartitionLag, Point, Position, Producer,
+};
 use rand::RngExt;
 use std::{
     collections::{HashMap, HashSet},
@@ -359,7 +361,9 @@ async fn one_owner(ctx: Context) -> Outcome {
     let mut held: HashMap<usize, Holding> = HashMap::new();
     // Who delivered last from each lane, and with which tokens.
     let mut owner: HashMap<String, usize> = HashMap::new();
-    let mut given: HashMap<(usize, String), Vec<anyhub_core::AckToken>> = HashMap::new();
+    let mut given: HashMap<(usize, String), Vec<AckToken>> = HashMap::new();
+    // What each member is at work on.
+    let mut open: HashMap<usize, Vec<AckToken>> = HashMap::new();
     churn.join().await?;
     for round in 0..3 {
         churn.write(150).await?;
@@ -376,7 +380,7 @@ async fn one_owner(ctx: Context) -> Outcome {
                     let at = &delivery.partition;
                     ensure!(
                         own.holds(at),
-                        "member {nth} delivered from partition {at} without owning it"
+                        "member {nth} delivered from partition {at} without being its owner"
                     );
                     // Whoever had it before has lost it, tokens and all.
                     let lane = ctx.lane(delivery);
@@ -389,7 +393,7 @@ async fn one_owner(ctx: Context) -> Outcome {
                         ensure_eq!(
                             valid,
                             0,
-                            "valid tokens of member {before}, which lost lane {lane}"
+                            "valid tokens of member {before}, when lane {lane} has member {nth} as its owner"
                         );
                     }
                     let tokens = given.entry((nth, lane)).or_default();
@@ -411,9 +415,10 @@ async fn one_owner(ctx: Context) -> Outcome {
                         );
                     }
                 }
-                // Some are answered, so that partitions move both with and without open deliveries.
+                // All but the newest are answered, so that there are open deliveries, too, when a lane moves.
+                let done = open.insert(nth, batch.tokens()).unwrap_or_default();
                 if let Some(acks) = acks.get(&nth) {
-                    acks.ack(&batch.tokens());
+                    acks.ack(&done);
                 }
                 Ok(came >= 150)
             })

@@ -10,7 +10,7 @@ use crate::{
     failure::{ensure, ensure_eq},
     reading::{name, named, names, publish, take},
 };
-use anyhub_core::{Assignment, Delivery, Key, Partition};
+use anyhub_core::{Delivery, Key, Partition};
 use rand::{RngExt, seq::SliceRandom};
 use std::collections::{HashMap, HashSet};
 use tokio::time::{sleep, timeout};
@@ -32,21 +32,23 @@ pub(super) const TRIALS: &[Trial] = &[
 
 async fn resume(ctx: Context) -> Outcome {
     const EVENTS: usize = 300;
+    const KEYS: usize = 11;
     let topic = ctx.topic(3).await?;
     let producer = ctx.producer(&topic).await?;
     let group = ctx.name();
     let events = (0..EVENTS)
-        .map(|nth| named(&format!("k{}", nth % 11), nth.to_string()))
+        .map(|nth| named(&format!("k{}", nth % KEYS), nth.to_string()))
         .collect();
     publish(&ctx, &*producer, events).await?;
     let mut first = ctx.consumer(&topic, never_by_itself(&ctx, &group)).await?;
     let mut came = take(&ctx, &mut *first, EVENTS, "all events").await?;
     let mut rng = ctx.rng(1);
     let mut lowest: HashMap<Partition, Delivery> = HashMap::new();
-    let mut open = HashSet::new();
+    let mut open: HashMap<Option<Key>, HashSet<String>> = HashMap::new();
     let mut done = Vec::new();
     // Each lane gets an event that is not acked soon, and acks beyond it.
     for (nth, delivery) in came.drain(..).enumerate() {
+        let open = open.entry(delivery.event.key.clone()).or_default();
         if nth >= 20 && rng.random_ratio(1, 8) {
             open.insert(name(&delivery));
             lowest.entry(delivery.partition.clone()).or_insert(delivery);
@@ -76,14 +78,26 @@ async fn resume(ctx: Context) -> Outcome {
         }
     }
 
-    let lane_is_partition = ctx.hub().capabilities().assignment == Assignment::Exclusive;
+    // With this a key is past all of them.
+    let last = (0..KEYS).map(|nth| named(&format!("k{nth}"), "last"));
+    publish(&ctx, &*producer, last.collect()).await?;
     let mut next = ctx.consumer(&topic, ctx.member(&group)).await?;
     let mut seen = HashSet::new();
     while !open.is_empty() {
-        let what = format!("{} events that were not acked", open.len());
+        let what = format!("what was not acked of {} keys", open.len());
         for delivery in take(&ctx, &mut *next, 1, &what).await? {
-            open.remove(&name(&delivery));
-            if lane_is_partition && seen.insert(delivery.partition.clone()) {
+            let (key, name) = (delivery.event.key.clone(), name(&delivery));
+            if name == "last" {
+                let left = open.remove(&key).unwrap_or_default();
+                ensure!(
+                    left.is_empty(),
+                    "{key:?} resumes past the lowest unacked event: {left:?} did not come"
+                );
+            } else if let Some(open) = open.get_mut(&key) {
+                open.remove(&name);
+            }
+            let is_open = name != "last";
+            if is_open && !ctx.is_shared() && seen.insert(delivery.partition.clone()) {
                 let due = lowest
                     .get(&delivery.partition)
                     .map(|lowest| lowest.position.clone());
