@@ -144,28 +144,26 @@ impl Line {
         operation: &'static str,
         topic: &str,
     ) -> Result<pb::Topic> {
-        let message = pb::GetTopicRequest {
-            topic: topic.to_owned(),
-        };
-        let (found, _) = ask!(
-            self, operation, "topic", topic, publisher, get_topic, message
-        );
-        told(found)
+        told(self.topic(operation, topic).await)
     }
 
     /// NotFound where a topic is known not to be there: who may only publish may not look (Pub/Sub documentation,
-    /// "Roles and permissions", 2026-11).
+    /// "Access control with IAM", 2026-11).
     pub(crate) async fn check_topic(&self, operation: &'static str, topic: &str) -> Result<()> {
+        match self.topic(operation, topic).await {
+            Err(failure) if failure.forbidden => Ok(()),
+            found => told(found).map(drop),
+        }
+    }
+
+    async fn topic(&self, operation: &'static str, topic: &str) -> Result<pb::Topic, Failure> {
         let message = pb::GetTopicRequest {
             topic: topic.to_owned(),
         };
         let (found, _) = ask!(
             self, operation, "topic", topic, publisher, get_topic, message
         );
-        match found {
-            Err(failure) if failure.forbidden => Ok(()),
-            found => told(found).map(drop),
-        }
+        found
     }
 
     pub(crate) async fn create_topic(&self, topic: pb::Topic) -> Result<()> {

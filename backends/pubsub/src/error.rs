@@ -286,6 +286,16 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_is_the_service_s_word_and_a_connection_s_end_is_not() {
+        let mut calm = Status::resource_exhausted("h2 protocol error: http2 error");
+        calm.set_source(std::sync::Arc::new(std::io::Error::other(
+            "ENHANCE_YOUR_CALM",
+        )));
+        let failure = failed("submit", "projects/p/topics/tweets", calm);
+        assert!(failure.passing && failure.maybe, "{failure:?}");
+    }
+
+    #[test]
     fn what_a_gateway_answers_passes_and_may_be_carried_out() {
         let page = |status: &str| {
             Status::internal(format!(

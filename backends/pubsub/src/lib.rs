@@ -37,6 +37,12 @@
 //! keeps the order of keys; otherwise it is refused. `Admin` knows the members that this hub has opened, and no others:
 //! Pub/Sub tells of none. Groups never expire; `Admin::delete_group` ends one.
 //!
+//! ## Roles
+//!
+//! `pubsub.publisher` writes; whether the topic is there, its first event tells then. `pubsub.subscriber` and
+//! `pubsub.viewer`, on the subscription, read a group that is there. `pubsub.editor` makes topics and groups, and so private
+//! readers, too.
+//!
 //! ## The SDK
 //!
 //! [`NativeHub`] opens Google's own clients for what the traits leave out: snapshots, schemas, filters.

@@ -197,8 +197,6 @@ async fn one(
     let Some(opened) = opened(open, &mut pulse, name, stopped).await? else {
         return Ok(());
     };
-    health.opened();
-    pulse.hear();
     let mut incoming = opened.into_inner();
     read(shared, &mut incoming, &mut pulse, health, stopped).await?;
     // Closed on our side: nothing more should come but what is under way.
@@ -233,6 +231,8 @@ async fn read(
     health: &mut Health,
     stopped: &mut watch::Receiver<bool>,
 ) -> Result<(), Failure> {
+    health.opened();
+    pulse.hear();
     let over = || Err(Status::unavailable("the stream has ended"));
     let ended = loop {
         tokio::select! {

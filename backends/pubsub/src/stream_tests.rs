@@ -12,8 +12,9 @@ fn pulse() -> Pulse {
 async fn what_never_opens_is_given_up() {
     let (_stop, mut stopped) = watch::channel(false);
     let open = std::future::pending::<Result<(), Failure>>();
-    let never = opened(open, &mut pulse(), "score", &mut stopped).await;
-    let failure = never.unwrap_err();
+    let mut pulse = pulse();
+    let never = opened(open, &mut pulse, "score", &mut stopped);
+    let failure = timeout(2 * SILENCE, never).await.unwrap().unwrap_err();
     assert_eq!(failure.error.kind(), ErrorKind::Unavailable);
     assert!(failure.passing, "{failure:?}");
 }
@@ -35,10 +36,9 @@ async fn a_stream_on_which_nothing_is_said_can_be_read() {
     let mut health = Health::new("score");
     for _ in 0..3 {
         health.failed(&closed("receive", "stream"));
-        health.opened();
         let (mut silence, mut pulse) = (stream::pending(), pulse());
         let read = read(&shared, &mut silence, &mut pulse, &mut health, &mut stopped);
-        let failure = read.await.unwrap_err();
+        let failure = timeout(2 * SILENCE, read).await.unwrap().unwrap_err();
         assert_eq!(failure.error.kind(), ErrorKind::Unavailable);
         assert!(failure.passing, "{failure:?}");
         assert_eq!(health.outage.partitions(), 0, "it was taken for away");

@@ -324,7 +324,7 @@ mod tests {
             start(at(Position::offset(7)), WEEK),
             Err(ErrorKind::Invalid)
         );
-        let old = anyhub_core::driver::Sequence::of(7 << 64, 0);
+        let old = anyhub_core::driver::Sequence::of(1_000_000_000 << 64, 0);
         assert_eq!(start(at(old.into()), WEEK), Err(ErrorKind::OutOfRange));
         let ever = Some(Duration::from_secs(i64::MAX as u64));
         assert!(start(at(old.into()), ever).is_ok());
