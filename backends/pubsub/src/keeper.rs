@@ -17,13 +17,20 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 /// Until the consumer closes.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    // What has failed may go on with a seek, and is kept until then.
+    while shared.fails_with("keeper", keep(&shared)).await {
+        sleep(RETRY).await;
+    }
+}
+
+async fn keep(shared: &Arc<Shared>) {
     let all = async {
         tokio::join!(
-            commits(&shared),
-            nacks(&shared),
-            time(&shared),
-            silence(&shared),
-            standing::run(&shared)
+            commits(shared),
+            nacks(shared),
+            time(shared),
+            silence(shared),
+            standing::run(shared)
         )
     };
     tokio::select! {
@@ -62,7 +69,7 @@ async fn commits(shared: &Shared) {
     }
 }
 
-/// After a commit that failed.
+/// After a commit that failed, or a panic.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Nacks as they become due; none waits for another.
