@@ -41,9 +41,9 @@ async fn keep(shared: &Arc<Shared>) {
 
 /// Every commit interval, and sooner where there is a request full.
 async fn commits(shared: &Shared) {
-    let mut last = Instant::now();
+    let (interval, mut last) = (shared.options.commit_interval, Instant::now());
     loop {
-        let due = last + shared.options.commit_interval;
+        let left = interval.saturating_sub(last.elapsed());
         let many = async {
             loop {
                 if shared.keys().finished_len() >= ACKS {
@@ -53,7 +53,7 @@ async fn commits(shared: &Shared) {
             }
         };
         tokio::select! {
-            () = sleep_until(due.into()) => {}
+            () = sleep(left) => {}
             () = many => {}
         }
         last = Instant::now();
