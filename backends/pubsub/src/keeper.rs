@@ -17,13 +17,20 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 /// Until the consumer closes.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    // What has failed may go on with a seek, and is kept until then.
+    while shared.fails_with("keeper", keep(&shared)).await {
+        sleep(RETRY).await;
+    }
+}
+
+async fn keep(shared: &Arc<Shared>) {
     let all = async {
         tokio::join!(
-            commits(&shared),
-            nacks(&shared),
-            time(&shared),
-            silence(&shared),
-            standing::run(&shared)
+            commits(shared),
+            nacks(shared),
+            time(shared),
+            silence(shared),
+            standing::run(shared)
         )
     };
     tokio::select! {
@@ -34,9 +41,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// Every commit interval, and sooner where there is a request full.
 async fn commits(shared: &Shared) {
-    let mut last = Instant::now();
+    let (interval, mut last) = (shared.options.commit_interval, Instant::now());
     loop {
-        let due = last + shared.options.commit_interval;
+        let left = interval.saturating_sub(last.elapsed());
         let many = async {
             loop {
                 if shared.keys().finished_len() >= ACKS {
@@ -46,7 +53,7 @@ async fn commits(shared: &Shared) {
             }
         };
         tokio::select! {
-            () = sleep_until(due.into()) => {}
+            () = sleep(left) => {}
             () = many => {}
         }
         last = Instant::now();
@@ -62,7 +69,7 @@ async fn commits(shared: &Shared) {
     }
 }
 
-/// After a commit that failed.
+/// After a commit that failed, or a panic.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Nacks as they become due; none waits for another.

@@ -73,3 +73,23 @@ async fn what_is_held_goes_to_others_when_reading_has_failed_and_the_application
     );
     assert_eq!(changes, [lost, assigned]);
 }
+
+#[tokio::test]
+async fn a_task_that_panics_fails_the_consumer_until_a_seek() {
+    let server = PubSub::builder().start().unwrap();
+    let client = with_an_event(&server).await;
+    let mut consumer = member(&client, ConsumerOptions::new()).await;
+    let shared = consumer.shared().clone();
+    assert!(!shared.fails_with("reader", async {}).await);
+    next(&mut consumer).await;
+    assert!(
+        shared
+            .fails_with("reader", async { panic!("by the test") })
+            .await
+    );
+    let error = within(consumer.receive(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unexpected);
+    assert!(error.message().contains("reader"), "{error}");
+    within(consumer.seek(Point::Start)).await.unwrap();
+    next(&mut consumer).await;
+}

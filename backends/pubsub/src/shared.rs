@@ -4,7 +4,7 @@ mod settle;
 
 use crate::{
     client::Line,
-    error::closed,
+    error::{HUB, closed},
     hub::PARTITION,
     keys::{Keys, Size},
     stream::Reader,
@@ -13,8 +13,10 @@ use crate::{
 use anyhub_core::{
     AckToken, Change, ConsumerOptions, Error, ErrorKind, OwnedPartition, Result, driver::AckSink,
 };
+use futures_util::FutureExt;
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -163,6 +165,20 @@ impl Shared {
             Phase::Reading | Phase::Failed(_) => Phase::Failed(error),
         };
         self.arrived.notify_one();
+    }
+
+    /// Runs one of the consumer's tasks; true, and the consumer has failed, where it panics.
+    pub(crate) async fn fails_with(&self, what: &str, task: impl Future<Output = ()>) -> bool {
+        // It may leave what is shared half done: a seek gives all of that up.
+        let panicked = AssertUnwindSafe(task).catch_unwind().await.is_err();
+        if panicked {
+            let message = format!("the {what} panicked");
+            let error = Error::new(ErrorKind::Unexpected, HUB, "receive", message);
+            self.fail(
+                error.with_advice("the panic hook has told where; a seek begins the stream again"),
+            );
+        }
+        panicked
     }
 
     /// The application is away; false where that changes nothing.

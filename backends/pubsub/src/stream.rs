@@ -45,7 +45,10 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn start(shared: &Arc<Shared>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run(shared.clone(), stopped));
+        let shared = shared.clone();
+        let task = tokio::spawn(async move {
+            shared.fails_with("reader", run(&shared, stopped)).await;
+        });
         Self { stop, task }
     }
 
@@ -57,12 +60,12 @@ impl Reader {
 }
 
 /// Until it is stopped, or can't go on.
-async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+async fn run(shared: &Shared, mut stopped: watch::Receiver<bool>) {
     let mut pause = Pause::new();
     let mut health = Health::new(&shared.subscription.name);
     loop {
         health.gave = false;
-        let ended = one(&shared, &mut stopped, &mut health).await;
+        let ended = one(shared, &mut stopped, &mut health).await;
         let Err(failure) = ended else { return };
         if !failure.passing {
             shared.fail(failure.error);

@@ -159,3 +159,19 @@ async fn acks_that_a_seek_could_not_commit_are_told() {
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     within(hub.close()).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interval_without_end_stops_nothing() {
+    let server = PubSub::builder().start().unwrap();
+    let hub = hub(&server, false).await;
+    publish(hub.clone(), KEYS).await;
+    let options = ConsumerOptions::new()
+        .group("score")
+        .commit_interval(Duration::MAX);
+    let mut consumer = within(hub.consumer(TOPIC, options)).await.unwrap();
+    // They come again by the keeper alone.
+    let tokens = held(&mut *consumer, KEYS).await;
+    assert_eq!(consumer.acks().nack(&tokens), KEYS);
+    held(&mut *consumer, KEYS).await;
+    within(hub.close()).await.unwrap();
+}
