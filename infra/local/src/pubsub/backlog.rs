@@ -208,7 +208,7 @@ impl Backlog {
     /// Offers a key where its next message may be had: to its reader while some of the key are there, else to anybody.
     fn list(&mut self, index: usize) {
         let key = &mut self.keys[index];
-        if !key.has_waiting() || key.held {
+        if !key.has_waiting() || key.held.is_some() {
             return;
         }
         if key.sent == 0 {

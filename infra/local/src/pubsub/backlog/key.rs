@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -28,8 +29,8 @@ pub(super) struct Key {
     /// Who has them, where there are any.
     pub(super) reader: u64,
     pub(super) listed: Listed,
-    /// True while it waits for a retry.
-    pub(super) held: bool,
+    /// Until when it waits for a retry.
+    pub(super) held: Option<Instant>,
 }
 
 impl Key {
@@ -75,7 +76,7 @@ impl Keys {
             sent: 0,
             reader: 0,
             listed: Listed::Nowhere,
-            held: false,
+            held: None,
         });
         self.by_name.insert(name, index);
         index

@@ -127,6 +127,7 @@ impl Backlog {
             delivery: self.deliveries,
             reader: taken.reader,
             until: taken.until,
+            look: taken.until,
         };
         let size = entry.message.size();
         entry.state = State::Outstanding(lease);
