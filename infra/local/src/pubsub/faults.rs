@@ -25,6 +25,8 @@ pub enum Fault {
     Duplicate,
     /// [`Faults::expired_acks`]
     ExpiredAck,
+    /// [`Faults::failing_deadlines`]
+    FailingDeadline,
 }
 
 /// What goes wrong on purpose; nothing by default. Methods are named as in Google's API: `Publish`, `StreamingPull`,
@@ -47,6 +49,7 @@ pub struct Faults {
     stream_resets: Rate,
     duplicates: Rate,
     expired_acks: Rate,
+    failing_deadlines: Rate,
 }
 
 impl Faults {
@@ -106,6 +109,15 @@ impl Faults {
         self
     }
 
+    /// Deliveries whose deadline is not changed, nor are they nacked, though a ModifyAckDeadline or a StreamingPull asks for it:
+    /// a client is told that it may try again. Each delivery is a time, with exactly-once delivery only, as nothing is
+    /// confirmed without.
+    #[must_use]
+    pub fn failing_deadlines(mut self, rate: Rate) -> Self {
+        self.failing_deadlines = rate;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         let slow = self.slow_answers.iter().map(|(name, rate, _)| (name, rate));
         let refused = self.unavailable.iter().chain(&self.resource_exhausted);
@@ -118,6 +130,7 @@ impl Faults {
             self.stream_resets,
             self.duplicates,
             self.expired_acks,
+            self.failing_deadlines,
         ];
         rest.into_iter().try_for_each(Rate::check)
     }
@@ -189,6 +202,11 @@ impl Dice {
                 .collect()
         })
     }
+
+    /// Whether a delivery's deadline is not changed.
+    pub(super) fn fails_deadline(&self) -> bool {
+        self.throw(|faults, rng| faults.failing_deadlines.strikes(rng))
+    }
 }
 
 #[cfg(test)]
@@ -234,6 +252,7 @@ mod tests {
             Faults::none().slow_answers("Pull", two, Duration::ZERO),
             Faults::none().lost_answers(two),
             Faults::none().expired_acks(two),
+            Faults::none().failing_deadlines(two),
         ] {
             let error = faults.check().unwrap_err().to_string();
             assert!(error.contains("0.0 to 1.0"), "{error}");

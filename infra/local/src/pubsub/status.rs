@@ -6,6 +6,8 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::streaming_pull_respon
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::subscription::Confirmed;
+
 /// Where errors come from, in their details.
 const DOMAIN: &str = "pubsub.googleapis.com";
 
@@ -48,14 +50,16 @@ pub(super) fn detached(name: &str) -> Status {
 
 /// What of an acknowledgement, or of new deadlines, did not hold on a subscription with exactly-once delivery. Source: Pub/Sub
 /// documentation, "Exactly-once delivery", and what Google's clients read (2026-11).
-pub(super) fn not_confirmed(invalid: &[String], unordered: &[String]) -> Status {
-    let failures = invalid
-        .iter()
-        .map(|id| (id.clone(), "PERMANENT_FAILURE_INVALID_ACK_ID".to_owned()))
-        .chain(unordered.iter().map(|id| {
-            let failure = "TRANSIENT_FAILURE_UNORDERED_ACK_ID";
-            (id.clone(), failure.to_owned())
-        }));
+pub(super) fn not_confirmed(confirmed: &Confirmed) -> Status {
+    let failures = [
+        (&confirmed.over, "PERMANENT_FAILURE_INVALID_ACK_ID"),
+        (&confirmed.unordered, "TRANSIENT_FAILURE_UNORDERED_ACK_ID"),
+        (&confirmed.failed, "TRANSIENT_FAILURE_INVALID_ACK_ID"),
+    ];
+    let failures = failures.into_iter().flat_map(|(ids, failure)| {
+        let ids = ids.iter().cloned();
+        ids.map(move |id| (id, failure.to_owned()))
+    });
     let failures: HashMap<String, String> = failures.collect();
     let details = ErrorDetails::with_error_info("EXACTLY_ONCE_ACKID_FAILURE", DOMAIN, failures);
     let text = "Some acknowledgement ids in the request were invalid. This could be because the acknowledgement ids have expired \
@@ -64,15 +68,11 @@ pub(super) fn not_confirmed(invalid: &[String], unordered: &[String]) -> Status 
 }
 
 /// The same on a stream, where nothing fails.
-pub(super) fn confirmation(
-    done: Vec<String>,
-    invalid: Vec<String>,
-    unordered: Vec<String>,
-) -> AcknowledgeConfirmation {
+pub(super) fn confirmation(confirmed: Confirmed) -> AcknowledgeConfirmation {
     AcknowledgeConfirmation {
-        ack_ids: done,
-        invalid_ack_ids: invalid,
-        unordered_ack_ids: unordered,
-        temporary_failed_ack_ids: Vec::new(),
+        ack_ids: confirmed.done,
+        invalid_ack_ids: confirmed.over,
+        unordered_ack_ids: confirmed.unordered,
+        temporary_failed_ack_ids: confirmed.failed,
     }
 }

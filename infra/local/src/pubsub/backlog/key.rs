@@ -28,6 +28,8 @@ pub(super) struct Key {
     pub(super) sent: usize,
     /// Who has them, where there are any.
     pub(super) reader: u64,
+    /// Whose reader that is, if it may come again.
+    pub(super) client: Option<u64>,
     pub(super) listed: Listed,
     /// Until when it waits for a retry.
     pub(super) held: Option<Instant>,
@@ -75,6 +77,7 @@ impl Keys {
             queue: VecDeque::new(),
             sent: 0,
             reader: 0,
+            client: None,
             listed: Listed::Nowhere,
             held: None,
         });
@@ -84,6 +87,10 @@ impl Keys {
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Key)> {
+        self.slab.iter()
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Key> {

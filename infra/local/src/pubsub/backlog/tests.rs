@@ -8,6 +8,7 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use super::*;
 
 mod bounds;
+mod clients;
 mod retries;
 
 const TEN: Duration = Duration::from_secs(10);
@@ -70,7 +71,7 @@ impl Case {
             messages,
             bytes: None,
         };
-        self.backlog.attach(reader, flow, Arc::default());
+        self.backlog.attach(reader, None, flow, Arc::default());
     }
 
     /// Publishes messages, numbered from 1 on, with these keys.
@@ -215,7 +216,7 @@ fn a_reader_has_no_more_than_it_wants() {
         messages: None,
         bytes: Some(1),
     };
-    case.backlog.attach(4, flow, Arc::default());
+    case.backlog.attach(4, None, flow, Arc::default());
     case.push(&["", ""]);
     assert_eq!(case.numbers(4), [5]);
     assert_eq!(case.numbers(4), [0; 0]);
@@ -251,7 +252,7 @@ fn readers_are_woken_when_there_is_something_for_them() {
         messages: Some(1),
         bytes: None,
     };
-    case.backlog.attach(9, flow, Arc::clone(&wake));
+    case.backlog.attach(9, None, flow, Arc::clone(&wake));
     assert_eq!(case.numbers(9), [0; 0]);
     assert!(!woken());
     case.push(&["a", "a"]);
