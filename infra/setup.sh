@@ -43,7 +43,7 @@ has_go() {
     local go version
     for go in go /usr/local/go/bin/go; do
         version=$("$go" env GOVERSION 2>/dev/null | sed -nE 's/^go([0-9]+)\.([0-9]+).*/\1 \2/p')
-        [ -n "$version" ] && [ "${version% *}" -ge 1 ] && [ "${version#* }" -ge 24 ] && return 0
+        [ -n "$version" ] && [ "${version% *}" -ge 1 ] && [ "${version#* }" -ge 26 ] && return 0
     done
     return 1
 }
@@ -64,7 +64,7 @@ NEEDS=(
 for more in "$@"; do
     case "$more" in
         node) NEEDS+=('Node.js 20 or newer|has_node|npm|node|no') ;;
-        go) NEEDS+=('Go 1.24 or newer|has_go|golang-go|go|no') ;;
+        go) NEEDS+=('Go 1.26 or newer|has_go|golang-go|go|no') ;;
     esac
 done
 

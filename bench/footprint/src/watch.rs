@@ -63,7 +63,9 @@ pub(crate) async fn watch<S: Stage>(
             );
             // Memory of what stands still says nothing.
             if received == last.2 {
-                return Err(format!("nothing was received between {} s and {second} s", last.0).into());
+                return Err(
+                    format!("nothing was received between {} s and {second} s", last.0).into(),
+                );
             }
             last = (second, counts.came, received);
         }

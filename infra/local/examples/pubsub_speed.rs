@@ -117,7 +117,7 @@ fn request(key: usize, number: &mut u64, batch: usize) -> PublishRequest {
 /// Receives for ever, and acknowledges beside.
 async fn receive(mut raw: Raw, settled: Arc<AtomicU64>) {
     let (acks, mut to_ack) = mpsc::unbounded_channel::<Vec<String>>();
-    let mut stream = raw.stream(first()).await.unwrap();
+    let mut stream = raw.stream(first());
     tokio::spawn(async move {
         while let Some(mut ids) = to_ack.recv().await {
             while ids.len() < ACKS

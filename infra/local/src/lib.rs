@@ -7,7 +7,7 @@
 //! | `EventHubs` | a stand-in of our own in this process, with limits, faults and counts | the feature `eventhubs`, on by default |
 //! | `PubSub` | our own stand-in in this process, gRPC and JSON, with limits, faults and counts | the feature `pubsub`, on by default |
 //! | [`LocalStack`] | LocalStack, a second and independent Kinesis | Python 3.13, Node.js with npm; pip, once |
-//! | [`PsTest`] | pstest, Google's own fake, a second and independent Pub/Sub | Go 1.24 or newer, once |
+//! | [`PsTest`] | pstest, Google's own fake, a second and independent Pub/Sub | Go 1.26 or newer, once |
 //!
 //! Servers listen on 127.0.0.1 only, on free ports, and keep their data in memory or in a folder of their own. They end with
 //! the process that started them, however that ends, a kill -9 included. Everything here blocks.

@@ -218,7 +218,8 @@ impl PsTest {
     /// Waits until it says that it is ready: it listens by then.
     fn await_ready(&self) -> Result<(), Error> {
         let deadline = Instant::now() + READY;
-        while self.log.first("ready").is_none() {
+        let mark = ready(self.address);
+        while self.log.first(&mark).is_none() {
             if let Some(failure) = self.failure() {
                 return Err(failure);
             }
@@ -237,8 +238,32 @@ impl PsTest {
     }
 }
 
+/// What it says when it listens. That a port is "already in use" holds a part of it.
+fn ready(address: SocketAddr) -> String {
+    format!("ready {address}")
+}
+
 impl Drop for PsTest {
     fn drop(&mut self) {
         self.end(Signal::KILL, self.failure().is_some());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_own_word_says_that_it_is_ready() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let log = Log::new(folder.path().join(LOG));
+        let address = ports::loopback(20_001);
+        let clash = format!("panic: listen tcp {address}: bind: address already in use\n");
+        std::fs::write(log.path(), &clash)?;
+        assert!(log.is_port_clash());
+        assert_eq!(log.first(&ready(address)), None);
+        std::fs::write(log.path(), "ready 127.0.0.1:20001\n")?;
+        assert!(log.first(&ready(address)).is_some());
+        Ok(())
     }
 }

@@ -8,13 +8,15 @@
 //! |---|---|
 //! | An ack that comes after its deadline, after a nack, or twice | does nothing, and the message comes again unless it was acknowledged; with exactly-once delivery PERMANENT_FAILURE_INVALID_ACK_ID |
 //! | An ack of an ordered message before those of earlier ones of its key | does not hold, unless these are in the same request; with exactly-once delivery TRANSIENT_FAILURE_UNORDERED_ACK_ID |
-//! | A key | is with one stream until nothing of it is outstanding, even if that stream has ended and another of its client is there; a Pull is a reader of its own |
+//! | A key | is with one client until nothing of it is outstanding: with one stream of it while that is there, then with the next one of the same `client_id`, which gets what is new of the key at once and what is outstanding of it at its deadline; a stream without an id, and a Pull, is a client of its own |
 //! | A stream that ends | leaves what it had outstanding, until the deadlines pass |
+//! | A stream on which nothing is said for 90 s | ends; and it is answered, its head included, when there is something to say |
 //! | Flow control | by the stream |
 //! | Delivery attempts | one more for each nack or deadline of that message; what comes again because of an earlier one of its key was not at fault |
 //! | A Seek | is done when it is answered, and voids every delivery that is under way |
 //! | A Pull | waits for a second at most, and gives nothing then |
-//! | Retention | by time, and by size: acknowledged messages go, oldest first; where too much is unacknowledged, publishes are refused |
+//! | Retention | by time, and by size: acknowledged messages go, oldest first; where too much is unacknowledged, publishes are refused, and dead letters not forwarded |
+//! | Snapshots | count what they keep; beyond a bound for all of them, new ones are refused with RESOURCE_EXHAUSTED |
 //! | Ack ids | shorter than the service's, but count as long |
 //! | Subscriptions | don't expire without readers |
 //! | Not here | filters, push, BigQuery, Bigtable and Cloud Storage subscriptions, schemas, transforms, ingestion, IAM, regions: refused where they are asked for |

@@ -6,8 +6,6 @@ use super::*;
 async fn a_nack_that_the_service_has_not_taken_holds_its_key() {
     let server = PubSub::builder().start().unwrap();
     let hub = hub(&server, true).await;
-    let faults = Faults::none().unconfirmed_nacks(Rate::next(1));
-    server.set_faults(faults).unwrap();
     let producer = within(hub.producer(TOPIC, ProducerOptions::new()))
         .await
         .unwrap();
@@ -31,9 +29,11 @@ async fn a_nack_that_the_service_has_not_taken_holds_its_key() {
         batch.deliveries.iter().for_each(|it| book.note(it));
         tokens.extend(batch.tokens());
     }
+    let faults = Faults::none().failing_deadlines(Rate::next(1));
+    server.set_faults(faults).unwrap();
     acks.ack(&tokens[..5]);
     assert_eq!(acks.nack(&tokens[5..6]), 1);
-    while server.counts().strikes(Fault::UnconfirmedNack).times == 0 {
+    while server.counts().strikes(Fault::FailingDeadline).times == 0 {
         tokio::time::sleep(tick).await;
     }
     within(producer.send(nth(9))).await.unwrap();

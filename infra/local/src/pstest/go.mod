@@ -1,5 +1,5 @@
 module anyhub.local/pstest
 
-go 1.24
+go 1.26.0
 
 require cloud.google.com/go/pubsub/v2 v2.8.1

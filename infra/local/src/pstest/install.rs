@@ -17,7 +17,7 @@ const MAIN: &str = include_str!("main.go");
 const PROGRAM: &str = "pstest";
 
 /// What go.mod asks for at least.
-const GO: (u32, u32) = (1, 24);
+const GO: (u32, u32) = (1, 26);
 /// 100 MB of modules from a slow mirror, and a build.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -114,11 +114,11 @@ mod tests {
     #[test]
     fn versions_are_compared_as_numbers() {
         for (version, fit) in [
-            ("1.24", true),
-            ("1.24.3", true),
+            ("1.26", true),
+            ("1.26.3", true),
             ("2.0", true),
             ("1.9.7", false),
-            ("1.23.4", false),
+            ("1.25.4", false),
             ("devel", false),
         ] {
             assert_eq!(fits(version), fit, "{version}");

@@ -1,7 +1,8 @@
 //! What a subscription has to deliver, and has delivered: pure, without a clock and without I/O.
 //!
-//! Messages with an ordering key wait in their key's queue, of which the first ones are with one reader and the others wait;
-//! the rest wait in one queue for all readers. Nothing here looks at more than what it changes, but for a seek.
+//! Messages with an ordering key are in their key's queue, of which the first ones are with one reader and the others wait; the
+//! rest wait in one queue for all readers. What is done looks at what it changes, and at the readers; at all that there is only a
+//! seek, a client that comes again, and a cleaning, which comes after as much was done.
 
 mod fail;
 mod key;
@@ -205,10 +206,11 @@ impl Backlog {
         }
     }
 
-    /// Offers a key where its next message may be had: to its reader while some of the key are there, else to anybody.
+    /// Offers a key where its next message may be had: while some of the key are with a reader to that one, or to another one of
+    /// its client where it is gone; else to anybody.
     fn list(&mut self, index: usize) {
         let key = &mut self.keys[index];
-        if !key.has_waiting() || key.held {
+        if !key.has_waiting() || key.held.is_some() {
             return;
         }
         if key.sent == 0 {
@@ -218,7 +220,16 @@ impl Backlog {
                 self.tidy();
             }
             self.wake_any();
-        } else if let Some(reader) = self.readers.get_mut(&key.reader) {
+            return;
+        }
+        if !self.readers.contains_key(&key.reader)
+            && let Some(client) = key.client
+            && let Some((heir, _)) = self.readers.iter().find(|(_, r)| r.client == Some(client))
+        {
+            key.reader = *heir;
+            key.listed = Listed::Nowhere;
+        }
+        if let Some(reader) = self.readers.get_mut(&key.reader) {
             if key.listed != Listed::AtReader {
                 key.listed = Listed::AtReader;
                 reader.ready.push_back(index);
@@ -245,9 +256,18 @@ impl Backlog {
         }
     }
 
-    /// Lets a reader take part; `wake` is notified when there may be something for it.
-    pub(super) fn attach(&mut self, id: u64, flow: Flow, wake: Arc<Notify>) {
-        self.readers.insert(id, Reader::new(flow, wake));
+    /// Lets a reader take part, of a client that may have been here before; `wake` is notified when there may be something for
+    /// it.
+    pub(super) fn attach(&mut self, id: u64, client: Option<u64>, flow: Flow, wake: Arc<Notify>) {
+        self.readers.insert(id, Reader::new(client, flow, wake));
+        if client.is_none() {
+            return;
+        }
+        let own = self.keys.iter().filter(|(_, key)| key.client == client);
+        let own: Vec<usize> = own.map(|(index, _)| index).collect();
+        for index in own {
+            self.list(index);
+        }
     }
 
     /// What the reader has stays with it until it is acknowledged, or its deadline passes.

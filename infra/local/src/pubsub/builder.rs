@@ -10,6 +10,8 @@ use super::{PubSub, server};
 use crate::Error;
 use crate::in_process::{failed, listen};
 
+/// The longest that a StreamingPull may go on.
+const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// As long as in the service, and the longest that can be told.
 const REAL_SECOND: Duration = Duration::from_secs(1);
 
@@ -67,15 +69,17 @@ impl PubSubBuilder {
         self
     }
 
-    /// How long a StreamingPull goes on before it ends with UNAVAILABLE and has to be opened again; 30 minutes by default.
+    /// How long a StreamingPull goes on before it ends with UNAVAILABLE and has to be opened again, up to a day; 30 minutes by
+    /// default.
     #[must_use]
     pub fn stream(mut self, time: Duration) -> Self {
         self.terms.stream = time;
         self
     }
 
-    /// How long a second of an ack deadline or of a retry's backoff lasts; a real second by default. With 10 ms a deadline of
-    /// 10 s passes after 0.1 s (and up to 20 ms more, as deadlines are looked at so often). Clients measure by their own clock.
+    /// How long a second of an ack deadline, of a retry's backoff or of the 90 s lasts after which an idle StreamingPull ends; a
+    /// real second by default. With 10 ms a deadline of 10 s passes after 0.1 s (and up to 20 ms more, as deadlines are looked at
+    /// so often). Clients measure by their own clock: their signs of life come too late then, and they open streams again.
     #[must_use]
     pub fn second(mut self, time: Duration) -> Self {
         self.terms.second = time;
@@ -90,8 +94,9 @@ impl PubSubBuilder {
         self
     }
 
-    /// How many bytes a subscription may have unacknowledged; a publish that goes beyond is refused with RESOURCE_EXHAUSTED.
-    /// 512 MiB by default.
+    /// How many bytes a subscription may have unacknowledged, and all snapshots together; a publish or a snapshot that goes
+    /// beyond is refused with RESOURCE_EXHAUSTED, and no dead letters are forwarded to a topic with a subscription that has as
+    /// many: they come again. 512 MiB by default.
     #[must_use]
     pub fn backlog_bytes(mut self, bytes: usize) -> Self {
         self.terms.backlog_bytes = bytes;
@@ -102,13 +107,19 @@ impl PubSubBuilder {
     ///
     /// # Errors
     /// Invalid for a share outside of 0.0 to 1.0, a method that Pub/Sub doesn't have, a second of no time or of more than a real
-    /// one, or port 0; PortInUse; Io if no port or thread can be had.
+    /// one, a stream of no time or of more than a day, or port 0; PortInUse; Io if no port or thread can be had.
     pub fn start(self) -> Result<PubSub, Error> {
         self.faults.check()?;
         let second = self.terms.second;
         if second.is_zero() || second > REAL_SECOND {
             return Err(Error::Invalid(format!(
                 "a second of a deadline can't last {second:?}: choose up to 1 s"
+            )));
+        }
+        let stream = self.terms.stream;
+        if stream.is_zero() || stream > DAY {
+            return Err(Error::Invalid(format!(
+                "a StreamingPull can't last {stream:?}: choose up to a day"
             )));
         }
         let listener = listen(self.port, TcpListener::bind)?;

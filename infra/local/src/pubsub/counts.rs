@@ -42,6 +42,8 @@ pub struct Counts {
     pub throttled: u64,
     /// StreamingPulls ended because their time was over.
     pub ended_streams: u64,
+    /// StreamingPulls ended because nothing was said on them for too long.
+    pub idle_streams: u64,
     /// What has struck.
     pub faults: BTreeMap<Fault, Strikes>,
 }

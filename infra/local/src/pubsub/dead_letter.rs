@@ -15,11 +15,12 @@ const SUBSCRIPTION: &str = "CloudPubSubDeadLetterSourceSubscription";
 const PROJECT: &str = "CloudPubSubDeadLetterSourceSubscriptionProject";
 const PUBLISHED: &str = "CloudPubSubDeadLetterSourceTopicPublishTime";
 
-/// A subscription's dead-letter topic, if it has one that is there: without it, messages come again for ever.
+/// A subscription's dead-letter topic, if it has one that is there and has room: without it, messages come again for ever.
 pub(super) fn topic(subscription: &Subscription, service: &Service) -> Option<Arc<Topic>> {
-    let config = subscription.config();
-    let name = &config.dead_letter_policy.as_ref()?.dead_letter_topic;
-    service.topic(name).ok()
+    let policy = subscription.config().dead_letter_policy.clone()?;
+    // With the configuration locked no topic may be looked into: a topic that is deleted has them the other way round.
+    let topic = service.topic(&policy.dead_letter_topic).ok()?;
+    topic.has_room(service).then_some(topic)
 }
 
 /// Publishes what failed too often.

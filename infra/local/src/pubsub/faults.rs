@@ -25,8 +25,8 @@ pub enum Fault {
     Duplicate,
     /// [`Faults::expired_acks`]
     ExpiredAck,
-    /// [`Faults::unconfirmed_nacks`]
-    UnconfirmedNack,
+    /// [`Faults::failing_deadlines`]
+    FailingDeadline,
 }
 
 /// What goes wrong on purpose; nothing by default. Methods are named as in Google's API: `Publish`, `StreamingPull`,
@@ -49,7 +49,7 @@ pub struct Faults {
     stream_resets: Rate,
     duplicates: Rate,
     expired_acks: Rate,
-    unconfirmed_nacks: Rate,
+    failing_deadlines: Rate,
 }
 
 impl Faults {
@@ -109,11 +109,12 @@ impl Faults {
         self
     }
 
-    /// Nacks that exactly-once delivery answers with a transient failure, and that are not carried out. Each message that is
-    /// nacked is a time.
+    /// Deliveries whose deadline is not changed, nor are they nacked, though a ModifyAckDeadline or a StreamingPull asks for it:
+    /// a client is told that it may try again. Each delivery is a time, with exactly-once delivery only, as nothing is
+    /// confirmed without.
     #[must_use]
-    pub fn unconfirmed_nacks(mut self, rate: Rate) -> Self {
-        self.unconfirmed_nacks = rate;
+    pub fn failing_deadlines(mut self, rate: Rate) -> Self {
+        self.failing_deadlines = rate;
         self
     }
 
@@ -129,7 +130,7 @@ impl Faults {
             self.stream_resets,
             self.duplicates,
             self.expired_acks,
-            self.unconfirmed_nacks,
+            self.failing_deadlines,
         ];
         rest.into_iter().try_for_each(Rate::check)
     }
@@ -202,9 +203,9 @@ impl Dice {
         })
     }
 
-    /// Whether a nack is not carried out, and answered so.
-    pub(super) fn leaves_unconfirmed(&self) -> bool {
-        self.throw(|faults, rng| faults.unconfirmed_nacks.strikes(rng))
+    /// Whether a delivery's deadline is not changed.
+    pub(super) fn fails_deadline(&self) -> bool {
+        self.throw(|faults, rng| faults.failing_deadlines.strikes(rng))
     }
 }
 
@@ -251,6 +252,7 @@ mod tests {
             Faults::none().slow_answers("Pull", two, Duration::ZERO),
             Faults::none().lost_answers(two),
             Faults::none().expired_acks(two),
+            Faults::none().failing_deadlines(two),
         ] {
             let error = faults.check().unwrap_err().to_string();
             assert!(error.contains("0.0 to 1.0"), "{error}");

@@ -17,7 +17,7 @@ pub(super) const ATTRIBUTE_KEY: usize = 256;
 /// The longest value of an attribute, in bytes.
 pub(super) const ATTRIBUTE_VALUE: usize = 1_024;
 /// The longest ordering key, in bytes.
-pub(super) const ORDERING_KEY: usize = 1_024;
+pub(super) const ORDERING_KEY: usize = 1_000;
 /// The largest Acknowledge or ModifyAckDeadline, in bytes.
 pub(super) const ACK_BYTES: usize = 524_288;
 /// How long the service's ack ids are, about, with what goes around them in a request: ours are shorter, and count as long.

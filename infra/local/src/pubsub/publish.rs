@@ -148,8 +148,8 @@ mod tests {
             (vec![message(1)], vec![message(0)], "neither data"),
             (vec![message(1)], vec![], "message_count"),
             (
-                vec![keyed("k".repeat(1_024))],
-                vec![keyed("k".repeat(1_025))],
+                vec![keyed("k".repeat(1_000))],
+                vec![keyed("k".repeat(1_001))],
                 "ordering key is",
             ),
             (

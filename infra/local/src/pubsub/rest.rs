@@ -5,7 +5,6 @@ mod fields;
 mod read;
 mod write;
 
-use std::future::ready;
 use std::sync::Arc;
 
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1;
@@ -238,14 +237,12 @@ async fn on_subscriptions(
             let sought = run(service, "Seek", request, snapshots::seek).await;
             sought.map(|_| json!({}))
         }
-        ("POST", true, Some("pull")) => match read::pull(name, body) {
-            Err(refused) => Outcome::Answer(Err(refused)),
-            Ok(request) => {
-                let pull = subscribe::pull(Arc::clone(service), request);
-                let pulled = call(service, "Pull", 0, pull).await;
-                pulled.map(|pulled| write::pulled(&pulled))
-            }
-        },
+        ("POST", true, Some("pull")) => {
+            let request = read::pull(name, body);
+            let pull = async { subscribe::pull(Arc::clone(service), request?).await };
+            let pulled = call(service, "Pull", 0, pull).await;
+            pulled.map(|pulled| write::pulled(&pulled))
+        }
         ("POST", true, Some("acknowledge")) => {
             let request = read::acknowledge(name, body);
             let count = request.as_ref().map_or(0, |r| r.ack_ids.len());
@@ -353,13 +350,10 @@ async fn run_about<Q, A>(
     request: Result<Q, Status>,
     work: fn(&Service, Q) -> Result<A, Status>,
 ) -> Outcome<A> {
-    match request {
-        Ok(request) => {
-            let work = async { ready(work(service, request)).await };
-            call(service, method, in_flight, work).await
-        }
-        Err(refused) => Outcome::Answer(Err(refused)),
-    }
+    call(service, method, in_flight, async {
+        work(service, request?)
+    })
+    .await
 }
 
 fn json_response(status: StatusCode, value: &Value) -> Response<Body> {

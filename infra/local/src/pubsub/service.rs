@@ -26,7 +26,7 @@ pub(super) struct Terms {
     pub(super) stream: Duration,
     /// What is kept at most, of a topic or a subscription, though it is acknowledged.
     pub(super) retained_bytes: usize,
-    /// What a subscription may have unacknowledged.
+    /// What a subscription may have unacknowledged, and all snapshots together.
     pub(super) backlog_bytes: usize,
 }
 
@@ -163,8 +163,9 @@ impl Service {
     /// What is kept now, in bytes; a message counts wherever it is kept.
     pub(super) fn stored(&self) -> usize {
         let topics: usize = self.topics().values().map(|topic| topic.stored()).sum();
+        let snapshots: usize = self.snapshots().values().map(|s| s.bytes).sum();
         let subscriptions = self.subscriptions();
         let of = subscriptions.values().map(|s| s.backlog().stored_bytes());
-        topics + of.sum::<usize>()
+        topics + snapshots + of.sum::<usize>()
     }
 }

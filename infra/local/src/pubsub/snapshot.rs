@@ -19,6 +19,8 @@ pub(super) struct Snapshot {
     pub(super) topic: String,
     /// Not acknowledged then, oldest first.
     pub(super) unacked: Vec<Arc<Message>>,
+    /// How many bytes these are.
+    pub(super) bytes: usize,
     /// Everything published from this id on counts as not acknowledged.
     pub(super) from: u64,
     pub(super) expires: SystemTime,
@@ -37,6 +39,7 @@ impl Snapshot {
         Snapshot {
             name,
             topic,
+            bytes: unacked.iter().map(|message| message.size()).sum(),
             unacked,
             from,
             expires: oldest + LIFE,

@@ -51,14 +51,15 @@ pub(super) fn detached(name: &str) -> Status {
 /// What of an acknowledgement, or of new deadlines, did not hold on a subscription with exactly-once delivery. Source: Pub/Sub
 /// documentation, "Exactly-once delivery", and what Google's clients read (2026-11).
 pub(super) fn not_confirmed(confirmed: &Confirmed) -> Status {
-    let named = [
+    let failures = [
         (&confirmed.over, "PERMANENT_FAILURE_INVALID_ACK_ID"),
         (&confirmed.unordered, "TRANSIENT_FAILURE_UNORDERED_ACK_ID"),
-        (&confirmed.failed, "TRANSIENT_FAILURE_OTHER"),
+        (&confirmed.failed, "TRANSIENT_FAILURE_INVALID_ACK_ID"),
     ];
-    let failures = named
-        .into_iter()
-        .flat_map(|(ids, failure)| ids.iter().map(|id| (id.clone(), failure.to_owned())));
+    let failures = failures.into_iter().flat_map(|(ids, failure)| {
+        let ids = ids.iter().cloned();
+        ids.map(move |id| (id, failure.to_owned()))
+    });
     let failures: HashMap<String, String> = failures.collect();
     let details = ErrorDetails::with_error_info("EXACTLY_ONCE_ACKID_FAILURE", DOMAIN, failures);
     let text = "Some acknowledgement ids in the request were invalid. This could be because the acknowledgement ids have expired \
@@ -67,15 +68,11 @@ pub(super) fn not_confirmed(confirmed: &Confirmed) -> Status {
 }
 
 /// The same on a stream, where nothing fails.
-pub(super) fn confirmation(
-    done: Vec<String>,
-    invalid: Vec<String>,
-    unordered: Vec<String>,
-) -> AcknowledgeConfirmation {
+pub(super) fn confirmation(confirmed: Confirmed) -> AcknowledgeConfirmation {
     AcknowledgeConfirmation {
-        ack_ids: done,
-        invalid_ack_ids: invalid,
-        unordered_ack_ids: unordered,
-        temporary_failed_ack_ids: Vec::new(),
+        ack_ids: confirmed.done,
+        invalid_ack_ids: confirmed.over,
+        unordered_ack_ids: confirmed.unordered,
+        temporary_failed_ack_ids: confirmed.failed,
     }
 }

@@ -1,15 +1,18 @@
 //! StreamingPull: messages out, acknowledgements and signs of life in.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::StreamingPullRequest;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::streaming_pull_response::{
     ModifyAckDeadlineConfirmation, SubscriptionProperties,
 };
-use tokio::sync::{mpsc, watch};
+use rustc_hash::FxHasher;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
@@ -29,13 +32,17 @@ use crate::in_process::Open;
 const MESSAGES: usize = 500;
 /// Answers to what a client sent that wait to go out.
 const REPLIES: usize = 16;
+/// Seconds after which a stream ends on which nothing was said. Source: Google's Rust client, google-cloud-pubsub 1.7,
+/// subscriber/stream.rs (2026-11): about so many.
+const IDLE: u32 = 90;
 
 type Item = Result<StreamingPullResponse, Status>;
 
-/// Opens a stream; `reset` is set when it is to be reset.
+/// Opens a stream, which is there when there is something to say; `reset` is set when it is to be reset.
 ///
 /// # Errors
-/// NOT_FOUND; FAILED_PRECONDITION where it is detached; INVALID_ARGUMENT for a first request that can't be.
+/// NOT_FOUND; FAILED_PRECONDITION where it is detached; INVALID_ARGUMENT for a first request that can't be; as it would end,
+/// where it ends before anything was said.
 pub(super) async fn open(
     service: Arc<Service>,
     mut requests: Streaming<StreamingPullRequest>,
@@ -54,33 +61,54 @@ pub(super) async fn open(
         messages: bound(first.max_outstanding_messages),
         bytes: bound(first.max_outstanding_bytes),
     };
+    let client = client(&first.client_id);
     let (replies, to_send) = mpsc::channel(REPLIES);
+    let heard = Arc::new(Notify::new());
     let mut incoming = Incoming {
         service: Arc::clone(&service),
         subscription: Arc::clone(&subscription),
         deadline: Arc::clone(&deadline),
         replies,
+        heard: Arc::clone(&heard),
         keeps_alive: first.protocol_version >= 1,
     };
     incoming.acks(first).await?;
-    let attached = Attached::new(&service, Arc::clone(&subscription), flow);
-    let outgoing = Outgoing {
+    let attached = Attached::new(&service, Arc::clone(&subscription), client, flow);
+    let idle = service.seconds(IDLE);
+    let mut outgoing = Outgoing {
         _open: service.counters.open(|counts| &mut counts.open_streams),
         ended: subscription.ended(),
         ends: Instant::now() + service.terms.stream,
+        idle,
+        silent: Instant::now() + idle,
+        heard,
         rate: Bucket::new(limits::STREAM_RATE, std::time::Instant::now()),
         incoming: tokio::spawn(incoming.run(requests)),
         service,
         attached,
         deadline,
         to_send,
-        reset,
-        begun: false,
+        reset: Arc::clone(&reset),
         over: false,
     };
-    Ok(stream::unfold(outgoing, |mut outgoing| async move {
+    // The head goes with what is said first, or says what is wrong; but for a reset, which comes after it.
+    let first = match outgoing.next().await {
+        Some(Err(refused)) if !reset.load(Ordering::Acquire) => return Err(refused),
+        first => stream::iter(first),
+    };
+    let rest = stream::unfold(outgoing, |mut outgoing| async move {
         Some((outgoing.next().await?, outgoing))
-    }))
+    });
+    Ok(first.chain(rest))
+}
+
+/// A number for a client, by its id; none for one that gives none.
+fn client(id: &str) -> Option<u64> {
+    (!id.is_empty()).then(|| {
+        let mut hasher = FxHasher::default();
+        id.hash(&mut hasher);
+        hasher.finish()
+    })
 }
 
 fn stream_deadline(seconds: i32) -> Result<u32, Status> {
@@ -100,19 +128,29 @@ struct Incoming {
     subscription: Arc<Subscription>,
     deadline: Arc<AtomicU32>,
     replies: mpsc::Sender<Item>,
+    /// Notified of each request.
+    heard: Arc<Notify>,
     /// Whether the client wants to hear something back for a sign of life.
     keeps_alive: bool,
 }
 
 impl Incoming {
     /// Until the client is done, or wrong.
-    async fn run(mut self, mut requests: Streaming<StreamingPullRequest>) {
-        while let Ok(Some(request)) = requests.message().await {
-            if let Err(refused) = self.take(request).await {
-                let _ = self.replies.send(Err(refused)).await;
-                return;
-            }
+    async fn run(mut self, requests: Streaming<StreamingPullRequest>) {
+        if let Err(refused) = self.take_all(requests).await {
+            let _ = self.replies.send(Err(refused)).await;
         }
+    }
+
+    async fn take_all(
+        &mut self,
+        mut requests: Streaming<StreamingPullRequest>,
+    ) -> Result<(), Status> {
+        while let Some(request) = requests.message().await? {
+            self.heard.notify_one();
+            self.take(request).await?;
+        }
+        Ok(())
     }
 
     async fn take(&mut self, request: StreamingPullRequest) -> Result<(), Status> {
@@ -129,12 +167,10 @@ impl Incoming {
             let seconds = stream_deadline(request.stream_ack_deadline_seconds)?;
             self.deadline.store(seconds, Ordering::Relaxed);
         }
-        if self.keeps_alive && request == StreamingPullRequest::default() {
+        let says_nothing = request.ack_ids.is_empty() && request.modify_deadline_ack_ids.is_empty();
+        if self.keeps_alive && says_nothing && request.modify_deadline_seconds.is_empty() {
             // Where the client doesn't read, it needs no sign either.
-            let _ = self
-                .replies
-                .send(Ok(StreamingPullResponse::default()))
-                .await;
+            let _ = self.replies.try_send(Ok(StreamingPullResponse::default()));
             return Ok(());
         }
         self.acks(request).await
@@ -146,13 +182,16 @@ impl Incoming {
                 "modify_deadline_ack_ids and modify_deadline_seconds have to be of one length.",
             ));
         }
+        for ids in [&request.ack_ids, &request.modify_deadline_ack_ids] {
+            if !ids.is_empty() {
+                subscribe::check_size(ids)?;
+            }
+        }
         let exactly_once = self.subscription.is_exactly_once();
         let mut reply = StreamingPullResponse::default();
         if !request.ack_ids.is_empty() {
             let confirmed = self.subscription.ack(&self.service, request.ack_ids)?;
-            let (done, over) = (confirmed.done, confirmed.over);
-            let confirmation = status::confirmation(done, over, confirmed.unordered);
-            reply.acknowledge_confirmation = exactly_once.then_some(confirmation);
+            reply.acknowledge_confirmation = exactly_once.then(|| status::confirmation(confirmed));
         }
         let mut changed = ModifyAckDeadlineConfirmation::default();
         let ids = request.modify_deadline_ack_ids.into_iter();
@@ -185,11 +224,15 @@ struct Outgoing {
     ended: watch::Receiver<Option<End>>,
     /// When it is over, whatever happens.
     ends: Instant,
+    /// How long nothing may be said.
+    idle: Duration,
+    /// When that is over.
+    silent: Instant,
+    /// Notified of each request.
+    heard: Arc<Notify>,
     rate: Bucket,
     incoming: JoinHandle<()>,
     reset: Arc<AtomicBool>,
-    /// True once something went out.
-    begun: bool,
     /// True once nothing more goes out.
     over: bool,
     _open: Open<Counts>,
@@ -200,20 +243,19 @@ impl Outgoing {
         if self.over {
             return None;
         }
-        let item = match self.begun {
-            true => self.find().await,
-            // The first one says what the subscription is like, and that it is there.
-            false => Some(Ok(self.with_properties(StreamingPullResponse::default()))),
-        };
-        self.begun = true;
+        let item = self.find().await;
+        self.silent = Instant::now() + self.idle;
         self.over = !matches!(item, Some(Ok(_)));
-        item
+        item.map(|item| item.map(|response| self.with_properties(response)))
     }
 
     async fn find(&mut self) -> Option<Item> {
         loop {
-            if let Ok(reply) = self.to_send.try_recv() {
-                return Some(reply);
+            match self.to_send.try_recv() {
+                Ok(reply) => return Some(reply),
+                // The client is done: it gets no more.
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
             }
             if let Some(end) = *self.ended.borrow_and_update() {
                 return Some(Err(self.attached.subscription.why(end)));
@@ -228,11 +270,15 @@ impl Outgoing {
                 return Some(item);
             }
             tokio::select! {
+                // What was heard counts, however late it is looked at.
+                biased;
                 reply = self.to_send.recv() => return reply,
                 _ = self.ended.changed() => {}
                 () = tokio::time::sleep_until(self.ends) => return Some(Err(self.time_is_over())),
+                () = self.heard.notified() => self.silent = Instant::now() + self.idle,
                 () = self.attached.wake.notified() => {}
                 () = tokio::time::sleep(pause), if !pause.is_zero() => {}
+                () = tokio::time::sleep_until(self.silent) => return Some(Err(self.is_idle())),
             }
         }
     }
@@ -244,6 +290,11 @@ impl Outgoing {
             .counters
             .add(|counts| counts.ended_streams += 1);
         Status::unavailable("The service was unable to fulfill your request. Please try again.")
+    }
+
+    fn is_idle(&self) -> Status {
+        self.service.counters.add(|counts| counts.idle_streams += 1);
+        Status::unavailable("Nothing was said on the stream for too long.")
     }
 
     fn messages(&mut self) -> Option<Item> {
@@ -271,12 +322,13 @@ impl Outgoing {
             let bytes = received_messages.iter().map(|m| m.message.len()).sum();
             self.rate.take(bytes);
         }
-        Some(Ok(self.with_properties(StreamingPullResponse {
+        Some(Ok(StreamingPullResponse {
             received_messages,
             ..StreamingPullResponse::default()
-        })))
+        }))
     }
 
+    /// With all that goes out: clients take what is left out for false.
     fn with_properties(&self, response: StreamingPullResponse) -> StreamingPullResponse {
         let config = self.attached.subscription.config();
         StreamingPullResponse {
@@ -294,3 +346,7 @@ impl Drop for Outgoing {
         self.incoming.abort();
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

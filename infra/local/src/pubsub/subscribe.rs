@@ -32,11 +32,17 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    pub(super) fn new(service: &Service, subscription: Arc<Subscription>, flow: Flow) -> Self {
+    /// By which client, if it may come again.
+    pub(super) fn new(
+        service: &Service,
+        subscription: Arc<Subscription>,
+        client: Option<u64>,
+        flow: Flow,
+    ) -> Self {
         let (reader, wake) = (service.number(), Arc::new(Notify::new()));
         subscription
             .backlog()
-            .attach(reader, flow, Arc::clone(&wake));
+            .attach(reader, client, flow, Arc::clone(&wake));
         Attached {
             subscription,
             reader,
@@ -124,7 +130,7 @@ pub(super) async fn pull(
     let most = request.max_messages.unsigned_abs() as usize;
     let seconds = subscription.config().ack_deadline_seconds.unsigned_abs();
     let deadline = service.seconds(seconds);
-    let attached = Attached::new(&service, Arc::clone(&subscription), Flow::default());
+    let attached = Attached::new(&service, Arc::clone(&subscription), None, Flow::default());
     #[allow(deprecated)] // clients still send it
     let wait = match request.return_immediately {
         true => Duration::ZERO,
@@ -173,9 +179,7 @@ pub(super) fn modify_ack_deadline(
 }
 
 fn confirm(subscription: &Subscription, confirmed: &Confirmed) -> Result<(), Status> {
-    let holds =
-        confirmed.over.is_empty() && confirmed.unordered.is_empty() && confirmed.failed.is_empty();
-    if holds || !subscription.is_exactly_once() {
+    if confirmed.hold() || !subscription.is_exactly_once() {
         return Ok(());
     }
     Err(status::not_confirmed(confirmed))
@@ -192,7 +196,9 @@ pub(super) fn seconds(seconds: i32) -> Result<u32, Status> {
     }
 }
 
-fn check_size(ids: &[String]) -> Result<(), Status> {
+/// # Errors
+/// INVALID_ARGUMENT for none, and for more than a request takes.
+pub(super) fn check_size(ids: &[String]) -> Result<(), Status> {
     if ids.is_empty() {
         return Err(Status::invalid_argument(
             "The request has no ack ids: it has to have one.",

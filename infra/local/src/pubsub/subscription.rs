@@ -37,8 +37,15 @@ pub(super) struct Confirmed {
     pub(super) done: Vec<String>,
     pub(super) over: Vec<String>,
     pub(super) unordered: Vec<String>,
-    /// Not carried out, for now.
+    /// Nothing was done about them, and may be later.
     pub(super) failed: Vec<String>,
+}
+
+impl Confirmed {
+    /// True if all of them do.
+    pub(super) fn hold(&self) -> bool {
+        self.over.is_empty() && self.unordered.is_empty() && self.failed.is_empty()
+    }
 }
 
 impl Subscription {
@@ -153,19 +160,14 @@ impl Subscription {
         ids: Vec<String>,
         seconds: u32,
     ) -> Result<Confirmed, Status> {
-        let mut confirmed = Confirmed::default();
-        let (failed, ids) = match seconds == 0 && self.is_exactly_once() {
-            true => ids
-                .into_iter()
-                .partition(|_| service.dice.leaves_unconfirmed()),
-            false => (Vec::new(), ids),
-        };
-        if !failed.is_empty() {
-            let times = failed.len();
-            service.counters.strike(Fault::UnconfirmedNack, times, 0);
+        let exactly_once = self.is_exactly_once();
+        let named = self.tickets(&ids)?.into_iter().zip(ids);
+        let (failed, named): (Vec<_>, Vec<_>) =
+            named.partition(|_| exactly_once && service.dice.fails_deadline());
+        let (tickets, ids): (Vec<_>, Vec<_>) = named.into_iter().unzip();
+        for _ in &failed {
+            service.counters.strike(Fault::FailingDeadline, 1, 0);
         }
-        confirmed.failed = failed;
-        let tickets = self.tickets(&ids)?;
         let now = Instant::now();
         let live = if seconds == 0 {
             let bury = dead_letter::topic(self, service);
@@ -177,6 +179,10 @@ impl Subscription {
         } else {
             let deadline = service.seconds(seconds);
             self.backlog().extend(&tickets, deadline, now)
+        };
+        let mut confirmed = Confirmed {
+            failed: failed.into_iter().map(|(_, id)| id).collect(),
+            ..Confirmed::default()
         };
         for (id, live) in ids.into_iter().zip(live) {
             match live {

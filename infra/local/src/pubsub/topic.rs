@@ -86,6 +86,14 @@ impl Topic {
         Ok(state.write(service, messages))
     }
 
+    /// Whether every backlog takes more.
+    pub(super) fn has_room(&self, service: &Service) -> bool {
+        let most = service.terms.backlog_bytes;
+        let state = self.state();
+        let mut subscriptions = state.subscriptions.iter();
+        subscriptions.all(|subscription| subscription.backlog().unacked_bytes() < most)
+    }
+
     /// Writes messages whatever limits there are.
     pub(super) fn write(&self, service: &Service, messages: Vec<v1::PubsubMessage>) {
         self.state().write(service, messages);

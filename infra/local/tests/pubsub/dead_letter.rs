@@ -1,30 +1,34 @@
 //! Messages that fail too often.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhub_local::PubSub;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
-    DeadLetterPolicy, DeleteTopicRequest, PullRequest, Subscription,
+    AcknowledgeRequest, DeadLetterPolicy, DeleteTopicRequest, PullRequest, ReceivedMessage,
+    RetryPolicy, Subscription,
 };
 
-use super::client::SUBSCRIPTION;
-use super::raw::{self, ids, texts};
+use super::client::{SUBSCRIPTION, until};
+use super::raw::{self, Raw, ids, texts};
 
 const GRAVES: &str = "projects/p/topics/graves";
 const MOURNERS: &str = "projects/p/subscriptions/mourners";
 
-#[tokio::test]
-async fn after_its_attempts_a_message_is_forwarded_and_the_next_of_its_key_goes_on() {
-    let pubsub = PubSub::builder().start().unwrap();
-    raw::connect(&pubsub).await.topic(GRAVES).await.unwrap();
-    let buries = |config| Subscription {
+fn buries(config: Subscription) -> Subscription {
+    Subscription {
         dead_letter_policy: Some(DeadLetterPolicy {
             dead_letter_topic: GRAVES.into(),
             max_delivery_attempts: 5,
         }),
         ..config
-    };
-    let mut raw = raw::begin(&pubsub, buries).await;
+    }
+}
+
+/// The topic with the subscription that buries, and what is buried with one that reads it.
+async fn begin(pubsub: &PubSub) -> Raw {
+    raw::connect(pubsub).await.topic(GRAVES).await.unwrap();
+    let mut raw = raw::begin(pubsub, buries).await;
     let mourners = Subscription {
         name: MOURNERS.into(),
         topic: GRAVES.into(),
@@ -32,6 +36,73 @@ async fn after_its_attempts_a_message_is_forwarded_and_the_next_of_its_key_goes_
         ..Subscription::default()
     };
     raw.subscriber.create_subscription(mourners).await.unwrap();
+    raw
+}
+
+async fn buried(raw: &mut Raw) -> Vec<ReceivedMessage> {
+    let request = PullRequest {
+        subscription: MOURNERS.into(),
+        max_messages: 10,
+        ..PullRequest::default()
+    };
+    let pulled = raw.subscriber.pull(request).await.unwrap();
+    pulled.into_inner().received_messages
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_is_an_attempt() {
+    let second = Duration::from_millis(10);
+    let pubsub = PubSub::builder().second(second).start().unwrap();
+    let mut raw = begin(&pubsub).await;
+    raw.publish_texts("k", &["poison"]).await;
+    for attempt in 1..=5 {
+        let taken = raw.pull().await;
+        assert_eq!(taken[0].delivery_attempt, attempt);
+        until(|| pubsub.counts().expired == u64::try_from(attempt).unwrap()).await;
+    }
+    assert_eq!(texts(&buried(&mut raw).await), ["poison"]);
+    assert_eq!(pubsub.counts().dead_lettered, 1);
+}
+
+#[tokio::test]
+async fn where_the_dead_fill_their_topic_no_more_are_buried() {
+    let most = 10_000;
+    let pubsub = PubSub::builder().backlog_bytes(most).start().unwrap();
+    let mut raw = begin(&pubsub).await;
+    let text = "x".repeat(3_000);
+    for _ in 0..8 {
+        if raw.publish(vec![raw::message("", &text)]).await.is_err() {
+            break;
+        }
+        for _ in 0..5 {
+            let taken = raw.pull().await;
+            raw.modify(ids(&taken), 0).await.unwrap();
+        }
+    }
+    // Each has the same bound, and the last one to be buried may go beyond it.
+    assert!(pubsub.stored_bytes() <= 2 * most + text.len() * 2);
+    let before = pubsub.counts().dead_lettered;
+    assert!(before >= 3);
+    let taken = raw.pull().await;
+    assert!(taken.iter().all(|message| message.delivery_attempt > 5));
+    raw.modify(ids(&taken), 0).await.unwrap();
+    assert_eq!(pubsub.counts().dead_lettered, before);
+    // Where there is room again, they are.
+    let dead = ids(&buried(&mut raw).await);
+    let request = AcknowledgeRequest {
+        subscription: MOURNERS.into(),
+        ack_ids: dead,
+    };
+    raw.subscriber.acknowledge(request).await.unwrap();
+    let taken = raw.pull().await;
+    raw.modify(ids(&taken), 0).await.unwrap();
+    assert_eq!(pubsub.counts().dead_lettered, before + taken.len() as u64);
+}
+
+#[tokio::test]
+async fn after_its_attempts_a_message_is_forwarded_and_the_next_of_its_key_goes_on() {
+    let pubsub = PubSub::builder().start().unwrap();
+    let mut raw = begin(&pubsub).await;
     raw.publish_texts("k", &["poison", "food"]).await;
     let mut published = None;
     for attempt in 1..=5 {
@@ -47,14 +118,9 @@ async fn after_its_attempts_a_message_is_forwarded_and_the_next_of_its_key_goes_
     let taken = raw.pull().await;
     assert_eq!(texts(&taken), ["food"]);
     raw.ack(ids(&taken)).await.unwrap();
-    let request = PullRequest {
-        subscription: MOURNERS.into(),
-        max_messages: 10,
-        ..PullRequest::default()
-    };
-    let dead = raw.subscriber.pull(request).await.unwrap().into_inner();
-    assert_eq!(texts(&dead.received_messages), ["poison"]);
-    let message = dead.received_messages[0].message.as_ref().unwrap();
+    let dead = buried(&mut raw).await;
+    assert_eq!(texts(&dead), ["poison"]);
+    let message = dead[0].message.as_ref().unwrap();
     assert_eq!(message.ordering_key, "k");
     let id = SUBSCRIPTION.rsplit('/').next().unwrap();
     let expected = [
@@ -83,5 +149,33 @@ async fn after_its_attempts_a_message_is_forwarded_and_the_next_of_its_key_goes_
         let taken = raw.pull().await;
         assert_eq!(texts(&taken), ["stays"]);
         raw.modify(ids(&taken), 0).await.unwrap();
+    }
+}
+
+/// A second of a backoff lasts as long as one of a deadline.
+#[tokio::test]
+async fn by_its_retry_policy_a_message_comes_later() {
+    let backoff = Some(prost_types::Duration {
+        seconds: 600,
+        nanos: 0,
+    });
+    for (second, comes) in [(1, true), (1_000, false)] {
+        let second = Duration::from_millis(second);
+        let pubsub = PubSub::builder().second(second).start().unwrap();
+        let retried = |config| Subscription {
+            retry_policy: Some(RetryPolicy {
+                minimum_backoff: backoff,
+                maximum_backoff: backoff,
+            }),
+            ..config
+        };
+        let mut raw = raw::begin(&pubsub, retried).await;
+        raw.publish_texts("k", &["x"]).await;
+        let taken = raw.pull().await;
+        raw.modify(ids(&taken), 0).await.unwrap();
+        match comes {
+            true => assert_eq!(texts(&raw.pull().await), ["x"]),
+            false => assert_eq!(raw.pull_now().await.unwrap(), []),
+        }
     }
 }

@@ -139,3 +139,40 @@ fn refusals_say_what_is_wrong() {
         assert!(message.contains(text), "{path}: {message}");
     }
 }
+
+#[test]
+fn snapshots_are_changed_and_subscriptions_detached() {
+    let pubsub = PubSub::builder().start().unwrap();
+    assert_eq!(ask(&pubsub, "PUT", TOPIC, json!({})).0, 200);
+    let config = json!({ "topic": TOPIC });
+    assert_eq!(ask(&pubsub, "PUT", SUBSCRIPTION, config).0, 200);
+    let snapshot = "projects/p/snapshots/before";
+    let body = json!({ "subscription": SUBSCRIPTION });
+    assert_eq!(ask(&pubsub, "PUT", snapshot, body).0, 200);
+    let body = json!({ "snapshot": { "labels": { "a": "b" } }, "updateMask": "labels" });
+    let (status, changed) = ask(&pubsub, "PATCH", snapshot, body);
+    assert_eq!(
+        (status, &changed["labels"]["a"]),
+        (200, &json!("b")),
+        "{changed}"
+    );
+    let got = ask(&pubsub, "GET", snapshot, Value::Null);
+    assert_eq!(got, (200, changed));
+    let detach = format!("{SUBSCRIPTION}:detach");
+    assert_eq!(ask(&pubsub, "POST", &detach, Value::Null), (200, json!({})));
+    let (_, got) = ask(&pubsub, "GET", SUBSCRIPTION, Value::Null);
+    assert_eq!(got["detached"], true, "{got}");
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_too() {
+    let pubsub = PubSub::builder().start().unwrap();
+    assert_eq!(ask(&pubsub, "PUT", TOPIC, json!({ "labels": 1 })).0, 400);
+    let pull = format!("{SUBSCRIPTION}:pull");
+    assert_eq!(ask(&pubsub, "POST", &pull, json!({ "max": 1 })).0, 400);
+    let counts = pubsub.counts();
+    assert_eq!(
+        (counts.requests("CreateTopic"), counts.requests("Pull")),
+        (1, 1)
+    );
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhub_local::PubSub;
+use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{StreamingPullRequest, Subscription};
 
 use super::client::{begin, next, publish, publisher, subscribe, until};
 use super::raw::{self, first, ids, texts, until_expired};
@@ -40,10 +41,10 @@ async fn a_key_stays_with_its_stream_until_nothing_of_it_is_outstanding() {
     let pubsub = PubSub::builder().start().unwrap();
     let mut raw = raw::begin(&pubsub, |config| config).await;
     raw.publish_texts("a", &["a1", "a2"]).await;
-    let mut one = raw.stream(first()).await.unwrap();
+    let mut one = raw.stream(first());
     let taken = one.messages(2).await;
     assert_eq!(texts(&taken), ["a1", "a2"]);
-    let mut two = raw.stream(first()).await.unwrap();
+    let mut two = raw.stream(first());
     raw.publish_texts("a", &["a3"]).await;
     let a3 = one.messages(1).await;
     assert_eq!(texts(&a3), ["a3"]);
@@ -87,7 +88,7 @@ async fn acks_out_of_order_do_not_hold_alone_and_the_rest_comes_again() {
 #[tokio::test]
 async fn without_order_each_message_stands_alone() {
     let pubsub = PubSub::builder().start().unwrap();
-    let unordered = |config| googleapis_tonic_google_pubsub_v1::google::pubsub::v1::Subscription {
+    let unordered = |config| Subscription {
         enable_message_ordering: false,
         ..config
     };
@@ -99,4 +100,34 @@ async fn without_order_each_message_stands_alone() {
     assert_eq!(pubsub.counts().acked, 1);
     let again = raw.pull().await;
     assert_eq!(texts(&again), [raw::text(&taken[1])]);
+}
+
+/// As the reference of StreamingPullRequest.client_id says (2026-11): what a stream had is its client's.
+#[tokio::test]
+async fn a_key_goes_to_the_next_stream_of_its_client_with_what_is_outstanding_of_it() {
+    let pubsub = PubSub::builder().start().unwrap();
+    let mut raw = raw::begin(&pubsub, |config| config).await;
+    let of = |client: &str| StreamingPullRequest {
+        client_id: client.into(),
+        ..first()
+    };
+    raw.publish_texts("k", &["1", "2"]).await;
+    let mut stream = raw.stream(of("a"));
+    let taken = stream.messages(2).await;
+    drop(stream);
+    until(|| pubsub.counts().open_streams == 0).await;
+    raw.publish_texts("k", &["3"]).await;
+    // Another client gets none of it, nor does a Pull.
+    let mut other = raw.stream(of("b"));
+    other.ping().await;
+    assert_eq!(raw.pull_now().await.unwrap(), []);
+    let mut next = raw.stream(of("a"));
+    assert_eq!(texts(&next.messages(1).await), ["3"]);
+    raw.publish_texts("k", &["4"]).await;
+    assert_eq!(texts(&next.messages(1).await), ["4"]);
+    raw.ack(ids(&taken)).await.unwrap();
+    assert_eq!(
+        (pubsub.counts().acked, pubsub.counts().messages_again),
+        (2, 0)
+    );
 }

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use anyhub_local::PubSub;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::publisher_client::PublisherClient;
+use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::streaming_pull_response::SubscriptionProperties;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::subscriber_client::SubscriberClient;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
     AcknowledgeRequest, ModifyAckDeadlineRequest, PublishRequest, PubsubMessage, PullRequest,
@@ -12,8 +13,9 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tonic::client::GrpcService;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 
 use super::client::{DEADLINE, SUBSCRIPTION, TOPIC, until};
@@ -44,9 +46,18 @@ pub(crate) fn message(key: &str, text: &str) -> PubsubMessage {
     }
 }
 
-/// A server and a connection to it, without anything in it.
+/// A connection to a server, which has nothing yet.
 pub(crate) async fn connect(pubsub: &PubSub) -> Raw {
+    over(Channel::from_shared(pubsub.endpoint()).unwrap()).await
+}
+
+/// One by which no more than so many bytes of an answer are under way.
+pub(crate) async fn connect_narrow(pubsub: &PubSub, bytes: u32) -> Raw {
     let channel = Channel::from_shared(pubsub.endpoint()).unwrap();
+    over(channel.initial_stream_window_size(bytes)).await
+}
+
+async fn over(channel: Endpoint) -> Raw {
     let channel = channel.connect().await.unwrap();
     let largest = 64 * 1024 * 1024;
     Raw {
@@ -155,18 +166,22 @@ impl Raw {
         modified.map(|_| ())
     }
 
-    /// Opens a StreamingPull.
-    pub(crate) async fn stream(&mut self, first: StreamingPullRequest) -> Result<Stream, Status> {
+    /// Opens a StreamingPull, which is answered when there is something to say.
+    pub(crate) fn stream(&self, first: StreamingPullRequest) -> Stream {
         let (requests, sent) = mpsc::channel(16);
-        requests.send(first).await.unwrap();
+        requests.try_send(first).unwrap();
         let sent = futures_util::stream::unfold(sent, |mut sent| async move {
             Some((sent.recv().await?, sent))
         });
-        let responses = self.subscriber.streaming_pull(Request::new(sent)).await?;
-        Ok(Stream {
+        let mut subscriber = self.subscriber.clone();
+        let opening = async move {
+            let opened = subscriber.streaming_pull(Request::new(sent)).await;
+            opened.map(tonic::Response::into_inner)
+        };
+        Stream {
             requests,
-            responses: responses.into_inner(),
-        })
+            responses: Responses::Opening(tokio::spawn(opening)),
+        }
     }
 }
 
@@ -175,21 +190,70 @@ pub(crate) fn first() -> StreamingPullRequest {
     StreamingPullRequest {
         subscription: SUBSCRIPTION.into(),
         stream_ack_deadline_seconds: 10,
+        protocol_version: 1,
         ..StreamingPullRequest::default()
+    }
+}
+
+/// What is answered to a sign of life, and goes with all that is said on a stream.
+pub(crate) fn alive() -> StreamingPullResponse {
+    StreamingPullResponse {
+        subscription_properties: Some(SubscriptionProperties {
+            exactly_once_delivery_enabled: false,
+            message_ordering_enabled: true,
+        }),
+        ..StreamingPullResponse::default()
     }
 }
 
 /// A StreamingPull.
 pub(crate) struct Stream {
     pub(crate) requests: mpsc::Sender<StreamingPullRequest>,
-    responses: Streaming<StreamingPullResponse>,
+    responses: Responses,
+}
+
+enum Responses {
+    Opening(JoinHandle<Result<Streaming<StreamingPullResponse>, Status>>),
+    Open(Box<Streaming<StreamingPullResponse>>),
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Responses::Opening(opening) = &self.responses {
+            opening.abort();
+        }
+    }
 }
 
 impl Stream {
+    pub(crate) fn is_answered(&self) -> bool {
+        match &self.responses {
+            Responses::Opening(opening) => opening.is_finished(),
+            Responses::Open(_) => true,
+        }
+    }
+
     /// The next response; None where the stream has ended well.
     pub(crate) async fn response(&mut self) -> Result<Option<StreamingPullResponse>, Status> {
-        let response = tokio::time::timeout(DEADLINE, self.responses.message()).await;
+        let response = async {
+            if let Responses::Opening(opening) = &mut self.responses {
+                self.responses = Responses::Open(Box::new(opening.await.unwrap()?));
+            }
+            match &mut self.responses {
+                Responses::Open(responses) => responses.message().await,
+                Responses::Opening(_) => unreachable!("it is open"),
+            }
+        };
+        let response = tokio::time::timeout(DEADLINE, response).await;
         response.expect("a response comes in time")
+    }
+
+    /// Says that it is alive, and hears the same.
+    pub(crate) async fn ping(&mut self) {
+        let ping = StreamingPullRequest::default();
+        self.requests.send(ping).await.unwrap();
+        let answer = self.response().await.unwrap().unwrap();
+        assert_eq!(answer.received_messages, []);
     }
 
     /// The next so many messages.
@@ -235,15 +299,20 @@ pub(crate) async fn unknown_method(pubsub: &PubSub) -> Status {
     listed.unwrap_err()
 }
 
+/// A message as it is in a gRPC request.
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
+    let mut framed = vec![0];
+    framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    framed.extend(message);
+    framed
+}
+
 /// What is answered to a request, as it comes.
 pub(crate) async fn answer(
     pubsub: &PubSub,
     method: &str,
-    message: &impl prost::Message,
+    framed: Vec<u8>,
 ) -> http::Response<tonic::body::Body> {
-    let mut framed = vec![0];
-    framed.extend(u32::try_from(message.encoded_len()).unwrap().to_be_bytes());
-    message.encode(&mut framed).unwrap();
     let url = format!("{}/google.pubsub.v1.{method}", pubsub.endpoint());
     let request = http::Request::post(url).header("content-type", "application/grpc");
     let body = tonic::body::Body::new(http_body_util::Full::from(framed));

@@ -6,9 +6,10 @@ use anyhub_local::PubSub;
 use google_cloud_wkt::Timestamp;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::seek_request::Target;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
-    CreateSnapshotRequest, SeekRequest, Subscription, Topic,
+    CreateSnapshotRequest, DeleteSnapshotRequest, PullRequest, SeekRequest, Subscription, Topic,
+    UpdateTopicRequest,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::client::{
     SUBSCRIPTION, TOPIC, begin_with, next, publish, publisher, subscribe, subscriptions, topics,
@@ -122,12 +123,10 @@ async fn a_snapshot_brings_back_what_was_not_acknowledged_and_all_since() {
     let mut raw = raw::begin(&pubsub, |config| config).await;
     settled(&mut raw, "acked before").await;
     raw.publish_texts("k", &["1"]).await;
-    let request = CreateSnapshotRequest {
-        name: SNAPSHOT.into(),
-        subscription: SUBSCRIPTION.into(),
-        ..CreateSnapshotRequest::default()
-    };
-    raw.subscriber.create_snapshot(request).await.unwrap();
+    raw.subscriber
+        .create_snapshot(snapshot(SNAPSHOT))
+        .await
+        .unwrap();
     let taken = raw.pull().await;
     raw.ack(ids(&taken)).await.unwrap();
     settled(&mut raw, "2").await;
@@ -194,4 +193,104 @@ async fn what_is_kept_for_a_seek_is_bounded() {
         .unwrap();
     let last = raw.pull().await;
     assert!(last.len() > 50 && texts(&last).last().unwrap().ends_with("299"));
+}
+
+#[tokio::test]
+async fn what_a_topic_keeps_is_bounded() {
+    let kept = 100_000;
+    let pubsub = PubSub::builder().retained_bytes(kept).start().unwrap();
+    let mut raw = raw::begin(&pubsub, |config| config).await;
+    let request = UpdateTopicRequest {
+        topic: Some(Topic {
+            name: TOPIC.into(),
+            message_retention_duration: Some(prost_types::Duration {
+                seconds: 600,
+                nanos: 0,
+            }),
+            ..Topic::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["message_retention_duration".into()],
+        }),
+    };
+    raw.publisher.update_topic(request).await.unwrap();
+    for n in 0..300 {
+        settled(&mut raw, &format!("{n:01000}")).await;
+        assert!(pubsub.stored_bytes() <= kept);
+    }
+    assert!(pubsub.stored_bytes() > kept / 2);
+    seek(&mut raw, Target::Time(SystemTime::UNIX_EPOCH.into()))
+        .await
+        .unwrap();
+    let last = raw.pull().await;
+    assert!(last.len() > 50 && texts(&last).last().unwrap().ends_with("299"));
+}
+
+fn snapshot(name: &str) -> CreateSnapshotRequest {
+    CreateSnapshotRequest {
+        name: name.into(),
+        subscription: SUBSCRIPTION.into(),
+        ..CreateSnapshotRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_serves_another_subscription_of_its_topic() {
+    let pubsub = PubSub::builder().start().unwrap();
+    let mut raw = raw::begin(&pubsub, |config| config).await;
+    settled(&mut raw, "acked before").await;
+    raw.publish_texts("k", &["1"]).await;
+    raw.subscriber
+        .create_snapshot(snapshot(SNAPSHOT))
+        .await
+        .unwrap();
+    raw.publish_texts("k", &["2"]).await;
+    let other = "projects/p/subscriptions/others";
+    let config = Subscription {
+        name: other.into(),
+        topic: TOPIC.into(),
+        enable_message_ordering: true,
+        ..Subscription::default()
+    };
+    raw.subscriber.create_subscription(config).await.unwrap();
+    let request = SeekRequest {
+        subscription: other.into(),
+        target: Some(Target::Snapshot(SNAPSHOT.into())),
+    };
+    raw.subscriber.seek(request).await.unwrap();
+    let request = PullRequest {
+        subscription: other.into(),
+        max_messages: 10,
+        ..PullRequest::default()
+    };
+    let pulled = raw.subscriber.pull(request).await.unwrap().into_inner();
+    assert_eq!(texts(&pulled.received_messages), ["1", "2"]);
+    assert_eq!(texts(&raw.pull().await), ["1", "2"]);
+}
+
+#[tokio::test]
+async fn snapshots_are_counted_and_bounded() {
+    let most = 10_000;
+    let pubsub = PubSub::builder().backlog_bytes(most).start().unwrap();
+    let mut raw = raw::begin(&pubsub, |config| config).await;
+    raw.publish_texts("k", &[&"x".repeat(6_000)]).await;
+    let once = pubsub.stored_bytes();
+    raw.subscriber
+        .create_snapshot(snapshot(SNAPSHOT))
+        .await
+        .unwrap();
+    assert_eq!(pubsub.stored_bytes(), 2 * once);
+    let second = "projects/p/snapshots/second";
+    let refused = raw.subscriber.create_snapshot(snapshot(second)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    let request = DeleteSnapshotRequest {
+        snapshot: SNAPSHOT.into(),
+    };
+    raw.subscriber.delete_snapshot(request).await.unwrap();
+    assert_eq!(pubsub.stored_bytes(), once);
+    raw.subscriber
+        .create_snapshot(snapshot(second))
+        .await
+        .unwrap();
 }

@@ -7,7 +7,7 @@ use anyhub_local::PubSub;
 use serde_json::json;
 
 use super::stop::Stop;
-use super::{example, of_eventhubs, of_kafka, port, refuse, stay};
+use super::{example, of_eventhubs, of_kafka, port, refuse, stay, with_topic};
 use crate::cli::{Failure, Up, step};
 
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
@@ -36,7 +36,7 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     } else {
         pubsub.url()
     };
-    example(start, &pubsub.url());
+    example(start, &with_topic(&pubsub.url()));
     stay(start, stop, "Pub/Sub answers", &reached_by, || None)?;
     pubsub.stop();
     step(start, "stopped");

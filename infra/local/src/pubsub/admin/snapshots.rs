@@ -16,7 +16,8 @@ use crate::pubsub::snapshot::{LIFE, SHORTEST, Snapshot};
 use crate::pubsub::{status, subscription};
 
 /// # Errors
-/// INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS; FAILED_PRECONDITION where the oldest message is too old, or the topic gone.
+/// INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS; FAILED_PRECONDITION where the oldest message is too old, or the topic gone;
+/// RESOURCE_EXHAUSTED where snapshots keep too much.
 pub(in super::super) fn create(
     service: &Service,
     request: v1::CreateSnapshotRequest,
@@ -46,6 +47,14 @@ pub(in super::super) fn create(
         return Err(Status::failed_precondition(format!(
             "The snapshot would expire within an hour: its oldest message would be kept for {} days.",
             LIFE.as_secs() / (24 * 3_600)
+        )));
+    }
+    let kept: usize = snapshots.values().map(|snapshot| snapshot.bytes).sum();
+    let most = service.terms.backlog_bytes;
+    if kept + snapshot.bytes > most {
+        return Err(Status::resource_exhausted(format!(
+            "The snapshot has {} bytes unacknowledged, and others have {kept}: the local Pub/Sub keeps {most} in all of them.",
+            snapshot.bytes
         )));
     }
     let snapshot = Arc::new(snapshot);

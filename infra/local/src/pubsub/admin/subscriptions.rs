@@ -22,7 +22,10 @@ pub(in super::super) fn create(
     name::check(Kind::Subscription, &config.name)?;
     policy::complete(service, &mut config)?;
     config.detached = false;
-    let topic = service.topic(&config.topic)?;
+    // Held, so that it isn't deleted before it has the subscription.
+    let topics = service.topics();
+    let topic = topics.get(&config.topic);
+    let topic = topic.ok_or_else(|| status::not_found(&config.topic))?;
     let mut subscriptions = service.subscriptions_mut();
     if subscriptions.contains_key(&config.name) {
         return Err(status::already_exists(&config.name));
@@ -30,7 +33,7 @@ pub(in super::super) fn create(
     let made = Arc::new(Subscription::new(config.clone(), service));
     subscriptions.insert(config.name.clone(), Arc::clone(&made));
     topic.state().subscriptions.push(Arc::clone(&made));
-    drop(subscriptions);
+    drop((subscriptions, topics));
     Ok(describe(service, &made))
 }
 
@@ -56,31 +59,45 @@ pub(in super::super) fn update(
         .subscription
         .ok_or_else(|| missing("subscription"))?;
     let subscription = service.subscription(&told.name)?;
+    let paths = paths(request.update_mask)?;
     let mut config = subscription.config().clone();
-    for path in paths(request.update_mask)? {
+    set(&mut config, &told, &paths)?;
+    policy::complete(service, &mut config)?;
+    // Meanwhile it may have been changed otherwise, which stays.
+    set(&mut subscription.config(), &config, &paths)?;
+    subscription.configure(service);
+    Ok(describe(service, &subscription))
+}
+
+/// Takes over what may be changed.
+fn set(
+    config: &mut v1::Subscription,
+    told: &v1::Subscription,
+    paths: &[String],
+) -> Result<(), Status> {
+    for path in paths {
         match path.as_str() {
             "ack_deadline_seconds" => config.ack_deadline_seconds = told.ack_deadline_seconds,
             "retain_acked_messages" => config.retain_acked_messages = told.retain_acked_messages,
             "message_retention_duration" => {
                 config.message_retention_duration = told.message_retention_duration;
             }
-            "labels" => config.labels = told.labels.clone(),
+            "labels" => config.labels.clone_from(&told.labels),
             "expiration_policy" => config.expiration_policy = told.expiration_policy,
-            "dead_letter_policy" => config.dead_letter_policy = told.dead_letter_policy.clone(),
+            "dead_letter_policy" => {
+                config
+                    .dead_letter_policy
+                    .clone_from(&told.dead_letter_policy);
+            }
             "retry_policy" => config.retry_policy = told.retry_policy,
             "enable_exactly_once_delivery" => {
                 config.enable_exactly_once_delivery = told.enable_exactly_once_delivery;
             }
-            "push_config" => config.push_config = told.push_config.clone(),
+            "push_config" => config.push_config.clone_from(&told.push_config),
             path => return Err(immutable(path)),
         }
     }
-    policy::complete(service, &mut config)?;
-    *subscription.config() = config;
-    subscription.configure(service);
-    // A reader tells its client what the subscription is like.
-    subscription.backlog().wake_all();
-    Ok(describe(service, &subscription))
+    Ok(())
 }
 
 /// # Errors
@@ -152,3 +169,7 @@ fn describe(service: &Service, subscription: &Subscription) -> v1::Subscription 
         topic.and_then(|topic| topic.state().config.message_retention_duration);
     config
 }
+
+#[cfg(test)]
+#[path = "subscriptions_tests.rs"]
+mod tests;

@@ -48,7 +48,8 @@ pub(in super::super) fn update(
 ) -> Result<v1::Topic, Status> {
     let told = request.topic.ok_or_else(|| missing("topic"))?;
     let topic = service.topic(&told.name)?;
-    let mut config = topic.state().config.clone();
+    let mut state = topic.state();
+    let mut config = state.config.clone();
     for path in paths(request.update_mask)? {
         match path.as_str() {
             "labels" => config.labels = told.labels.clone(),
@@ -62,7 +63,8 @@ pub(in super::super) fn update(
         }
     }
     policy::check_topic(&config)?;
-    topic.state().config = config.clone();
+    state.config = config.clone();
+    drop(state);
     topic.configure(service);
     Ok(config)
 }

@@ -37,10 +37,15 @@ impl Backlog {
                 message: look.message,
                 delivery: look.delivery,
             };
-            match self.lease(ticket) {
-                Some(lease) if lease.until > now => self.leases.look(look.message, lease),
-                Some(_) => failed.push(look.message),
-                None => {}
+            let Some(lease) = self.lease_mut(ticket).filter(|lease| lease.look == look.at) else {
+                continue;
+            };
+            if lease.until > now {
+                lease.look = lease.until;
+                let lease = *lease;
+                self.leases.look(look.message, lease);
+            } else {
+                failed.push(look.message);
             }
         }
         self.clean();
@@ -50,16 +55,23 @@ impl Backlog {
             && at <= now
         {
             self.later.remove(&(at, later));
-            self.resume(later);
+            // A key may have failed again since, or be another one by now.
+            if let Later::Key(index) = later
+                && let Some(key) = self.keys.get_mut(index)
+                && key.held.is_some_and(|until| until <= now)
+            {
+                key.held = None;
+            }
+            self.offer(later);
         }
         (count, dead)
     }
 
-    fn resume(&mut self, later: Later) {
+    /// Has what came back go out again, unless it has to wait.
+    fn offer(&mut self, later: Later) {
         match later {
             Later::Key(index) => {
-                if let Some(key) = self.keys.get_mut(index) {
-                    key.held = false;
+                if self.keys.get_mut(index).is_some() {
                     self.list(index);
                 }
             }
@@ -134,13 +146,15 @@ impl Backlog {
     fn retry(&mut self, key: Option<usize>, id: u64, now: Instant, backoff: Duration) {
         let later = key.map_or(Later::Loose(id), Later::Key);
         if backoff.is_zero() {
-            self.resume(later);
+            self.offer(later);
             return;
         }
+        let until = now + backoff;
         if let Some(index) = key {
-            self.keys[index].held = true;
+            let held = &mut self.keys[index].held;
+            *held = (*held).max(Some(until));
         }
-        self.later.insert((now + backoff, later));
+        self.later.insert((until, later));
     }
 
     /// The wait before a message comes again: doubled with each failure.
@@ -161,11 +175,11 @@ impl Backlog {
         match self.entries[&id].key {
             Some(index) => {
                 self.rewind(index, id);
-                self.resume(Later::Key(index));
+                self.offer(Later::Key(index));
             }
             None => {
                 self.reopen(id);
-                self.resume(Later::Loose(id));
+                self.offer(Later::Loose(id));
             }
         }
         true

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -27,9 +28,11 @@ pub(super) struct Key {
     pub(super) sent: usize,
     /// Who has them, where there are any.
     pub(super) reader: u64,
+    /// Whose reader that is, if it may come again.
+    pub(super) client: Option<u64>,
     pub(super) listed: Listed,
-    /// True while it waits for a retry.
-    pub(super) held: bool,
+    /// Until when it waits for a retry.
+    pub(super) held: Option<Instant>,
 }
 
 impl Key {
@@ -74,8 +77,9 @@ impl Keys {
             queue: VecDeque::new(),
             sent: 0,
             reader: 0,
+            client: None,
             listed: Listed::Nowhere,
-            held: false,
+            held: None,
         });
         self.by_name.insert(name, index);
         index
@@ -83,6 +87,10 @@ impl Keys {
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Key)> {
+        self.slab.iter()
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Key> {

@@ -12,9 +12,11 @@ pub(super) struct Lease {
     pub(super) delivery: u64,
     pub(super) reader: u64,
     pub(super) until: Instant,
+    /// When it is looked at: by then or sooner. Other times that were set for it don't count.
+    pub(super) look: Instant,
 }
 
-/// A time to look at a delivery, as it was when it was set: by then it may be over, or extended.
+/// A time to look at a delivery, as it was when it was set: by then it may be over, extended, or looked at sooner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Look {
     pub(super) at: Instant,
@@ -22,8 +24,8 @@ pub(super) struct Look {
     pub(super) delivery: u64,
 }
 
-/// The times to look at deliveries. One time for each delivery that is under way, and for as many again that are over: to take
-/// each out as it ends would cost more than to pass over it.
+/// The times to look at deliveries. One time for each delivery that is under way, and as many again that don't count any more:
+/// to take each out as it ends would cost more than to pass over it.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     looks: BinaryHeap<Reverse<Look>>,
@@ -51,10 +53,10 @@ impl Leases {
         self.live -= 1;
     }
 
-    /// Looks again when the lease is over.
+    /// Looks at it when it says.
     pub(super) fn look(&mut self, message: u64, lease: Lease) {
         self.looks.push(Reverse(Look {
-            at: lease.until,
+            at: lease.look,
             message,
             delivery: lease.delivery,
         }));
@@ -69,7 +71,7 @@ impl Leases {
         self.looks.pop().map(|Reverse(look)| look)
     }
 
-    /// True if most times are of deliveries that are over.
+    /// True if most times don't count any more.
     pub(super) fn is_stale(&self) -> bool {
         self.looks.len() > 2 * self.live + FEW
     }

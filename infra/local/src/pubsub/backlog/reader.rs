@@ -17,6 +17,8 @@ pub(in super::super) struct Flow {
 /// A reader that is here.
 #[derive(Debug)]
 pub(in super::super) struct Reader {
+    /// Whose it is, if that may come again.
+    pub(super) client: Option<u64>,
     flow: Flow,
     messages: usize,
     bytes: usize,
@@ -28,8 +30,9 @@ pub(in super::super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(flow: Flow, wake: Arc<Notify>) -> Self {
+    pub(super) fn new(client: Option<u64>, flow: Flow, wake: Arc<Notify>) -> Self {
         Reader {
+            client,
             flow,
             messages: 0,
             bytes: 0,

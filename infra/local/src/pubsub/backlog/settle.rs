@@ -62,6 +62,13 @@ impl Backlog {
         }
     }
 
+    pub(super) fn lease_mut(&mut self, ticket: Ticket) -> Option<&mut Lease> {
+        match &mut self.entries.get_mut(&ticket.message)?.state {
+            State::Outstanding(lease) if lease.delivery == ticket.delivery => Some(lease),
+            _ => None,
+        }
+    }
+
     /// How many messages that are not acknowledged a reader has.
     pub(in super::super) fn outstanding_at(&self, reader: u64) -> usize {
         self.readers
@@ -95,32 +102,29 @@ impl Backlog {
         let until = now + deadline;
         let mut results = Vec::with_capacity(tickets.len());
         for ticket in tickets {
-            let Some(entry) = self.entries.get_mut(&ticket.message) else {
+            let Some(lease) = self.lease_mut(*ticket) else {
                 results.push(false);
                 continue;
             };
-            results.push(match &mut entry.state {
-                State::Outstanding(lease) if lease.delivery == ticket.delivery => {
-                    let sooner = until < lease.until;
-                    lease.until = until;
-                    if sooner {
-                        self.leases.look(ticket.message, *lease);
-                    }
-                    true
-                }
-                _ => false,
-            });
+            lease.until = until;
+            if until < lease.look {
+                lease.look = until;
+                let lease = *lease;
+                self.leases.look(ticket.message, lease);
+            }
+            results.push(true);
         }
+        self.clean();
         results
     }
 
-    /// Forgets the times of deliveries that are over, where they have become many.
+    /// Forgets the times that don't count any more, where they have become many.
     pub(super) fn clean(&mut self) {
         if self.leases.is_stale() {
             let entries = &self.entries;
             self.leases.retain(|look| {
                 entries.get(&look.message).is_some_and(|entry| {
-                    matches!(entry.state, State::Outstanding(lease) if lease.delivery == look.delivery)
+                    matches!(entry.state, State::Outstanding(lease) if lease.delivery == look.delivery && lease.look == look.at)
                 })
             });
         }

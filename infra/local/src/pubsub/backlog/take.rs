@@ -90,6 +90,7 @@ impl Backlog {
                 key.listed = Listed::Nowhere;
                 if key.sent == 0 {
                     key.reader = reader;
+                    key.client = self.readers.get(&reader).and_then(|own| own.client);
                     return Some(index);
                 }
             }
@@ -127,6 +128,7 @@ impl Backlog {
             delivery: self.deliveries,
             reader: taken.reader,
             until: taken.until,
+            look: taken.until,
         };
         let size = entry.message.size();
         entry.state = State::Outstanding(lease);

@@ -7,6 +7,10 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 
 use super::*;
 
+mod bounds;
+mod clients;
+mod retries;
+
 const TEN: Duration = Duration::from_secs(10);
 const ALL: Room = Room {
     messages: usize::MAX,
@@ -67,7 +71,7 @@ impl Case {
             messages,
             bytes: None,
         };
-        self.backlog.attach(reader, flow, Arc::default());
+        self.backlog.attach(reader, None, flow, Arc::default());
     }
 
     /// Publishes messages, numbered from 1 on, with these keys.
@@ -212,7 +216,7 @@ fn a_reader_has_no_more_than_it_wants() {
         messages: None,
         bytes: Some(1),
     };
-    case.backlog.attach(4, flow, Arc::default());
+    case.backlog.attach(4, None, flow, Arc::default());
     case.push(&["", ""]);
     assert_eq!(case.numbers(4), [5]);
     assert_eq!(case.numbers(4), [0; 0]);
@@ -248,7 +252,7 @@ fn readers_are_woken_when_there_is_something_for_them() {
         messages: Some(1),
         bytes: None,
     };
-    case.backlog.attach(9, flow, Arc::clone(&wake));
+    case.backlog.attach(9, None, flow, Arc::clone(&wake));
     assert_eq!(case.numbers(9), [0; 0]);
     assert!(!woken());
     case.push(&["a", "a"]);
@@ -262,42 +266,6 @@ fn readers_are_woken_when_there_is_something_for_them() {
     assert_eq!(case.numbers(9), [0; 0]);
     case.wait(TEN);
     assert!(woken());
-}
-
-#[test]
-fn retries_wait_longer_each_time_and_their_key_with_them() {
-    let one = Duration::from_secs(1);
-    let mut case = case_with(Settings {
-        retry: Some((one, 3 * one)),
-        ..settings()
-    });
-    case.push(&["a", "a"]);
-    for wait in [one, 2 * one, 3 * one, 3 * one] {
-        let taken = case.take(1);
-        assert_eq!(taken[0].message, 1);
-        case.nack(&taken[..1]);
-        case.push(&["a"]);
-        case.wait(wait - Duration::from_millis(1));
-        assert_eq!(case.numbers(2), [0; 0]);
-        case.wait(Duration::from_millis(1));
-    }
-    assert_eq!(case.numbers(2), [1, 2, 3, 4, 5, 6]);
-}
-
-#[test]
-fn a_retry_without_a_key_waits_alone() {
-    let one = Duration::from_secs(1);
-    let mut case = case_with(Settings {
-        retry: Some((one, one)),
-        ..settings()
-    });
-    case.push(&[""]);
-    let taken = case.take(1);
-    case.nack(&taken);
-    case.push(&[""]);
-    assert_eq!(case.numbers(1), [2]);
-    case.wait(one);
-    assert_eq!(case.numbers(1), [1]);
 }
 
 #[test]
@@ -400,39 +368,4 @@ fn a_repeat_is_a_rewind_without_a_failure() {
         .map(|d| (d.ticket.message, d.attempt))
         .collect();
     assert_eq!(numbers, [(2, 1), (3, 1)]);
-}
-
-#[test]
-fn times_of_what_is_over_do_not_pile_up() {
-    let mut case = case();
-    for _ in 0..20_000 {
-        case.push(&["a"]);
-        let taken = case.take(1);
-        assert_eq!(case.backlog.ack(&taken), [Settled::Done]);
-    }
-    assert!(case.backlog.leases.looks() < 10_000);
-    assert!(case.backlog.free.len() < 10);
-    case.push(&["b"]);
-    for _ in 0..20_000 {
-        let taken = case.take(1);
-        assert_eq!(case.nack(&taken), [true]);
-        case.wait(Duration::ZERO);
-    }
-    assert!(case.backlog.leases.looks() < 10_000);
-}
-
-#[test]
-fn keys_that_no_reader_ever_saw_leave_nothing() {
-    let mut case = case();
-    for n in 0..20_000 {
-        case.push(&[&format!("key-{n}")]);
-        case.backlog.trim(at(case.next + 600));
-    }
-    assert!(case.backlog.free.len() < 10_000);
-    assert_eq!(
-        (case.backlog.keys.len(), case.backlog.stored_bytes()),
-        (0, 0)
-    );
-    case.push(&["a", "b"]);
-    assert_eq!(case.numbers(1), [20_001, 20_002]);
 }
