@@ -97,7 +97,7 @@ func publishes(ctx context.Context, client *pubsub.Client, publisher *pubsub.Pub
 	with := func(name, value string) pubsub.Message {
 		return pubsub.Message{Data: []byte("x"), Attributes: map[string]string{name: value}}
 	}
-	keyed := pubsub.Message{Data: []byte("x"), OrderingKey: strings.Repeat("k", 1_025)}
+	keyed := pubsub.Message{Data: []byte("x"), OrderingKey: strings.Repeat("k", 1_001)}
 	toElsewhere := func() error {
 		publisher := client.Publisher(elsewhere)
 		defer publisher.Stop()
@@ -113,7 +113,7 @@ func publishes(ctx context.Context, client *pubsub.Client, publisher *pubsub.Pub
 	}
 	return []refusal{
 		{"a topic that isn't there", codes.NotFound, "no topic", toElsewhere},
-		{"an ordering key of 1,025 bytes", codes.InvalidArgument, "ordering key is too long", send(keyed)},
+		{"an ordering key of 1,001 bytes", codes.InvalidArgument, "ordering key is too long", send(keyed)},
 		{"more with that key", codes.OK, "paused due to previous error", send(keyed)},
 		{"101 attributes", codes.InvalidArgument, "Too many attributes", send(pubsub.Message{Data: []byte("x"), Attributes: many})},
 		{"a name of 257 bytes", codes.InvalidArgument, "attribute is too long", send(with(strings.Repeat("n", 257), ""))},
@@ -197,7 +197,7 @@ func reads(ctx context.Context, client *pubsub.Client) []refusal {
 
 // A key that was refused is sent again once it is resumed, and nothing that was refused is there.
 func goesOn(ctx context.Context, client *pubsub.Client, publisher *pubsub.Publisher) error {
-	key := strings.Repeat("k", 1_024)
+	key := strings.Repeat("k", 1_000)
 	publisher.ResumePublish(key + "k")
 	if _, err := publisher.Publish(ctx, &pubsub.Message{Data: []byte("good"), OrderingKey: key}).Get(ctx); err != nil {
 		return err
