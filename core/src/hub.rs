@@ -16,7 +16,7 @@ pub trait Hub: fmt::Debug + Send + Sync + 'static {
     /// What it can do beyond the portable contract.
     fn capabilities(&self) -> Capabilities;
 
-    /// Opens a producer on `topic`. NotFound if the topic is not there and whoever asks may know it; else its first event says so.
+    /// Opens a producer on `topic`. NotFound if the topic is not there; who may not look is told by the first event.
     async fn producer(&self, topic: &str, options: ProducerOptions) -> Result<Arc<dyn Producer>>;
 
     /// Opens a consumer on `topic`; it resolves once the consumer will see later events.

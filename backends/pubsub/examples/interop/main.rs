@@ -48,11 +48,12 @@ async fn run(arguments: &[&str]) -> Told<()> {
     let [command, url, folder, seed @ ..] = arguments else {
         return Err("publish | read | seek | nack | exactly-once, URL, FOLDER".into());
     };
-    let mut url: HubUrl = told(url.parse())?;
+    let confirmed = match *command {
+        "exactly-once" => "&exactly_once=true",
+        _ => "",
+    };
+    let url: HubUrl = told(format!("{url}{confirmed}").parse())?;
     let topic = told(url.topic())?.to_owned();
-    if *command == "exactly-once" {
-        url = told(format!("{url}&exactly_once=true").parse())?;
-    }
     let hub = told(PubSubHub::from_url(&url))?;
     let folder = Path::new(folder);
     if let ("publish", [seed]) = (*command, seed) {

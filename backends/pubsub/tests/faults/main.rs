@@ -165,7 +165,7 @@ async fn streams_that_are_reset_and_messages_that_come_twice() {
     let server = PubSub::builder().seed(8).start().unwrap();
     let hub = hub(&server, false).await;
     let faults = Faults::none()
-        .stream_resets(Rate::share(0.2).at_most(3))
+        .stream_resets(Rate::next(3))
         .duplicates(Rate::share(0.01));
     server.set_faults(faults).unwrap();
     let options = ConsumerOptions::new().group("score");
