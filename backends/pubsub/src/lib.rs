@@ -19,7 +19,7 @@
 //! | C2 | ack deadlines of `ack_deadline` in [`PubSubConfig`] are prolonged for as long as the application is there; what could not be prolonged in time is stale here before somebody else may have it |
 //! | C3 | acks go to the service in the order of their key, each request is answered before a commit is. Without `exactly_once` Pub/Sub answers Ok to an ack that came too late, too: that event comes again. With it, it says so, and the commit is Fenced |
 //! | C4 | `max_unfinished` is of a key; what has no key is one lane. `prefetch_events` and `prefetch_bytes` bound what is not acknowledged, of all keys. Where keys that stand still have taken most of that, they keep what was handed on, and the others go on: DESIGN.md says how, and that four times as much may be held then |
-//! | C5 | nacked at the service when the delay is over, so that attempts count for `dead_letter`; what the service gives again begins with that event |
+//! | C5 | nacked at the service when the delay is over, so that attempts count for `dead_letter`; what the service gives again begins with that event. A nack that it did not take holds its key until the deadline has passed |
 //! | C6 | the service may also go back by itself: where a deadline passed, or an ack was not taken. Then the key is replayed from there on, as after a nack, and tokens of before are stale |
 //! | C7 | a group is the subscription of its name, made with its first consumer; the start is kept as a label until it is reached. Before the end of a topic can be read what its retention keeps: a topic made by others may keep nothing, and then an earlier start is Unsupported |
 //! | C8 | moves the subscription, and so the group. The end, and a time to come, are now by this machine's clock: Pub/Sub tells no other |
@@ -29,7 +29,7 @@
 //! | C14 | not told: what retention removed simply does not come |
 //!
 //! A position is the time of publishing and the id; to seek to one is to seek to its time, which may replay its
-//! neighbours. After a seek Pub/Sub may for a while give what stands before it ("eventually consistent", it says).
+//! neighbours, and to the one right after an event gives that event again, too. After a seek Pub/Sub may for a while give what stands before it ("eventually consistent", it says).
 //!
 //! ## Groups
 //!
