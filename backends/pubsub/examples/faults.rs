@@ -2,7 +2,7 @@
 //! whether anything is lost, out of order, or comes more often than that explains.
 //!
 //! ```text
-//! faults [SECONDS] [EVENTS A SECOND]    600 and 2,000 unless told otherwise
+//! cargo run --release -p anyhub-pubsub --example faults -- [SECONDS] [RATE]
 //! ```
 //!
 //! Ends with 1 where something does not hold.
@@ -13,8 +13,8 @@ use anyhub_core::{
 };
 use anyhub_local::pubsub::{Fault, Faults, PubSub, Rate};
 use anyhub_pubsub::{PubSubConfig, PubSubHub};
+use clap::{Parser, value_parser};
 use std::{
-    env,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -37,18 +37,21 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const ACK_DEADLINE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(10);
 
+/// A steady load while publishes fail, answers are lost and streams are reset
+#[derive(Parser)]
+#[command(after_help = "Example:\n  faults 60 2000")]
+struct Arguments {
+    /// How long
+    #[arg(default_value_t = 600, value_parser = value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Events a second
+    #[arg(default_value_t = 2_000, value_parser = value_parser!(u64).range(1..))]
+    rate: u64,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let given: Result<Vec<u64>, _> = env::args().skip(1).map(|text| text.parse()).collect();
-    let (seconds, rate) = match given.as_deref() {
-        Ok([]) => (600, 2_000),
-        Ok([seconds]) => (*seconds, 2_000),
-        Ok([seconds, rate]) => (*seconds, *rate),
-        _ => {
-            eprintln!("faults [SECONDS [EVENTS_A_SECOND]]: as in faults 60 2000");
-            return ExitCode::from(2);
-        }
-    };
+    let Arguments { seconds, rate } = Arguments::parse();
     let server = Arc::new(PubSub::builder().start().unwrap());
     println!("seed {}", server.seed());
     let config = PubSubConfig::new("local")

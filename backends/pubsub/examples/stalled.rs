@@ -12,8 +12,8 @@ use anyhub_core::{Event, Hub, Pending, ProducerOptions, TopicConfig};
 use anyhub_footprint::{BYTES, TOPIC, resident};
 use anyhub_local::pubsub::{Faults, PubSub, Rate};
 use anyhub_pubsub::{PubSubConfig, PubSubHub};
+use clap::{Parser, value_parser};
 use std::{
-    env,
     process::ExitCode,
     sync::{
         Arc,
@@ -36,16 +36,18 @@ const TIMES: usize = 8;
 const STALL: Duration = Duration::from_secs(20);
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// Events for a Pub/Sub that does not answer: what is held, and that submit waits
+#[derive(Parser)]
+#[command(after_help = "Example:\n  stalled 1000000")]
+struct Arguments {
+    /// How many; fewer than a few hundred thousand fit into the buffer
+    #[arg(default_value_t = 1_000_000, value_parser = value_parser!(u64).range(1..))]
+    events: u64,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let events: u64 = match env::args().nth(1).map(|text| text.parse()) {
-        None => 1_000_000,
-        Some(Ok(events)) => events,
-        Some(Err(_)) => {
-            eprintln!("stalled [EVENTS]: as in stalled 1000000");
-            return ExitCode::from(2);
-        }
-    };
+    let Arguments { events } = Arguments::parse();
     let Some(before) = resident("self") else {
         eprintln!("stalled: this system doesn't tell what a process has in memory");
         return ExitCode::from(2);

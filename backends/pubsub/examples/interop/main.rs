@@ -1,11 +1,8 @@
 //! Our side of `make interop` with Google's clients, through the traits:
 //!
 //! ```text
-//! interop publish URL FOLDER SEED    makes the topic, sends events, reads them back, writes what a reader must find
-//! interop read URL FOLDER            reads what another program has sent, and compares
-//! interop seek URL FOLDER            the same from times on, ahead and back
-//! interop nack URL FOLDER            the same, and nacks some
-//! interop exactly-once URL FOLDER    the same, each ack confirmed
+//! interop publish URL FOLDER SEED
+//! interop read|seek|nack|exactly-once URL FOLDER
 //! ```
 //!
 //! Ends with 1 at the first thing that differs. infra/interop/README.md says what the files hold.
@@ -18,11 +15,17 @@ use again::Again;
 use anyhub_core::{Event, Hub, HubUrl, ProducerExt, ProducerOptions, TopicConfig};
 use anyhub_interop::{Left, Told, Whose};
 use anyhub_pubsub::PubSubHub;
+use clap::{Parser, ValueEnum};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use reading::{Reading, told};
 use serde::{Deserialize, Serialize};
-use std::{collections::HashSet, env, path::Path, process::ExitCode, time::Instant};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 /// What each event of the file `events` is, beyond itself.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -31,11 +34,37 @@ struct Mark {
     time: u64,
 }
 
+/// Our side of `make interop` with Google's clients
+#[derive(Parser)]
+#[command(
+    after_help = "Example:\n  interop read 'pubsub://local/t?endpoint=http://127.0.0.1:8085' /tmp/interop"
+)]
+struct Arguments {
+    command: Command,
+    url: String,
+    folder: PathBuf,
+    /// By which events are made
+    #[arg(required_if_eq("command", "publish"))]
+    seed: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Command {
+    /// Makes the topic, sends events, reads them back, writes what a reader must find
+    Publish,
+    /// Reads what another program has sent, and compares
+    Read,
+    /// The same from times on, ahead and back
+    Seek,
+    /// The same, and nacks some
+    Nack,
+    /// The same, each ack confirmed
+    ExactlyOnce,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    match run(&arguments).await {
+    match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(difference) => {
             eprintln!("interop: anyhub: {difference}");
@@ -44,34 +73,36 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &[&str]) -> Told<()> {
-    let [command, url, folder, seed @ ..] = arguments else {
-        return Err("publish | read | seek | nack | exactly-once, URL, FOLDER".into());
-    };
-    let confirmed = match *command {
-        "exactly-once" => "&exactly_once=true",
+async fn run(arguments: Arguments) -> Told<()> {
+    let Arguments {
+        command,
+        url,
+        folder,
+        seed,
+    } = arguments;
+    let confirmed = match command {
+        Command::ExactlyOnce => "&exactly_once=true",
         _ => "",
     };
     let url: HubUrl = told(format!("{url}{confirmed}").parse())?;
     let topic = told(url.topic())?.to_owned();
     let hub = told(PubSubHub::from_url(&url))?;
-    let folder = Path::new(folder);
-    if let ("publish", [seed]) = (*command, seed) {
-        publish(&hub, &topic, folder, told(seed.parse())?).await?;
+    if let (Command::Publish, Some(seed)) = (command, seed) {
+        publish(&hub, &topic, &folder, seed).await?;
         return told(hub.close().await);
     }
-    let expected = anyhub_interop::read_events(folder)?;
-    let marks: Vec<Mark> = anyhub_interop::read_lines(folder, "marks")?;
+    let expected = anyhub_interop::read_events(&folder)?;
+    let marks: Vec<Mark> = anyhub_interop::read_lines(&folder, "marks")?;
     let times: Vec<u64> = marks.iter().map(|mark| mark.time).collect();
     if times.len() != expected.len() {
         return Err("a mark for each event, and no other".into());
     }
-    match *command {
-        "read" => read(&hub, &topic, &expected, &times).await?,
-        "seek" => seek(&hub, &topic, &expected, &times).await?,
-        "nack" => nack(&hub, &topic, &expected).await?,
-        "exactly-once" => exactly_once(&hub, &topic, &expected).await?,
-        other => return Err(format!("there is no command {other}")),
+    match command {
+        Command::Publish => return Err("publish takes a seed".into()),
+        Command::Read => read(&hub, &topic, &expected, &times).await?,
+        Command::Seek => seek(&hub, &topic, &expected, &times).await?,
+        Command::Nack => nack(&hub, &topic, &expected).await?,
+        Command::ExactlyOnce => exactly_once(&hub, &topic, &expected).await?,
     }
     told(hub.close().await)
 }
