@@ -37,7 +37,7 @@ unit: setup ## unit and integration tests, and the examples in the documentation
 	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
 	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate --test admin --test producer
 	$(CARGO) test $(LOCKED) -p anyhub-local --lib --bins --test command --test eventhubs --test kafka --test kinesis --test pubsub
-	$(CARGO) test $(LOCKED) -p anyhub-pubsub --lib --test bad_input --test faults --test groups --test standing
+	$(CARGO) test $(LOCKED) -p anyhub-pubsub --lib --test bad_input --test faults --test groups --test standing --test usage
 	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-eventhubs -p anyhub-kafka -p anyhub-kinesis -p anyhub-local -p anyhub-pubsub --doc
 
 mutants: setup ## prove that the trials can fail: every mutant of the memory hub is caught, 20 of 20 seeds

@@ -39,14 +39,14 @@ async fn keep(shared: &Arc<Shared>) {
     }
 }
 
-/// Every commit interval, and sooner where there is a request full.
+/// Every commit interval, and sooner where there is much.
 async fn commits(shared: &Shared) {
     let (interval, mut last) = (shared.options.commit_interval, Instant::now());
     loop {
         let left = interval.saturating_sub(last.elapsed());
         let many = async {
             loop {
-                if shared.keys().finished_len() >= ACKS {
+                if shared.is_much(&shared.keys()) {
                     return;
                 }
                 shared.full.notified().await;

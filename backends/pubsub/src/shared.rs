@@ -114,6 +114,11 @@ impl Shared {
         }
     }
 
+    /// Whether so much is finished that the service should be told: a request full, or a good part of what it gives.
+    pub(crate) fn is_much(&self, keys: &Keys) -> bool {
+        keys.finished_on_a_way() >= ACKS || keys.finished_len() > self.bounds().events / 4
+    }
+
     /// Whose the next stream is: to the service, another client's than the last one's. By the same id it would take over
     /// what was on its way there (reference of the API, StreamingPullRequest, 2026-11), and get what is behind it.
     pub(crate) fn next_client_id(&self) -> String {
@@ -292,7 +297,7 @@ impl AckSink for Shared {
         let (acked, many, ready) = {
             let mut keys = self.keys();
             let acked = keys.ack(tokens, Instant::now());
-            (acked, keys.finished_len() >= ACKS, keys.is_ready())
+            (acked, self.is_much(&keys), keys.is_ready())
         };
         if many {
             self.full.notify_one();

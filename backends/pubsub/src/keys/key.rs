@@ -3,6 +3,7 @@ mod lease;
 use super::{
     Handed, Message, Ref,
     entry::{Entry, State},
+    finishing::Finishing,
 };
 use crate::message::published_at;
 use anyhub_core::{Key, driver::Sequence};
@@ -302,7 +303,7 @@ impl KeyLane {
         of: Ref,
         lease: Duration,
         now: Instant,
-        finished: &mut VecDeque<Ref>,
+        finished: &mut Finishing,
     ) -> bool {
         let Some(index) = self.delivered(of, lease, now) else {
             return false;
@@ -313,7 +314,7 @@ impl KeyLane {
             && entry.state == State::Acked
         {
             let seq = self.base + self.prefix as u64;
-            finished.push_back(entry.reference(of.lane, self.epoch, seq));
+            finished.push(entry.reference(of.lane, self.epoch, seq));
             self.prefix += 1;
         }
         if self.prefix > before {

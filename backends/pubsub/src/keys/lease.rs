@@ -79,9 +79,8 @@ impl Keys {
         self.loose.forget_due(since);
         let lanes: Vec<_> = self.keys.values().copied().collect();
         for lane in lanes {
-            if self.lanes[lane as usize].forget_due(since, &mut self.ids) {
-                self.let_go(lane);
-            }
+            self.lanes[lane as usize].forget_due(since, &mut self.ids);
+            self.let_go(lane);
         }
     }
 }

@@ -1,6 +1,7 @@
 use super::{
     Handed, LOOSE, Message, Ref,
     entry::{Entry, State},
+    finishing::Finishing,
 };
 use anyhub_core::driver::Sequence;
 use rustc_hash::FxHashMap;
@@ -97,13 +98,13 @@ impl Loose {
         of: Ref,
         lease: Duration,
         now: Instant,
-        finished: &mut VecDeque<Ref>,
+        finished: &mut Finishing,
     ) -> bool {
         let Some(entry) = self.delivered(of, lease, now) else {
             return false;
         };
         entry.state = State::Acked;
-        finished.push_back(of);
+        finished.push(of);
         self.open -= 1;
         true
     }

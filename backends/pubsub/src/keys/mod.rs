@@ -7,6 +7,7 @@
 //! given it again.
 
 mod entry;
+mod finishing;
 mod key;
 mod lease;
 mod loose;
@@ -18,6 +19,8 @@ use anyhub_core::{
     driver::{Sequence, TokenParts, nack_delay},
 };
 use entry::Entry;
+use finishing::Finishing;
+pub(crate) use finishing::WAYS;
 use key::KeyLane;
 use loose::Loose;
 use rustc_hash::FxHashMap;
@@ -84,9 +87,7 @@ pub(crate) struct Keys {
     loose: Loose,
     /// Lanes with something to hand on, once for each message.
     ready: VecDeque<u32>,
-    finished: VecDeque<Ref>,
-    /// How many have ever been put there.
-    finished_ever: u64,
+    finished: Finishing,
     /// Lanes with a nack that is not sent.
     nacked: Vec<u32>,
     /// To be nacked at the service, so that they come again: of which lane.
@@ -115,8 +116,7 @@ impl Keys {
             ids: FxHashMap::default(),
             loose: Loose::default(),
             ready: VecDeque::new(),
-            finished: VecDeque::new(),
-            finished_ever: 0,
+            finished: Finishing::default(),
             nacked: Vec::new(),
             bounced: Vec::new(),
             fenced: false,
@@ -184,7 +184,7 @@ impl Keys {
         if self.stopped {
             return 0;
         }
-        let (mut valid, waiting) = (0, self.finished.len());
+        let mut valid = 0;
         for token in tokens {
             let token = Ref::from(*token);
             let acked = match token.lane {
@@ -202,7 +202,6 @@ impl Keys {
                 self.unpark(token.lane);
             }
         }
-        self.finished_ever += (self.finished.len() - waiting) as u64;
         valid
     }
 
@@ -247,12 +246,12 @@ impl Keys {
         valid
     }
 
-    /// The next of what is finished, up to `most`: of a key in order. They are this call's until
-    /// [`acked`](Self::acked) or [`put_back`](Self::put_back).
-    pub(crate) fn finished(&mut self, most: usize) -> Finished {
+    /// The next of what is finished on one of [`WAYS`] ways, up to `most`: of a key in order. They are this call's until
+    /// [`acked`](Self::acked) or [`put_back`](Self::put_back), and until then the way is, too.
+    pub(crate) fn finished(&mut self, way: usize, most: usize) -> Finished {
         let mut finished = Finished::default();
         while finished.refs.len() < most
-            && let Some(of) = self.finished.pop_front()
+            && let Some(of) = self.finished.pop(way)
         {
             let ack_id = match of.lane {
                 LOOSE => self.loose.acking(of),
@@ -271,14 +270,19 @@ impl Keys {
         self.finished.len()
     }
 
-    /// How many have ever been finished.
-    pub(crate) fn finished_ever(&self) -> u64 {
-        self.finished_ever
+    /// How many of them wait on the way on which most do.
+    pub(crate) fn finished_on_a_way(&self) -> usize {
+        self.finished.longest()
+    }
+
+    /// How many have ever been finished, on each way.
+    pub(crate) fn finished_ever(&self) -> [u64; WAYS] {
+        self.finished.ever()
     }
 
     /// How many of them, in that order, do not wait any more.
-    pub(crate) fn settled(&self) -> u64 {
-        self.finished_ever - self.finished.len() as u64
+    pub(crate) fn settled(&self, way: usize) -> u64 {
+        self.finished.settled(way)
     }
 
     /// Notes what the service has taken; `lost` of them it has not, since they are not this consumer's any more.
@@ -300,7 +304,7 @@ impl Keys {
     /// Notes that the service has not taken these; they go first the next time.
     pub(crate) fn put_back(&mut self, finished: Finished) {
         for of in finished.refs.into_iter().rev() {
-            self.finished.push_front(of);
+            self.finished.put_back(of);
         }
     }
 
@@ -374,7 +378,7 @@ impl Keys {
 
     /// Gives everything up: tokens are stale, and what is finished is lost. The deliveries, to be nacked.
     pub(crate) fn clear(&mut self) -> Vec<String> {
-        self.fenced |= !self.finished.is_empty();
+        self.fenced |= self.finished.len() > 0;
         self.stopped = false;
         let mut ack_ids = Vec::new();
         let mut each = |entry: &Entry, _: u64| {

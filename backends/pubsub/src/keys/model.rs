@@ -177,7 +177,7 @@ fn run(seed: u64) {
     let mut seen: Vec<Seen> = (0..KEYS).map(|_| Seen::default()).collect();
     let mut telling: VecDeque<(Instant, Vec<Asked>)> = VecDeque::new();
     let mut prolonging: VecDeque<(Instant, Vec<Ref>)> = VecDeque::new();
-    let mut acking: Option<(Finished, bool)> = None;
+    let mut acking: [Option<(Finished, bool)>; WAYS] = Default::default();
     for step in 0.. {
         now += STEP;
         service.expire(now);
@@ -236,19 +236,22 @@ fn run(seed: u64) {
                     held.ack(&[token], now);
                 }
             }
-            8 => match acking.take() {
-                None => {
-                    let finished = held.finished(rng.random_range(1..10));
-                    let taken = rng.random_ratio(9, 10);
-                    if taken {
-                        service.ack(&finished.ack_ids);
+            8 => {
+                let way = rng.random_range(0..WAYS);
+                match acking[way].take() {
+                    None => {
+                        let finished = held.finished(way, rng.random_range(1..10));
+                        let taken = rng.random_ratio(9, 10);
+                        if taken {
+                            service.ack(&finished.ack_ids);
+                        }
+                        acking[way] = Some((finished, taken));
                     }
-                    acking = Some((finished, taken));
+                    // The answer, or none.
+                    Some((finished, true)) if rng.random_ratio(4, 5) => held.acked(finished, 0),
+                    Some((finished, _)) => held.put_back(finished),
                 }
-                // The answer, or none.
-                Some((finished, true)) if rng.random_ratio(4, 5) => held.acked(finished, 0),
-                Some((finished, _)) => held.put_back(finished),
-            },
+            }
             9 => {
                 let (lanes, ack_ids) = held.due(now);
                 // Or it is not taken, and known for told when the deadlines have passed.
@@ -305,7 +308,11 @@ fn run(seed: u64) {
         }
     }
     // Nothing of it stays, whatever was on its way.
-    if let Some((finished, _)) = acking {
+    for (finished, _) in acking.into_iter().flatten() {
+        held.acked(finished, 0);
+    }
+    for way in 0..WAYS {
+        let finished = held.finished(way, usize::MAX);
         held.acked(finished, 0);
     }
     for _ in 0..3 {

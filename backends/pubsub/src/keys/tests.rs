@@ -49,13 +49,13 @@ fn what_is_acknowledged_goes_in_order() {
     let handed = keys.take(10, now);
     assert_eq!(handed.iter().map(nth).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(keys.ack(&[handed[2].token, handed[1].token], now), 2);
-    assert!(keys.finished(10).refs.is_empty(), "the first is open");
+    assert!(keys.finished(0, 10).refs.is_empty(), "the first is open");
     assert_eq!(keys.unfinished(), (Some(Position::from(handed[0].at)), 3));
     assert_eq!(keys.ack(&[handed[0].token], now), 1);
-    let first = keys.finished(2);
+    let first = keys.finished(0, 2);
     assert_eq!(first.ack_ids, ["0/1", "1/1"]);
     keys.put_back(first);
-    let all = keys.finished(10);
+    let all = keys.finished(0, 10);
     assert_eq!(all.ack_ids, ["0/1", "1/1", "2/1"]);
     keys.acked(all, 0);
     assert!(

@@ -35,11 +35,16 @@ impl Shared {
     /// one: others may go on finishing.
     pub(crate) async fn commit_quietly(&self) -> Result<()> {
         let _turn = self.committing.lock().await;
-        let finished = self.keys().finished_ever();
+        let finished = self.keys().finished_ever().into_iter().enumerate();
+        let ways = finished.map(|(way, finished)| self.commit_way(way, finished));
+        join_all(ways).await.into_iter().collect()
+    }
+
+    async fn commit_way(&self, way: usize, finished: u64) -> Result<()> {
         let mut until = Instant::now() + COMMIT;
         let mut pause = Pause::new();
         loop {
-            let taken = Taken::new(self, finished);
+            let taken = Taken::new(self, way, finished);
             if taken.is_empty() {
                 return Ok(());
             }
@@ -115,11 +120,11 @@ struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
-    /// None of them once the first `all` that were ever finished are settled.
-    fn new(shared: &'a Shared, all: u64) -> Self {
+    /// None of them once the first `all` that were ever finished on this way are settled.
+    fn new(shared: &'a Shared, way: usize, all: u64) -> Self {
         let mut keys = shared.keys();
-        let finished = match keys.settled() < all {
-            true => keys.finished(ACKS),
+        let finished = match keys.settled(way) < all {
+            true => keys.finished(way, ACKS),
             false => Finished::default(),
         };
         Self { shared, finished }

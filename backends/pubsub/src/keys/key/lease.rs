@@ -23,13 +23,11 @@ impl KeyLane {
         (true, acked)
     }
 
-    /// Forgets what waits to come again, once all of it has since `since`. True if there was some.
-    pub(in crate::keys) fn forget_due(&mut self, since: Instant, ids: &mut Ids) -> bool {
+    /// Forgets what waits to come again, once all of it has since `since`.
+    pub(in crate::keys) fn forget_due(&mut self, since: Instant, ids: &mut Ids) {
         let mut due = self.entries.range(self.queued..);
-        let forgotten = due.len() > 0 && due.all(|entry| entry.is_due_since(since));
-        if forgotten {
+        if due.len() > 0 && due.all(|entry| entry.is_due_since(since)) {
             self.truncate(self.queued, ids);
         }
-        forgotten
     }
 }
