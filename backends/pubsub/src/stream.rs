@@ -298,6 +298,7 @@ fn take_in(shared: &Shared, response: pb::StreamingPullResponse) {
                 id,
                 at,
                 ack_id,
+                tries: u32::try_from(received.delivery_attempt).unwrap_or_default(),
                 arrived,
             })
         })

@@ -9,6 +9,8 @@ pub(super) struct Entry {
     pub(super) id: u64,
     pub(super) at: Sequence,
     pub(super) ack_id: String,
+    /// As which try of the service it came last; 0 where it does not count them.
+    pub(super) tries: u32,
     /// Since when it is this consumer's, or was prolonged; None: it is not, and comes again.
     pub(super) leased: Option<Instant>,
     pub(super) state: State,
@@ -53,6 +55,7 @@ impl Entry {
             id: message.id,
             at: message.at,
             ack_id: message.ack_id,
+            tries: message.tries,
             leased: (state != State::Due).then_some(now),
             state,
             attempt: 0,
@@ -67,15 +70,15 @@ impl Entry {
     }
 
     /// It came again, and changes nothing but what acknowledges it.
-    pub(super) fn refresh(&mut self, ack_id: String, now: Instant) {
-        self.ack_id = ack_id;
+    pub(super) fn refresh(&mut self, ack_id: String, tries: u32, now: Instant) {
+        (self.ack_id, self.tries) = (ack_id, tries);
         self.leased = Some(now);
         self.aside = false;
     }
 
     /// It came again, and is to be handed on again.
     pub(super) fn again(&mut self, message: Message, now: Instant) {
-        self.refresh(message.ack_id, now);
+        self.refresh(message.ack_id, message.tries, now);
         self.arrived = Some(message.arrived);
         self.state = State::Queued;
         self.came = false;

@@ -102,7 +102,7 @@ impl KeyLane {
             let index = (seq - self.base) as usize;
             match self.entries[index].state {
                 state @ (State::Queued | State::Delivered | State::Held) => {
-                    self.entries[index].refresh(message.ack_id, now);
+                    self.entries[index].refresh(message.ack_id, message.tries, now);
                     // It may have been passed over, its time being over.
                     return Arrival {
                         ready: usize::from(state == State::Queued),
@@ -164,8 +164,12 @@ impl KeyLane {
         ids: &mut Ids,
     ) -> Arrival {
         if index > self.queued {
+            if self.has_been_heard(index, message.tries) {
+                self.nack = Some(Nack::Told);
+            }
             if !self.comes_first(index) {
-                self.entries[index].ack_id = message.ack_id;
+                let entry = &mut self.entries[index];
+                (entry.ack_id, entry.tries) = (message.ack_id, message.tries);
                 return self.early(index, now);
             }
             self.forget(lane, index, ids);
@@ -180,6 +184,15 @@ impl KeyLane {
             ready: 1,
             bounce: Vec::new(),
         }
+    }
+
+    /// Whether this one shows that the service has heard of the last nack, though its answer has not come: it was sent back
+    /// by that, and is tried once more. To send it back for want of an answer would use its tries up.
+    fn has_been_heard(&self, index: usize, tries: u32) -> bool {
+        let entry = &self.entries[index];
+        matches!(self.nack, Some(Nack::Sent))
+            && entry.sent_back == Some(self.asked)
+            && tries > entry.tries
     }
 
     /// Whether nothing before this one will come again: it was finished elsewhere, or is gone. The service gives a key in

@@ -34,12 +34,12 @@ impl Loose {
             match entry.state {
                 State::Queued => {
                     // It may have been passed over, its time being over.
-                    entry.refresh(message.ack_id, now);
+                    entry.refresh(message.ack_id, message.tries, now);
                     self.queue.push_back(*seq);
                     return true;
                 }
                 State::Delivered | State::Held => {
-                    entry.refresh(message.ack_id, now);
+                    entry.refresh(message.ack_id, message.tries, now);
                     return false;
                 }
                 State::Due => {

@@ -39,6 +39,8 @@ pub(crate) struct Message {
     pub(crate) at: Sequence,
     /// What acknowledges this delivery of it.
     pub(crate) ack_id: String,
+    /// How often the service says that it has tried to deliver it; 0 where it does not count.
+    pub(crate) tries: u32,
     pub(crate) arrived: Arrived,
 }
 

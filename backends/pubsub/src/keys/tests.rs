@@ -23,6 +23,7 @@ pub(super) fn message(key: Option<usize>, nth: usize, delivery: usize, ids: u64)
         id: ids,
         at: Sequence::of((1_000_000 + u128::from(ids)) << 64, 0),
         ack_id: format!("{ids}/{delivery}"),
+        tries: 0,
         arrived: Arrived {
             event,
             published: SystemTime::UNIX_EPOCH,
@@ -176,6 +177,35 @@ fn one_that_does_not_come_again_holds_its_key_up_only_until_the_next_one_has_com
     let again = keys.take(10, now);
     let again: Vec<_> = again.iter().map(|it| (nth(it), it.attempt)).collect();
     assert_eq!(again, [(2, 2), (3, 2)]);
+}
+
+/// Each nack is a try more, and after some of them the service gives the event up.
+#[test]
+fn one_that_came_again_is_not_sent_back_since_the_answer_is_late() {
+    let (mut keys, mut now) = (keys(100), Instant::now());
+    let tried = |nth: usize, tries: u32| Message {
+        tries,
+        ..message(Some(0), nth, tries as usize, nth as u64)
+    };
+    for nth in 0..2 {
+        keys.arrive(tried(nth, 1), now);
+    }
+    let handed = keys.take(10, now);
+    assert_eq!(keys.nack(&[handed[0].token], now), 1);
+    now += MILLI * 10;
+    let (lanes, _) = keys.due(now);
+    keys.nack_told(&lanes);
+    // The first is gone.
+    keys.arrive(tried(1, 2), now);
+    let (lanes, ack_ids) = keys.due(now);
+    assert_eq!(ack_ids, ["1/2"]);
+    keys.arrive(tried(1, 2), now);
+    assert!(keys.take(10, now).is_empty(), "it was under way twice");
+    keys.arrive(tried(1, 3), now);
+    let again = keys.take(10, now);
+    assert_eq!(again.iter().map(nth).collect::<Vec<_>>(), [1]);
+    keys.nack_told(&lanes);
+    assert!(keys.due(now).1.is_empty());
 }
 
 #[test]
