@@ -291,7 +291,8 @@ fn take_in(shared: &Shared, response: pb::StreamingPullResponse) {
     let messages: Vec<_> = messages
         .filter_map(|received| {
             let message = received.message?;
-            bytes += usage::size(&message);
+            let size = usage::size(&message);
+            bytes += size;
             let (id, at, arrived) = decode(message);
             let ack_id = received.ack_id;
             Some(Message {
@@ -299,6 +300,7 @@ fn take_in(shared: &Shared, response: pb::StreamingPullResponse) {
                 at,
                 ack_id,
                 tries: u32::try_from(received.delivery_attempt).unwrap_or_default(),
+                bytes: size,
                 arrived,
             })
         })

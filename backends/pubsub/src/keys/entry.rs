@@ -49,7 +49,7 @@ pub(super) enum State {
 
 impl Entry {
     pub(super) fn new(message: Message, state: State, now: Instant) -> Self {
-        let bytes = u32::try_from(message.arrived.event.size()).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(message.bytes).unwrap_or(u32::MAX);
         let arrived = (state == State::Queued).then_some(message.arrived);
         Self {
             id: message.id,
@@ -98,6 +98,11 @@ impl Entry {
         self.leased = None;
         self.came = false;
         self.sent_back = None;
+    }
+
+    /// What it takes of the stream's bounds.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes as usize
     }
 
     /// What it takes of the stream's bounds, and of memory beside this entry.

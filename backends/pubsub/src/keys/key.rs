@@ -327,7 +327,7 @@ impl KeyLane {
             && entry.state == State::Acked
         {
             let seq = self.base + self.prefix as u64;
-            finished.push(entry.reference(of.lane, self.epoch, seq));
+            finished.push(entry.reference(of.lane, self.epoch, seq), entry.bytes());
             self.prefix += 1;
         }
         if self.prefix > before {

@@ -104,7 +104,7 @@ impl Loose {
             return false;
         };
         entry.state = State::Acked;
-        finished.push(of);
+        finished.push(of, entry.bytes());
         self.open -= 1;
         true
     }

@@ -41,6 +41,8 @@ pub(crate) struct Message {
     pub(crate) ack_id: String,
     /// How often the service says that it has tried to deliver it; 0 where it does not count.
     pub(crate) tries: u32,
+    /// What it takes of the stream's bounds.
+    pub(crate) bytes: usize,
     pub(crate) arrived: Arrived,
 }
 
@@ -277,9 +279,14 @@ impl Keys {
         self.finished.longest()
     }
 
-    /// How many have ever been finished, on each way.
-    pub(crate) fn finished_ever(&self) -> [u64; WAYS] {
-        self.finished.ever()
+    /// What was finished since a commit last began.
+    pub(crate) fn finished_lately(&self) -> Size {
+        self.finished.fresh()
+    }
+
+    /// A commit begins: how many have ever been finished, on each way.
+    pub(crate) fn begin_commit(&mut self) -> [u64; WAYS] {
+        self.finished.begin()
     }
 
     /// How many of them, in that order, do not wait any more.

@@ -33,7 +33,7 @@ impl Mul<usize> for Size {
 }
 
 impl Size {
-    fn is_below(self, other: Self) -> bool {
+    pub(crate) fn is_below(self, other: Self) -> bool {
         self.events < other.events && self.bytes < other.bytes
     }
 }

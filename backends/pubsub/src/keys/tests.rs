@@ -24,6 +24,7 @@ pub(super) fn message(key: Option<usize>, nth: usize, delivery: usize, ids: u64)
         at: Sequence::of((1_000_000 + u128::from(ids)) << 64, 0),
         ack_id: format!("{ids}/{delivery}"),
         tries: 0,
+        bytes: event.size(),
         arrived: Arrived {
             event,
             published: SystemTime::UNIX_EPOCH,

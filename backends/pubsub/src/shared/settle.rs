@@ -35,7 +35,7 @@ impl Shared {
     /// one: others may go on finishing.
     pub(crate) async fn commit_quietly(&self) -> Result<()> {
         let _turn = self.committing.lock().await;
-        let finished = self.keys().finished_ever().into_iter().enumerate();
+        let finished = self.keys().begin_commit().into_iter().enumerate();
         let ways = finished.map(|(way, finished)| self.commit_way(way, finished));
         join_all(ways).await.into_iter().collect()
     }

@@ -175,3 +175,19 @@ async fn an_interval_without_end_stops_nothing() {
     held(&mut *consumer, KEYS).await;
     within(hub.close()).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_whose_bounds_are_small_goes_on_before_its_commit_is_due() {
+    const EVENTS: usize = 100;
+    let few = |options: ConsumerOptions| options.prefetch_events(5);
+    let little = |options: ConsumerOptions| options.prefetch_bytes(1_000);
+    for bound in [few, little] as [fn(ConsumerOptions) -> ConsumerOptions; 2] {
+        let server = PubSub::builder().start().unwrap();
+        let hub = hub(&server, false).await;
+        publish(hub.clone(), EVENTS).await;
+        let options = bound(never_by_itself());
+        let mut consumer = within(hub.consumer(TOPIC, options)).await.unwrap();
+        read(&mut *consumer, EVENTS).await;
+        within(hub.close()).await.unwrap();
+    }
+}
