@@ -2,6 +2,10 @@
 SHELL := /bin/bash
 CARGO := cargo
 LOCKED := --locked
+# A run that starts from nothing gains nothing from incremental builds, and they are gigabytes.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
 # How many seeds of the lease simulation, or which one.
 SEEDS ?= 100000
 SEED ?=
