@@ -12,6 +12,14 @@ SEED ?=
 # One trial or test by name: make conformance ONLY=C3
 ONLY ?=
 
+# Each test program is in one list, by its name in whatever crate. The whole workspace is named each
+# time: a crate alone has other features, with which the SDKs would be built anew.
+TEST := $(CARGO) test $(LOCKED) --workspace
+UNIT := access admin aggregate bad_input cli command eventhubs faults groups kafka keyed kinesis \
+	producer pubsub reader resource_manager simulation standing together usage
+HERE := memory portable sequenced unpartitioned broker stopped conformance variants exactly_once
+ELSEWHERE := localstack localstack_raw pstest pstest_more pstest_raw
+
 .DEFAULT_GOAL := help
 .PHONY: help bench test lint unit mutants here conformance interop contract simulate overhead overhead-eventhubs overhead-kinesis overhead-pubsub failover micro loom miri package examples new-hub setup
 
@@ -32,35 +40,21 @@ lint: setup ## formatting, clippy, rustdoc, the boundaries between crates, each 
 	@infra/lint.sh
 
 unit: setup ## unit and integration tests, and the examples in the documentation
-	$(CARGO) build $(LOCKED) --workspace --all-targets
 	@infra/prepare.sh debug
-	$(CARGO) test $(LOCKED) --workspace --exclude anyhub-conformance --exclude anyhub-eventhubs --exclude anyhub-kafka --exclude anyhub-kinesis --exclude anyhub-local --exclude anyhub-pubsub
-	$(CARGO) test $(LOCKED) -p anyhub --features eventhubs,kinesis,pubsub --test together
-	$(CARGO) test $(LOCKED) -p anyhub-conformance --lib --bins --test keyed
-	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --lib --test access --test bad_input --test producer --test reader --test resource_manager
-	$(CARGO) test $(LOCKED) -p anyhub-kafka --lib
-	$(CARGO) test $(LOCKED) -p anyhub-kinesis --lib --test aggregate --test admin --test producer
-	$(CARGO) test $(LOCKED) -p anyhub-local --lib --bins --test command --test eventhubs --test kafka --test kinesis --test pubsub
-	$(CARGO) test $(LOCKED) -p anyhub-pubsub --lib --test bad_input --test faults --test groups --test standing --test usage
-	$(CARGO) test $(LOCKED) -p anyhub-conformance -p anyhub-eventhubs -p anyhub-kafka -p anyhub-kinesis -p anyhub-local -p anyhub-pubsub --doc
+	$(TEST) --lib --bins $(addprefix --test ,$(UNIT))
+	$(TEST) --doc
 
 mutants: setup ## prove that the trials can fail: every mutant of the memory hub is caught, 20 of 20 seeds
-	$(CARGO) test $(LOCKED) -p anyhub-conformance --test mutants -- $(ONLY)
+	$(TEST) --test mutants -- $(ONLY)
 
 # On the server that each hub is tried on first.
 here: setup
 	@infra/prepare.sh debug
-	$(CARGO) test $(LOCKED) -p anyhub-conformance --test memory --test portable --test sequenced --test unpartitioned -- $(ONLY)
-	$(CARGO) test $(LOCKED) -p anyhub-kafka --test broker --test stopped --test conformance -- $(ONLY)
-	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test conformance --test variants -- $(ONLY)
-	$(CARGO) test $(LOCKED) -p anyhub-eventhubs --test conformance -- $(ONLY)
-	$(CARGO) test $(LOCKED) -p anyhub-pubsub --test conformance --test exactly_once -- $(ONLY)
+	$(TEST) $(addprefix --test ,$(HERE)) -- $(ONLY)
 
 conformance: here ## the contract on every hub and server, LocalStack and pstest too: make conformance ONLY=C3
 	@infra/setup.sh node go
-	$(CARGO) test $(LOCKED) -p anyhub-local --test localstack --test pstest -- $(ONLY)
-	$(CARGO) test $(LOCKED) -p anyhub-kinesis --test localstack --test localstack_raw -- $(ONLY)
-	$(CARGO) test $(LOCKED) -p anyhub-pubsub --test pstest --test pstest_more --test pstest_raw -- $(ONLY)
+	$(TEST) $(addprefix --test ,$(ELSEWHERE)) -- $(ONLY)
 
 interop: setup ## 10,000 events each way with Amazon's, Microsoft's, Google's and PyPI's clients: make interop ONLY=pubsub
 	@infra/setup.sh node go

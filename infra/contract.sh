@@ -6,10 +6,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 export ANYHUB_CONTRACT_OUT=$out
 failed=0
-cargo test --locked -p anyhub-conformance --test memory --test portable --test sequenced --test unpartitioned >&2 || failed=1
-cargo test --locked -p anyhub-kafka --test conformance >&2 || failed=1
-cargo test --locked -p anyhub-kinesis --test conformance --test localstack >&2 || failed=1
-cargo test --locked -p anyhub-eventhubs --test conformance >&2 || failed=1
-cargo test --locked -p anyhub-pubsub --test conformance --test exactly_once --test pstest >&2 || failed=1
+cargo test --locked --workspace --no-fail-fast --test memory --test portable --test sequenced --test unpartitioned \
+    --test conformance --test exactly_once --test localstack --test pstest >&2 || failed=1
 cargo run --quiet --locked -p anyhub-conformance --bin contract-table -- "$out" || failed=1
 exit "$failed"

@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}/debug
-# With the benchmark, which `make` has built by now: other features would build the SDKs anew.
-cargo build --locked --quiet -p anyhub-examples -p anyhub-local -p anyhub-bench --bins
+# All that the tests have built by now: fewer crates have other features, and build the SDKs anew.
+cargo build --locked --quiet --workspace --all-targets
 
 run() { # example, what its output must have, arguments
     local out
