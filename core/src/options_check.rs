@@ -1,6 +1,9 @@
 use crate::{ConsumerOptions, Error, ErrorKind, ProducerOptions, Result};
 use std::time::Duration;
 
+/// A century: not far behind it a clock's time ends.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// Refuses options that no producer can keep: Config, with the reason.
 pub fn check_producer(options: &ProducerOptions, hub: &'static str) -> Result<()> {
     let wrong = |message: String| Err(Error::new(ErrorKind::Config, hub, "producer", message));
@@ -10,6 +13,12 @@ pub fn check_producer(options: &ProducerOptions, hub: &'static str) -> Result<()
     if options.deadline < Duration::from_millis(10) {
         return wrong(format!(
             "a deadline of {:?} is too short: 10 ms or more",
+            options.deadline
+        ));
+    }
+    if options.deadline > LONGEST {
+        return wrong(format!(
+            "a deadline of {:?} is too long: 100 years or less",
             options.deadline
         ));
     }
@@ -53,6 +62,7 @@ mod tests {
             plain().buffer_bytes(0),
             plain().deadline(millis(9)),
             plain().deadline(millis(20)).linger(millis(20)),
+            plain().deadline(Duration::MAX),
         ] {
             let refused = check_producer(&options, "hub");
             assert!(refused.is_err_and(|it| it.kind() == ErrorKind::Config));

@@ -298,11 +298,17 @@ impl<P: Clone + Ord> Window<P> {
     }
 }
 
-/// How long a nacked event waits: `first`, doubled at each further attempt, at most `longest`.
+/// How long a nacked event waits: `first`, doubled at each further attempt, at most `longest`; a century where that is longer.
 pub fn nack_delay(first: Duration, longest: Duration, attempt: u32) -> Duration {
     let doublings = attempt.saturating_sub(1).min(20);
-    first.saturating_mul(1 << doublings).min(longest)
+    first
+        .saturating_mul(1 << doublings)
+        .min(longest)
+        .min(CENTURY)
 }
+
+/// A clock's time ends not far behind it: what waits longer is never due.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -425,6 +431,13 @@ mod tests {
             .map(|attempt| nack_delay(first, longest, attempt).as_millis())
             .into();
         assert_eq!(delays, [100, 200, 400, 10_000, 10_000]);
+    }
+    #[test]
+    fn a_delay_without_end_can_be_added_to_a_time() {
+        for attempt in [1, 2, u32::MAX] {
+            let delay = nack_delay(Duration::MAX, Duration::MAX, attempt);
+            assert!(std::time::Instant::now().checked_add(delay).is_some());
+        }
     }
 
     proptest! {
