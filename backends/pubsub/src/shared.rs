@@ -32,6 +32,10 @@ use tokio::{
 /// "Quotas and limits", 2026-11).
 pub(crate) const ACKS: usize = 2_500;
 
+/// The most that the service may give ahead where it counts tries: a consumer that dies uses up one of each. As many as
+/// Google's own clients take by default (reference of the Python client, FlowControl, 2026-11).
+const AHEAD_OF_BURIAL: usize = 1_000;
+
 /// A consumer's state, behind its handle.
 pub(crate) struct Shared {
     pub(crate) line: Line,
@@ -81,7 +85,7 @@ impl Shared {
         // A tenth for the way there, and for clocks.
         let lease = subscription.ack_deadline * 9 / 10;
         Self {
-            keys: Mutex::new(Keys::new(&options, lease)),
+            keys: Mutex::new(Keys::new(&options, lease, subscription.buries)),
             line,
             subscription,
             options,
@@ -108,8 +112,12 @@ impl Shared {
 
     /// What the service may give before something of it is finished.
     pub(crate) fn bounds(&self) -> Size {
+        let most = match self.subscription.buries {
+            Some(_) => AHEAD_OF_BURIAL,
+            None => usize::MAX,
+        };
         Size {
-            events: self.options.prefetch_events.max(1),
+            events: self.options.prefetch_events.clamp(1, most),
             bytes: self.options.prefetch_bytes.max(1),
         }
     }

@@ -56,8 +56,8 @@ async fn give_up(shared: &Arc<Shared>) {
     reader.stop().await;
     // A dead-letter policy would count what the application has never seen.
     let shed = match shared.subscription.buries {
-        true => Vec::new(),
-        false => shared.keys().shed(STILL, Instant::now()),
+        Some(_) => Vec::new(),
+        None => shared.keys().shed(STILL, Instant::now()),
     };
     tracing::debug!(
         subscription = %shared.subscription.name,

@@ -30,6 +30,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const PROTOCOL: i64 = 1;
 /// Silence after which a stream is taken for dead.
 const SILENCE: Duration = Duration::from_secs(75);
+/// How often it is looked whether there is room again: what is held is counted anew each time.
+const LOOK: Duration = Duration::from_millis(500);
 /// At a stop, what is under way is still taken in, to be given back: until there is nothing for so long, or at most
 /// for as long.
 const QUIET: Duration = Duration::from_millis(30);
@@ -64,6 +66,13 @@ async fn run(shared: &Shared, mut stopped: watch::Receiver<bool>) {
     let mut pause = Pause::new();
     let mut health = Health::new(&shared.subscription.name);
     loop {
+        // Streams that have ended left what they gave: a new one would give as much again.
+        while shared.keys().is_overfull(shared.bounds()) {
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            }
+        }
         health.gave = false;
         let ended = one(shared, &mut stopped, &mut health).await;
         let Err(failure) = ended else { return };

@@ -27,8 +27,8 @@ pub(crate) struct Subscription {
     pub(crate) ack_deadline: Duration,
     /// Tells this consumer's streams from others'.
     pub(crate) client_id: String,
-    /// What is nacked too often goes to another topic.
-    pub(crate) buries: bool,
+    /// After so many tries a message goes to another topic.
+    pub(crate) buries: Option<u32>,
 }
 
 /// Where a new subscription is to begin, as long as it does not: who makes it may die in between.
@@ -52,7 +52,8 @@ impl Subscription {
             private: options.group.is_none(),
             ack_deadline: config.ack_deadline,
             client_id: format!("{:032x}", rand::random::<u128>()),
-            buries: config.dead_letter.is_some() && options.group.is_some(),
+            buries: (config.dead_letter.is_some() && options.group.is_some())
+                .then_some(config.max_delivery_attempts),
         };
         if !this.private {
             match line.get_subscription("consumer", &this.name).await {
@@ -109,7 +110,12 @@ impl Subscription {
             line.check_topic("consumer", &self.topic).await?;
         }
         self.check(&found)?;
-        self.buries = found.dead_letter_policy.is_some();
+        let policy = found.dead_letter_policy.as_ref();
+        self.buries = policy.map(|policy| match u32::try_from(policy.max_delivery_attempts) {
+            Ok(most) if most > 0 => most,
+            // The service's default (reference of the API, DeadLetterPolicy, 2026-11).
+            _ => 5,
+        });
         let start = found
             .labels
             .get(START)

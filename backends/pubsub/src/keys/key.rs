@@ -1,12 +1,14 @@
+mod gone;
 mod lease;
+mod nacks;
 
 use super::{
     Handed, Message, Ref,
     entry::{Entry, State},
     finishing::Finishing,
 };
-use crate::message::published_at;
 use anyhub_core::{Key, driver::Sequence};
+use gone::{Gone, is_older};
 use rustc_hash::FxHashMap;
 use std::{
     collections::VecDeque,
@@ -37,18 +39,14 @@ pub(super) struct KeyLane {
     nonce: u32,
     /// Messages that were to be handed on when there was no room.
     parked: usize,
-    /// The last ones that were acknowledged at the service.
-    gone: VecDeque<u64>,
+    gone: Gone,
+    /// After so many tries the service gives a message up.
+    buries: Option<u32>,
     /// Since when the oldest that was handed on waits for its ack.
     waits: Option<Instant>,
     /// Whether that was told.
     told: bool,
 }
-
-/// So many are remembered: the service goes back that far and is understood.
-const REMEMBERED: usize = 32;
-/// What was published so long before the newest that is here is older than all that is here.
-const OLDER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
 enum Nack {
@@ -71,8 +69,10 @@ pub(super) struct Arrival {
 pub(super) type Ids = FxHashMap<u64, (u32, u64)>;
 
 impl KeyLane {
-    pub(super) fn begin(&mut self, key: Key) {
+    /// `buries`: after so many tries the service gives a message up.
+    pub(super) fn begin(&mut self, key: Key, buries: Option<u32>) {
         self.key = Some(key);
+        self.buries = buries;
     }
 
     /// Forgets all; its key, if it had one.
@@ -101,7 +101,11 @@ impl KeyLane {
         if let Some((_, seq)) = ids.get(&message.id) {
             let index = (seq - self.base) as usize;
             match self.entries[index].state {
-                state @ (State::Queued | State::Delivered | State::Held) => {
+                State::Due => return self.due_again(lane, index, message, now, ids),
+                state
+                    if state == State::Held
+                        || self.replayed(index).is_none() && state == State::Queued =>
+                {
                     self.entries[index].refresh(message.ack_id, message.tries, now);
                     // It may have been passed over, its time being over.
                     return Arrival {
@@ -109,13 +113,17 @@ impl KeyLane {
                         bounce: Vec::new(),
                     };
                 }
-                State::Due => return self.due_again(lane, index, message, now, ids),
-                // The service goes back to it, although it is acknowledged here: a deadline has passed, or somebody has
+                // The service goes back to it, although it is this consumer's: a deadline has passed, or somebody has
                 // sought. What it gives from here on is new.
-                State::Acked | State::Acking | State::Gone => self.truncate(index, ids),
+                _ => self.go_back(index, ids),
             }
-        } else if self.is_older(&message) {
-            self.truncate(0, ids);
+        } else if self.gone.take_back(&message) {
+            self.go_back(0, ids);
+        } else if let Some(index) = self.goes_back_to(&message) {
+            if index == 0 {
+                self.gone.clear();
+            }
+            self.truncate(index, ids);
         }
         let seq = self.base + self.entries.len() as u64;
         ids.insert(message.id, (lane, seq));
@@ -142,106 +150,46 @@ impl KeyLane {
         }
     }
 
-    /// Whether the service goes back to a place before all that is here. Ids and times within a moment say nothing
-    /// about order.
-    fn is_older(&self, message: &Message) -> bool {
-        let Some(last) = self.entries.back() else {
-            return false;
+    /// The service goes back to `index`, or, where it had before, to what was not known any more, it has come there again.
+    fn go_back(&mut self, index: usize, ids: &mut Ids) {
+        match self.replayed(index) {
+            Some(first) => self.forget_before(first, ids),
+            None => self.truncate(index, ids),
+        }
+    }
+
+    /// Before what the service goes back with a message that is not known: what is surely newer, or what waits to come
+    /// again and would have come first.
+    fn goes_back_to(&self, message: &Message) -> Option<usize> {
+        self.entries.back().filter(|last| message.at < last.at)?;
+        let waits = matches!(self.nack, Some(Nack::Sent | Nack::Told));
+        let mut entries = self.entries.iter().enumerate();
+        let comes_later = |nth: usize, at| {
+            is_older(message.at, at) || waits && nth >= self.queued && message.at < at
         };
-        self.gone.contains(&message.id)
-            || published_at(message.at)
-                .zip(published_at(last.at))
-                .is_some_and(|(this, last)| this + OLDER < last)
+        entries
+            .find(|(nth, entry)| comes_later(*nth, entry.at))
+            .map(|(nth, _)| nth)
     }
 
-    /// One that waited to come again came.
-    fn due_again(
-        &mut self,
-        lane: u32,
-        index: usize,
-        message: Message,
-        now: Instant,
-        ids: &mut Ids,
-    ) -> Arrival {
-        if index > self.queued {
-            if self.has_been_heard(index, message.tries) {
-                self.nack = Some(Nack::Told);
-            }
-            if !self.comes_first(index) {
-                let entry = &mut self.entries[index];
-                (entry.ack_id, entry.tries) = (message.ack_id, message.tries);
-                return self.early(index, now);
-            }
-            self.forget(lane, index, ids);
-        }
-        let index = self.queued;
-        self.entries[index].again(message, now);
-        self.queued += 1;
-        if self.queued == self.entries.len() {
-            self.nack = None;
-        }
-        Arrival {
-            ready: 1,
-            bounce: Vec::new(),
-        }
+    /// Where what is behind `index` was published before what it stands behind: the service went back there.
+    fn replayed(&self, index: usize) -> Option<usize> {
+        let later = index + 1..self.entries.len();
+        let mut later = later.rev();
+        later.find(|nth| self.entries[*nth].at < self.entries[nth - 1].at)
     }
 
-    /// Whether this one shows that the service has heard of the last nack, though its answer has not come: it was sent back
-    /// by that, and is tried once more. To send it back for want of an answer would use its tries up.
-    fn has_been_heard(&self, index: usize, tries: u32) -> bool {
-        let entry = &self.entries[index];
-        matches!(self.nack, Some(Nack::Sent))
-            && entry.sent_back == Some(self.asked)
-            && tries > entry.tries
-    }
-
-    /// Whether nothing before this one will come again: it was finished elsewhere, or is gone. The service gives a key in
-    /// order, so that what it still has of it would have come before this one: it has not since this one was sent back,
-    /// and was not sent back with it either, so that this one can't have been under way before that.
-    fn comes_first(&self, index: usize) -> bool {
-        let sent_back = self.entries[index].sent_back;
-        let before = |entry: &Entry| !entry.came && entry.sent_back < sent_back;
-        matches!(self.nack, Some(Nack::Told))
-            && sent_back.is_some()
-            && self.entries.range(self.queued..index).all(before)
-    }
-
-    /// One came before what has to come first: it was under way when that was nacked, or that won't come.
-    fn early(&mut self, index: usize, now: Instant) -> Arrival {
-        let entry = &mut self.entries[index];
-        (entry.came, entry.due) = (true, now);
-        Arrival {
-            ready: 0,
-            bounce: self.send_back(),
-        }
-    }
-
-    /// Sends back all that came too early, so that it comes again: behind what it waits for, or without it. Not as long
-    /// as the service may not have heard of the last nack.
-    fn send_back(&mut self) -> Vec<String> {
-        if !matches!(self.nack, Some(Nack::Told)) {
-            return Vec::new();
-        }
-        let asked = self.asked + 1;
-        let early = self.entries.range_mut(self.queued..);
-        let early = early.filter(|entry| entry.came).map(|entry| {
-            (entry.came, entry.sent_back) = (false, Some(asked));
-            entry.ack_id.clone()
-        });
-        let early: Vec<_> = early.collect();
-        if !early.is_empty() {
-            (self.nack, self.asked) = (Some(Nack::Sent), asked);
-        }
-        early
-    }
-
-    /// Forgets what waits to come again and stands before `index`.
-    fn forget(&mut self, lane: u32, index: usize, ids: &mut Ids) {
-        for entry in self.entries.drain(self.queued..index) {
+    /// Forgets everything before `index`: it comes again behind what stands there.
+    fn forget_before(&mut self, index: usize, ids: &mut Ids) {
+        for entry in self.entries.drain(..index) {
             ids.remove(&entry.id);
         }
-        for (nth, entry) in self.entries.iter().enumerate().skip(self.queued) {
-            ids.insert(entry.id, (lane, self.base + nth as u64));
+        self.base += index as u64;
+        self.prefix = self.prefix.saturating_sub(index);
+        self.handed = self.handed.saturating_sub(index);
+        self.queued = self.queued.saturating_sub(index);
+        if self.handed == self.prefix {
+            self.waits = None;
         }
     }
 
@@ -250,7 +198,6 @@ impl KeyLane {
         for entry in self.entries.drain(index..) {
             ids.remove(&entry.id);
         }
-        self.gone.clear();
         if index <= self.prefix {
             self.waits = None;
         }
@@ -337,75 +284,6 @@ impl KeyLane {
         true
     }
 
-    pub(super) fn nack(
-        &mut self,
-        of: Ref,
-        lease: Duration,
-        now: Instant,
-        due: impl FnOnce(u32) -> Instant,
-    ) -> bool {
-        let Some(index) = self.delivered(of, lease, now) else {
-            return false;
-        };
-        let due = due(self.entries[index].attempt);
-        self.hold(index, due);
-        self.parked = 0;
-        true
-    }
-
-    /// What stands at `index` and behind is nacked once that is due.
-    fn hold(&mut self, index: usize, due: Instant) {
-        for entry in self.entries.range_mut(index..) {
-            entry.hold();
-        }
-        // One that waits already, and this one waits no shorter for the other.
-        let due = match self.nack {
-            Some(Nack::Waits(other)) => due.max(other),
-            _ => due,
-        };
-        self.nack = Some(Nack::Waits(due));
-        self.handed = self.handed.min(index);
-        self.queued = self.queued.min(index);
-    }
-
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        match self.nack {
-            Some(Nack::Waits(due)) => Some(due),
-            _ => None,
-        }
-    }
-
-    pub(super) fn has_unsent_nack(&self) -> bool {
-        self.next_due().is_some()
-    }
-
-    /// What to nack at the service, if that is due.
-    pub(super) fn due(&mut self, now: Instant) -> Option<String> {
-        self.next_due().filter(|due| *due <= now)?;
-        let first = self.entries.get(self.queued)?;
-        let ack_id = first.ack_id.clone();
-        for entry in self.entries.range_mut(self.queued..) {
-            entry.let_go(now);
-        }
-        self.nack = Some(Nack::Sent);
-        self.asked += 1;
-        Some(ack_id)
-    }
-
-    /// Which of the lane's nacks was the last one.
-    pub(super) fn asked(&self) -> u32 {
-        self.asked
-    }
-
-    /// The service has heard of the nack; what to nack next.
-    pub(super) fn nack_told(&mut self, asked: u32) -> Vec<String> {
-        if !matches!(self.nack, Some(Nack::Sent)) || self.asked != asked {
-            return Vec::new();
-        }
-        self.nack = Some(Nack::Told);
-        self.send_back()
-    }
-
     /// The ack id of what is finished; None where that is not so any more.
     pub(super) fn acking(&mut self, of: Ref) -> Option<String> {
         let entry = self.get_mut(of)?;
@@ -428,10 +306,7 @@ impl KeyLane {
             .pop_front_if(|entry| entry.state == State::Gone)
         {
             ids.remove(&entry.id);
-            if self.gone.len() == REMEMBERED {
-                self.gone.pop_front();
-            }
-            self.gone.push_back(entry.id);
+            self.gone.push(entry.id, entry.at);
             self.base += 1;
             self.prefix -= 1;
             self.handed -= 1;
@@ -466,9 +341,8 @@ impl KeyLane {
             Some(Nack::Sent | Nack::Told) => return None,
         };
         let ack_id = self.entries.get(first)?.ack_id.clone();
-        let gone = std::mem::take(&mut self.gone);
         self.truncate(first, ids);
-        (self.gone, self.parked) = (gone, 0);
+        self.parked = 0;
         Some(ack_id)
     }
 
@@ -482,6 +356,20 @@ impl KeyLane {
         for (nth, entry) in self.entries.iter().enumerate() {
             each(entry, self.base + nth as u64);
         }
+    }
+
+    /// What gives all of it that is this consumer's back to the service: each, or the first alone where a nack uses up tries,
+    /// since the others come with it.
+    pub(super) fn to_give_back(&self) -> impl Iterator<Item = String> {
+        let most = if self.buries.is_some() { 1 } else { usize::MAX };
+        let leased = self.entries.iter().filter(|entry| entry.leased.is_some());
+        leased.take(most).map(|entry| entry.ack_id.clone())
+    }
+
+    /// Where the message stands that has this sequence number.
+    pub(super) fn at(&self, seq: u64) -> Option<Sequence> {
+        let index = usize::try_from(seq.checked_sub(self.base)?).ok()?;
+        self.entries.get(index).map(|entry| entry.at)
     }
 
     pub(super) fn has_acks(&self) -> bool {

@@ -38,7 +38,7 @@ impl Loose {
                     self.queue.push_back(*seq);
                     return true;
                 }
-                State::Delivered | State::Held => {
+                State::Held => {
                     entry.refresh(message.ack_id, message.tries, now);
                     return false;
                 }
@@ -47,7 +47,8 @@ impl Loose {
                     self.queue.push_back(*seq);
                     return true;
                 }
-                State::Acked | State::Acking | State::Gone => {
+                state @ (State::Delivered | State::Acked | State::Acking | State::Gone) => {
+                    self.open -= usize::from(state == State::Delivered);
                     self.entries.remove(seq);
                 }
             }
@@ -177,6 +178,12 @@ impl Loose {
         self.entries
             .get_mut(&of.seq)
             .filter(|entry| entry.nonce == of.nonce)
+    }
+
+    /// Where the message with this id stands.
+    pub(super) fn at(&self, id: u64) -> Option<Sequence> {
+        let seq = self.ids.get(&id)?;
+        self.entries.get(seq).map(|entry| entry.at)
     }
 
     #[cfg(test)]

@@ -18,7 +18,6 @@ use anyhub_core::{
     AckToken, ConsumerOptions, Event, Key, Position,
     driver::{Sequence, TokenParts, nack_delay},
 };
-use entry::Entry;
 use finishing::Finishing;
 pub(crate) use finishing::WAYS;
 use key::KeyLane;
@@ -105,14 +104,17 @@ pub(crate) struct Keys {
     lease: Duration,
     max_unfinished: usize,
     nack_delay: (Duration, Duration),
+    /// After so many tries the service gives a message up.
+    buries: Option<u32>,
 }
 
 /// The lane of what has no key.
 const LOOSE: u32 = u32::MAX;
 
 impl Keys {
-    /// Deliveries are this consumer's for `lease` after they came or were prolonged.
-    pub(crate) fn new(options: &ConsumerOptions, lease: Duration) -> Self {
+    /// Deliveries are this consumer's for `lease` after they came or were prolonged. `buries`: after so many tries the
+    /// service gives a message up.
+    pub(crate) fn new(options: &ConsumerOptions, lease: Duration, buries: Option<u32>) -> Self {
         Self {
             lanes: Vec::new(),
             free: Vec::new(),
@@ -129,11 +131,18 @@ impl Keys {
             lease,
             max_unfinished: options.max_unfinished.max(1),
             nack_delay: (options.nack_delay, options.nack_delay_max),
+            buries,
         }
     }
 
     /// Takes in what the service gave at `now`.
     pub(crate) fn arrive(&mut self, message: Message, now: Instant) {
+        if self.is_of_another_service(&message) {
+            let stopped = self.stopped;
+            // Nothing that is here is known there.
+            drop(self.lose());
+            self.stopped = stopped;
+        }
         let Some(key) = message.arrived.event.key.clone() else {
             if self.loose.arrive(message, now) {
                 self.ready.push_back(LOOSE);
@@ -149,6 +158,19 @@ impl Keys {
             .extend(arrival.bounce.into_iter().map(|ack_id| (lane, ack_id)));
     }
 
+    /// Whether another message with the same id is here: a local server that was started anew begins to count again.
+    fn is_of_another_service(&self, message: &Message) -> bool {
+        let lane = match &message.arrived.event.key {
+            Some(key) => self.keys.get(key).copied(),
+            None => Some(LOOSE),
+        };
+        let here = match self.ids.get(&message.id) {
+            Some((lane, seq)) => self.lanes[*lane as usize].at(*seq).zip(Some(*lane)),
+            None => self.loose.at(message.id).zip(Some(LOOSE)),
+        };
+        here.is_some_and(|(at, of)| at != message.at || Some(of) != lane)
+    }
+
     fn lane_of(&mut self, key: Key) -> u32 {
         if let Some(lane) = self.keys.get(&key) {
             return *lane;
@@ -157,7 +179,7 @@ impl Keys {
             self.lanes.push(KeyLane::default());
             self.lanes.len() as u32 - 1
         });
-        self.lanes[lane as usize].begin(key.clone());
+        self.lanes[lane as usize].begin(key.clone(), self.buries);
         self.keys.insert(key, lane);
         lane
     }
@@ -279,9 +301,12 @@ impl Keys {
         self.finished.longest()
     }
 
-    /// What was finished since a commit last began.
+    /// What was finished since a commit last began; nothing where that has told it, too.
     pub(crate) fn finished_lately(&self) -> Size {
-        self.finished.fresh()
+        match self.finished.len() {
+            0 => Size::default(),
+            _ => self.finished.fresh(),
+        }
     }
 
     /// A commit begins: how many have ever been finished, on each way.
@@ -350,7 +375,7 @@ impl Keys {
         }
         self.nacked.retain(|lane| {
             let of = &mut self.lanes[*lane as usize];
-            if let Some(ack_id) = of.due(now) {
+            if let Some(ack_id) = of.due(*lane, now, &mut self.ids) {
                 ask(*lane, of, ack_id);
             }
             of.has_unsent_nack()
@@ -390,14 +415,13 @@ impl Keys {
         self.fenced |= self.finished.len() > 0;
         self.stopped = false;
         let mut ack_ids = Vec::new();
-        let mut each = |entry: &Entry, _: u64| {
+        self.loose.each(|entry, _| {
             if entry.leased.is_some() {
                 ack_ids.push(entry.ack_id.clone());
             }
-        };
-        self.loose.each(&mut each);
+        });
         for lane in self.keys.values() {
-            self.lanes[*lane as usize].each(&mut each);
+            ack_ids.extend(self.lanes[*lane as usize].to_give_back());
         }
         for lane in &mut self.lanes {
             lane.end();

@@ -134,6 +134,15 @@ impl Service {
         queue.sent = nth;
     }
 
+    /// Somebody seeks: it begins again further back.
+    fn seek(&mut self) {
+        let key = self.rng.random_range(0..self.keys.len());
+        let queue = &mut self.keys[key];
+        let nth = self.rng.random_range(0..=queue.acked);
+        queue.acked = nth;
+        self.rewind(key, nth);
+    }
+
     /// Repeats for no reason, as it may.
     fn repeat(&mut self) {
         let key = self.rng.random_range(0..self.keys.len());
@@ -142,6 +151,15 @@ impl Service {
             let nth = self.rng.random_range(queue.acked..queue.sent);
             self.rewind(key, nth);
         }
+    }
+}
+
+/// Of a key some are published each second.
+fn sent(key: usize, nth: usize, delivery: usize) -> Message {
+    let published = Duration::from_millis(250) * (nth as u32 + 1);
+    Message {
+        at: Sequence::of(published.as_nanos() << 64, 0),
+        ..message(Some(key), nth, delivery, (key * 1_000 + nth) as u64)
     }
 }
 
@@ -193,8 +211,7 @@ fn run(seed: u64) {
                     let Some((key, nth, delivery)) = service.wire.pop_front() else {
                         break;
                     };
-                    let id = (key * 1_000 + nth) as u64;
-                    held.arrive(message(Some(key), nth, delivery, id), now);
+                    held.arrive(sent(key, nth, delivery), now);
                 }
             }
             6 => {
@@ -271,12 +288,14 @@ fn run(seed: u64) {
                 if rng.random_ratio(1, 40) {
                     service.repeat();
                 }
+                if step < 2_000 && rng.random_ratio(1, 40) {
+                    service.seek();
+                }
                 if rng.random_ratio(1, 40) {
                     // The stream is given up: what is under way comes, or a part of it.
                     let come = rng.random_range(0..=service.wire.len());
                     for (key, nth, delivery) in std::mem::take(&mut service.wire).drain(..come) {
-                        let id = (key * 1_000 + nth) as u64;
-                        held.arrive(message(Some(key), nth, delivery, id), now);
+                        held.arrive(sent(key, nth, delivery), now);
                     }
                     let shed = held.shed(MILLI * 100, now);
                     shed.iter().for_each(|id| service.nack(id));

@@ -38,9 +38,8 @@ impl Size {
     }
 }
 
-/// Streams are given up while less than so many times their bounds is held: all that keys which stand still have of
-/// memory.
-const MOST: usize = 4;
+/// A stream begins while less than so many times its bounds is held: with what it gives, four times as much at most.
+const MOST: usize = 3;
 
 impl Keys {
     /// Notes that another stream begins: what is held counts in its bounds no more.
@@ -49,6 +48,17 @@ impl Keys {
         for lane in self.keys.values() {
             self.lanes[*lane as usize].set_aside();
         }
+    }
+
+    /// Whether so much is held that no stream with these bounds may begin.
+    pub(crate) fn is_overfull(&self, bounds: Size) -> bool {
+        let mut memory = Size::default();
+        let mut add = |entry: &Entry, _| memory += entry.sizes().1;
+        self.loose.each(&mut add);
+        for lane in self.keys.values() {
+            self.lanes[*lane as usize].each(&mut add);
+        }
+        !memory.is_below(bounds * MOST)
     }
 
     /// Whether a stream with these bounds may give nothing more because of keys that have stood still for `time`: they

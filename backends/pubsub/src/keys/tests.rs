@@ -10,7 +10,7 @@ pub(super) fn keys(most: usize) -> Keys {
     let options = ConsumerOptions::new()
         .max_unfinished(most)
         .nack_delay(delays.0, delays.1);
-    Keys::new(&options, LEASE)
+    Keys::new(&options, LEASE, None)
 }
 
 /// Message `nth` of a key as delivery `delivery`.
@@ -339,4 +339,130 @@ fn what_was_nacked_and_never_comes_again_is_forgotten() {
     assert_eq!(held(&keys), (EVENTS / 2, EVENTS / 2, 50), "they may come");
     keys.lapse(due + LEASE * 4);
     assert_eq!(held(&keys), (0, 0, 0));
+}
+
+#[test]
+fn what_comes_again_while_the_application_has_it_is_replayed_from_there() {
+    let (mut keys, now) = (keys(100), Instant::now());
+    for n in 0..3 {
+        keys.arrive(message(Some(0), n, 1, n as u64), now);
+        keys.arrive(message(None, n, 1, 100 + n as u64), now);
+    }
+    let old: Vec<_> = keys.take(10, now).iter().map(token).collect();
+    // Another member has sought.
+    for n in 0..3 {
+        keys.arrive(message(Some(0), n, 2, n as u64), now);
+        keys.arrive(message(None, n, 2, 100 + n as u64), now);
+    }
+    assert_eq!(keys.ack(&old, now), 0);
+    let again = keys.take(10, now);
+    let of_key = |it: &&Handed| it.event.key.is_some();
+    let in_order: Vec<_> = again.iter().filter(of_key).map(nth).collect();
+    assert_eq!((again.len(), in_order), (6, vec![0, 1, 2]));
+    let new: Vec<_> = again.iter().map(token).collect();
+    assert_eq!(keys.ack(&new, now), 6);
+}
+
+#[test]
+fn a_replay_from_far_back_begins_where_it_does() {
+    let (mut keys, now) = (keys(1_000), Instant::now());
+    for n in 0..60 {
+        keys.arrive(message(Some(0), n, 1, n as u64), now);
+    }
+    let first: Vec<_> = keys.take(50, now).iter().map(token).collect();
+    assert_eq!(keys.ack(&first, now), 50);
+    let done = keys.finished(0, 100);
+    keys.acked(done, 0);
+    for from in [20, 0] {
+        for n in from..60 {
+            keys.arrive(message(Some(0), n, 2, n as u64), now);
+        }
+        let again: Vec<_> = keys.take(100, now).iter().map(nth).collect();
+        assert_eq!(again, (from..60).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_another_service_gives_under_the_same_ids_is_new() {
+    for (old, new) in [
+        (Some(0), Some(0)),
+        (Some(0), Some(1)),
+        (None, Some(0)),
+        (Some(0), None),
+    ] {
+        let (mut keys, now) = (keys(100), Instant::now());
+        for n in 0..3 {
+            keys.arrive(message(old, n, 1, n as u64), now);
+        }
+        let handed: Vec<_> = keys.take(10, now).iter().map(token).collect();
+        assert_eq!(keys.ack(&handed[..1], now), 1);
+        for n in 0..2 {
+            let mut later = message(new, 10 + n, 1, n as u64);
+            later.at = Sequence::of(2_000_000_u128 << 64, 0);
+            keys.arrive(later, now);
+        }
+        assert!(keys.take_fenced(), "an ack was lost");
+        assert_eq!(keys.ack(&handed, now), 0);
+        let came: Vec<_> = keys.take(10, now).iter().map(nth).collect();
+        assert_eq!(came, [10, 11]);
+    }
+}
+
+#[test]
+fn what_was_told_with_an_earlier_commit_is_no_reason_for_another_one() {
+    let (mut keys, now) = (keys(100), Instant::now());
+    keys.begin_commit();
+    keys.arrive(message(Some(0), 0, 1, 0), now);
+    let handed: Vec<_> = keys.take(10, now).iter().map(token).collect();
+    keys.ack(&handed, now);
+    assert_eq!(keys.finished_lately().events, 1);
+    let done = keys.finished(0, 100);
+    assert_eq!(keys.finished_lately(), Size::default());
+    keys.acked(done, 0);
+}
+
+/// Where tries are counted, a nack is of one event: what is behind it comes with it, and does not wait for one that is
+/// buried.
+#[test]
+fn a_nack_uses_up_the_tries_of_nothing_else() {
+    const MOST: u32 = 3;
+    let mut keys = Keys::new(&ConsumerOptions::new(), LEASE, Some(MOST));
+    let mut now = Instant::now();
+    let mut tries = [0; 6];
+    let mut next = 0;
+    let mut handled = Vec::new();
+    while next < tries.len() {
+        for nth in next..tries.len() {
+            let tried = Message {
+                tries: tries[nth] + 1,
+                ..message(Some(0), nth, 100 + nth, nth as u64)
+            };
+            keys.arrive(tried, now);
+        }
+        let handed = keys.take(10, now);
+        assert_eq!(handed.iter().map(nth).next(), Some(next), "{tries:?}");
+        // The first three never work.
+        if next < 3 {
+            assert_eq!(keys.nack(&[handed[0].token], now), 1);
+        } else {
+            handled.extend(handed.iter().map(nth));
+            assert_eq!(keys.ack(&[handed[0].token], now), 1);
+            assert_eq!(keys.clear().len(), 1, "the next one brings the others");
+        }
+        now += Duration::from_secs(20);
+        let (asked, ack_ids) = keys.due(now);
+        for id in ack_ids {
+            let nacked: usize = id.split_once('/').unwrap().0.parse().unwrap();
+            tries[nacked] += 1;
+        }
+        keys.nack_told(&asked);
+        if next >= 3 || tries[next] == MOST {
+            next += 1;
+        }
+        if next > 3 {
+            break;
+        }
+    }
+    assert_eq!(tries, [MOST, MOST, MOST, 0, 0, 0]);
+    assert_eq!(handled, [3, 4, 5]);
 }

@@ -191,3 +191,39 @@ async fn a_consumer_whose_bounds_are_small_goes_on_before_its_commit_is_due() {
         within(hub.close()).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_tells_more_than_there_was_when_it_began_holds_nothing_up() {
+    const AHEAD: usize = 8;
+    let server = PubSub::builder().start().unwrap();
+    let hub = hub(&server, false).await;
+    // Without keys: all acks go the same way.
+    let producer = within(hub.producer(TOPIC, ProducerOptions::new()))
+        .await
+        .unwrap();
+    for nth in 0..KEYS {
+        within(producer.send(Event::new(nth.to_string())))
+            .await
+            .unwrap();
+    }
+    let options = never_by_itself().prefetch_events(AHEAD);
+    let mut consumer = within(hub.consumer(TOPIC, options)).await.unwrap();
+    let mut tokens = held(&mut *consumer, AHEAD).await;
+    let refused = Faults::none().unavailable("Acknowledge", Rate::next(3));
+    server.set_faults(refused).unwrap();
+    let acks = consumer.acks();
+    acks.ack(&tokens.split_off(AHEAD - 1));
+    within(async {
+        while server.counts().faults.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    // The next try of that commit tells these, too.
+    acks.ack(&tokens);
+    let left = held(&mut *consumer, KEYS - AHEAD).await;
+    // By the task that commits.
+    assert_eq!(acks.nack(&left), left.len());
+    held(&mut *consumer, left.len()).await;
+    within(hub.close()).await.unwrap();
+}

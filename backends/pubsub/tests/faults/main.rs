@@ -3,6 +3,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod acks;
+mod bounds;
+mod burials;
 mod nacks;
 mod seek;
 
@@ -290,56 +292,6 @@ async fn drain(consumer: &mut dyn Consumer, places: &[(String, usize)]) -> Vec<(
     // What came meanwhile comes again.
     consumer.acks().nack(&tokens);
     left
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_nacked_too_often_goes_to_the_dead_letter_topic() {
-    let server = PubSub::builder().start().unwrap();
-    let config = PubSubConfig::new("local")
-        .endpoint(server.endpoint())
-        .dead_letter("dead");
-    let hub = PubSubHub::new(config).unwrap();
-    for topic in [TOPIC, "dead"] {
-        within(hub.admin().create_topic(&TopicConfig::new(topic)))
-            .await
-            .unwrap();
-    }
-    let tick = Duration::from_millis(5);
-    let options = ConsumerOptions::new().group("score").nack_delay(tick, tick);
-    let mut consumer = within(hub.consumer(TOPIC, options)).await.unwrap();
-    let producer = within(hub.producer(TOPIC, ProducerOptions::new()))
-        .await
-        .unwrap();
-    for nth in 0..3 {
-        within(producer.send(event(nth * KEYS))).await.unwrap();
-    }
-    // The second of the key never works.
-    let acks = consumer.acks();
-    let (mut attempts, mut done) = (0, Vec::new());
-    while done.len() < 2 {
-        for delivery in within(consumer.receive(10)).await.unwrap().deliveries {
-            let (_, nth) = place(&delivery);
-            if nth == 1 {
-                attempts += 1;
-                assert_eq!(delivery.attempt.get(), attempts);
-                acks.nack(&[delivery.token]);
-            } else if acks.ack(&[delivery.token]) == 1 {
-                done.push(nth);
-            }
-        }
-    }
-    assert_eq!((attempts, done), (5, vec![0, 2]));
-    let mut buried = within(hub.consumer("dead", ConsumerOptions::new()))
-        .await
-        .unwrap();
-    let mut came = Vec::new();
-    while came.is_empty() {
-        came = within(buried.receive(1)).await.unwrap().deliveries;
-    }
-    assert_eq!(came[0].event.payload, event(KEYS).payload);
-    within(buried.close()).await.unwrap();
-    within(consumer.close()).await.unwrap();
-    within(hub.close()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

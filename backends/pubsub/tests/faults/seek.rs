@@ -1,4 +1,4 @@
-//! A seek skips nothing (C8).
+//! A seek skips nothing, and is the whole group's (C8).
 
 use super::*;
 use anyhub_core::Point;
@@ -36,5 +36,30 @@ async fn a_seek_behind_an_event_skips_none_that_was_published_with_it() {
         again.extend(batch.deliveries.iter().map(|it| place(it).1));
     }
     assert!(again.contains(&1), "{again:?}");
+    within(hub.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seek_of_one_member_has_what_another_one_holds_come_again() {
+    let server = PubSub::builder().start().unwrap();
+    let hub = hub(&server, false).await;
+    let options = ConsumerOptions::new().group("score");
+    let mut holds = within(hub.consumer(TOPIC, options.clone())).await.unwrap();
+    publish(hub.clone(), KEYS).await;
+    let mut old = Vec::new();
+    while old.len() < KEYS {
+        old.extend(within(holds.receive(KEYS)).await.unwrap().tokens());
+    }
+    let mut seeks = within(hub.consumer(TOPIC, options)).await.unwrap();
+    within(seeks.seek(Point::Start)).await.unwrap();
+    let mut again = HashSet::new();
+    while again.len() < KEYS {
+        let batch = tokio::select! {
+            batch = within(holds.receive(KEYS)) => batch.unwrap(),
+            batch = within(seeks.receive(KEYS)) => batch.unwrap(),
+        };
+        again.extend(batch.deliveries.iter().map(place));
+    }
+    assert_eq!(holds.acks().ack(&old), 0, "they are stale");
     within(hub.close()).await.unwrap();
 }
