@@ -5,7 +5,7 @@
 //! messages and stubs, over the transport that the SDK uses.
 
 use crate::{
-    client::{About, Line},
+    client::{ATTEMPT, About, Line},
     error::Failure,
     wire::{Holds, Publish},
 };
@@ -289,10 +289,29 @@ impl Line {
         told(found)
     }
 
-    /// AlreadyExists where another one was faster.
+    /// The same, once: who asks again and again by itself needs no attempts beside. None where the account may not ask.
+    pub(crate) async fn look_at_subscription(
+        &self,
+        operation: &'static str,
+        subscription: &str,
+    ) -> Result<Option<pb::Subscription>> {
+        let message = pb::GetSubscriptionRequest {
+            subscription: subscription.to_owned(),
+        };
+        let about = of_subscription(operation, subscription);
+        let found = self.once(about, ATTEMPT, message, |channel, request| async move {
+            subscriber(channel).get_subscription(request).await
+        });
+        match found.await {
+            Err(failure) if failure.forbidden => Ok(None),
+            found => told(found).map(Some),
+        }
+    }
+
+    /// AlreadyExists where another one was faster, or an earlier attempt whose answer was lost.
     pub(crate) async fn create_subscription(&self, made: pb::Subscription) -> Result<()> {
         let name = made.name.clone();
-        let (made, maybe) = ask!(
+        let (made, _) = ask!(
             self,
             "consumer",
             "name",
@@ -301,7 +320,7 @@ impl Line {
             create_subscription,
             made
         );
-        made_once(made.map(drop), maybe)
+        told(made.map(drop))
     }
 
     pub(crate) async fn update_subscription(

@@ -11,8 +11,8 @@ use crate::{
     subscription::{Start, Subscription, of_partition},
 };
 use anyhub_core::{
-    Acks, Batch, Change, Consumer, ConsumerOptions, Delivery, OwnedPartition, Point, Position,
-    Result, driver::check_consumer,
+    Acks, Batch, Change, Consumer, ConsumerOptions, Delivery, ErrorKind, OwnedPartition, Point,
+    Position, Result, driver::check_consumer,
 };
 use async_trait::async_trait;
 use std::{any::Any, fmt, num::NonZeroU32, sync::Arc, time::Instant};
@@ -71,6 +71,9 @@ impl PubSubConsumer {
         let mut batch = Batch::new();
         batch.changes = self.shared.changes();
         let handed = self.shared.keys().take(max, Instant::now());
+        if !handed.is_empty() {
+            self.shared.subscription.watch.came();
+        }
         batch.deliveries = handed.into_iter().map(delivery).collect();
         batch
     }
@@ -126,10 +129,16 @@ impl Consumer for PubSubConsumer {
         {
             return Ok(());
         }
-        let topic = shared
-            .line
-            .get_topic("seek", &shared.subscription.topic)
-            .await?;
+        let (line, subscription) = (&shared.line, &shared.subscription);
+        // A topic of the same name may have been made anew: it is not the subscription's.
+        let found = line.get_subscription("seek", &subscription.name).await;
+        match found {
+            Ok(found) => subscription.check(&found, "seek")?,
+            // Who may seek may not always look.
+            Err(error) if error.kind() == ErrorKind::Denied => {}
+            Err(error) => return Err(error),
+        }
+        let topic = line.get_topic("seek", &subscription.topic).await?;
         let kept = from_duration(topic.message_retention_duration);
         let start = Start::of(&to, kept, "seek")?;
         let mut reader = shared.moving.lock().await;
@@ -150,6 +159,7 @@ impl Consumer for PubSubConsumer {
                 Phase::Away(_) => self.rejoin(),
                 _ => _ = shared.set_phase(Phase::Reading),
             }
+            shared.subscription.watch.came();
             *reader = Some(Reader::start(shared));
         }
         sought

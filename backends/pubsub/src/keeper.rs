@@ -5,7 +5,7 @@ use crate::{
     hub::PARTITION,
     keys::{Asked, Keys, Ref},
     shared::{ACKS, Phase, Shared},
-    standing,
+    standing, watch,
 };
 use anyhub_core::Change;
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
@@ -30,7 +30,8 @@ async fn keep(shared: &Arc<Shared>) {
             nacks(shared),
             time(shared),
             silence(shared),
-            standing::run(shared)
+            standing::run(shared),
+            watch::run(shared)
         )
     };
     tokio::select! {

@@ -21,8 +21,8 @@
 //! | C4 | `max_unfinished` is of a key; what has no key is one lane. `prefetch_events` and `prefetch_bytes` bound what is not acknowledged, of all keys. Where keys that stand still have taken most of that, they keep what was handed on, and the others go on: DESIGN.md says how, and that four times as much may be held then |
 //! | C5 | nacked at the service when the delay is over, so that attempts count for `dead_letter`; what the service gives again begins with that event. A nack that it did not take holds its key until the deadline has passed |
 //! | C6 | the service may also go back by itself: where a deadline passed, or an ack was not taken. Then the key is replayed from there on, as after a nack, and tokens of before are stale |
-//! | C7 | a group is the subscription of its name, made with its first consumer; the start is kept as a label until it is reached. Before the end of a topic can be read what its retention keeps: a topic made by others may keep nothing, and then an earlier start is Unsupported |
-//! | C8 | moves the subscription, and so the group. The end, and a time to come, are now by this machine's clock: Pub/Sub tells no other |
+//! | C7 | a group is the subscription of its name, made with its first consumer; the start is kept as the label `anyhub-start` until it is reached, beside `anyhub-opener`, the one consumer that may move the group there. Who opens it meanwhile waits, and does it itself once that one has been silent for 30 s. Before the end of a topic can be read what its retention keeps: a topic made by others may keep nothing, and then an earlier start is Unsupported |
+//! | C8 | moves the subscription, and so the group; NotFound where its topic was deleted, also where one of the same name was made anew. A position up to 5 minutes ahead of this machine's clock is now by it. The end, and a time to come, are now by this machine's clock: Pub/Sub tells no other |
 //! | C10 | a key is with one consumer until nothing of it is outstanding there |
 //! | C12 | a subscription of its own, which goes with the reader, or after a day |
 //! | C13 | there is nothing to resize |
@@ -37,10 +37,13 @@
 //! keeps the order of keys; otherwise it is refused. `Admin` knows the members that this hub has opened, and no others:
 //! Pub/Sub tells of none. Groups never expire; `Admin::delete_group` ends one.
 //!
+//! A stream does not tell that its topic was deleted. So a consumer to which nothing has come for 10 s asks for its
+//! subscription, then ever more seldom, up to once a minute: `receive` is NotFound then, and Invalid where it was detached.
+//!
 //! ## Roles
 //!
 //! `pubsub.publisher` writes; whether the topic is there, its first event tells then. `pubsub.subscriber` and
-//! `pubsub.viewer`, on the subscription, read a group that is there. `pubsub.editor` makes topics and groups, and so private
+//! `pubsub.viewer`, on the subscription, read a group that is there; without the latter, taken away later, nobody tells a consumer that its topic was deleted. `pubsub.editor` makes topics and groups, and so private
 //! readers, too.
 //!
 //! ## The SDK
@@ -72,6 +75,7 @@ mod standing;
 mod stream;
 mod subscription;
 mod usage;
+mod watch;
 mod wire;
 
 pub use config::PubSubConfig;

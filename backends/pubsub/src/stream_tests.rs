@@ -29,6 +29,7 @@ async fn a_stream_on_which_nothing_is_said_can_be_read() {
         ack_deadline: Duration::from_secs(10),
         client_id: "c".to_owned(),
         buries: None,
+        watch: crate::watch::Watch::default(),
     };
     let line = Client::new(config).unwrap().line().unwrap();
     let shared = Shared::new(line, subscription, ConsumerOptions::new());

@@ -1,19 +1,25 @@
-//! A group's subscription, and a private reader's: found, checked, or made; and where it begins.
+//! A group's subscription, and a private reader's: found, checked, or made, and brought to its start.
+
+mod opening;
+mod start;
+
+pub(crate) use start::{Start, of_partition};
 
 use crate::{
     api::{self, from_duration},
     client::Line,
-    error::{HUB, invalid, unsupported},
-    hub::PARTITION,
-    message::published_at,
+    error::HUB,
     name::{self, DELETED_TOPIC},
+    watch::Watch,
 };
-use anyhub_core::{ConsumerOptions, Error, ErrorKind, Partition, Point, Position, Result};
+use anyhub_core::{ConsumerOptions, Error, ErrorKind, Result};
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1 as pb;
+use opening::{Opening, Step};
 use std::{
     collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
+use tokio::time::{sleep, timeout_at};
 
 /// What a consumer reads by.
 #[derive(Debug)]
@@ -29,10 +35,10 @@ pub(crate) struct Subscription {
     pub(crate) client_id: String,
     /// After so many tries a message goes to another topic.
     pub(crate) buries: Option<u32>,
+    /// When something came of it last.
+    pub(crate) watch: Watch,
 }
 
-/// Where a new subscription is to begin, as long as it does not: who makes it may die in between.
-const START: &str = "anyhub-start";
 /// A private reader's subscription that is left goes after the shortest time there is (reference of the API,
 /// ExpirationPolicy, 2026-11).
 const READER_LEFT: Duration = Duration::from_secs(86_400);
@@ -54,10 +60,13 @@ impl Subscription {
             client_id: format!("{:032x}", rand::random::<u128>()),
             buries: (config.dead_letter.is_some() && options.group.is_some())
                 .then_some(config.max_delivery_attempts),
+            watch: Watch::default(),
         };
+        let mut opening = Opening::new(&this.client_id);
         if !this.private {
+            let asked = Instant::now();
             match line.get_subscription("consumer", &this.name).await {
-                Ok(found) => return this.taken_up(line, found).await,
+                Ok(found) => return this.taken_up(line, found, asked, opening).await,
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -65,16 +74,22 @@ impl Subscription {
         let topic = line.get_topic("consumer", &this.topic).await?;
         let kept = from_duration(topic.message_retention_duration);
         let start = Start::of(&options.start, kept, "consumer")?;
+        let mut owns = true;
+        opening.owns(Instant::now());
         match line.create_subscription(this.made(line, start)?).await {
-            Ok(()) => this.begin(line, start).await?,
-            // Another member was faster.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let found = line.get_subscription("consumer", &this.name).await?;
-                return this.taken_up(line, found).await;
-            }
-            Err(error) => return Err(error),
+            // A private one's name is nobody else's: an earlier attempt has made it.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && this.private => {}
+            // Another member was faster, or an earlier attempt of ours: the label tells.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => owns = false,
+            made => made?,
         }
-        Ok(this)
+        let until = opening.until(Instant::now());
+        if owns && this.begin(line, start, until).await? {
+            return Ok(this);
+        }
+        let asked = Instant::now();
+        let found = line.get_subscription("consumer", &this.name).await?;
+        this.taken_up(line, found, asked, opening).await
     }
 
     fn made(&self, line: &Line, start: Start) -> Result<pb::Subscription> {
@@ -86,7 +101,14 @@ impl Subscription {
             }),
             _ => None,
         };
-        let labels = start.label().map(|label| (START.to_owned(), label));
+        let start = start.label().filter(|_| !self.private);
+        let labels = start.map(|start| {
+            let opener = self.client_id.clone();
+            [
+                (opening::START.to_owned(), start),
+                (opening::OPENER.to_owned(), opener),
+            ]
+        });
         Ok(pb::Subscription {
             name: self.name.clone(),
             topic: self.topic.clone(),
@@ -95,7 +117,7 @@ impl Subscription {
             enable_exactly_once_delivery: config.exactly_once && !self.private,
             dead_letter_policy: dead_letter,
             message_retention_duration: config.retention.map(api::duration),
-            labels: labels.into_iter().collect(),
+            labels: labels.into_iter().flatten().collect(),
             expiration_policy: Some(pb::ExpirationPolicy {
                 // A group's never goes by itself.
                 ttl: self.private.then(|| api::duration(READER_LEFT)),
@@ -104,42 +126,77 @@ impl Subscription {
         })
     }
 
-    /// One that is there already.
-    async fn taken_up(mut self, line: &Line, found: pb::Subscription) -> Result<Self> {
+    /// One that is there already, once it is at its start.
+    async fn taken_up(
+        mut self,
+        line: &Line,
+        mut found: pb::Subscription,
+        mut asked: Instant,
+        mut opening: Opening,
+    ) -> Result<Self> {
         if found.topic != self.topic {
             line.check_topic("consumer", &self.topic).await?;
         }
-        self.check(&found)?;
+        loop {
+            self.check(&found, "consumer")?;
+            match opening.step(&found.labels, asked, Instant::now()) {
+                Step::Begun => break,
+                Step::Begin(start, until) => {
+                    if self.begin(line, start, until).await? {
+                        break;
+                    }
+                }
+                Step::Wait(pause) => sleep(pause).await,
+                Step::Claim => {
+                    opening.owns(Instant::now());
+                    let labels = opening.claimed(&found.labels);
+                    let until = asked + opening::CLAIM;
+                    in_time(until, self.label(line, labels)).await?;
+                    sleep(opening::SETTLED).await;
+                }
+            }
+            if opening.tells(Instant::now()) {
+                tracing::warn!(
+                    hub = HUB,
+                    subscription = %self.name,
+                    "the group is not at its start yet: this consumer waits for the one that made it, and does it \
+                     itself after 30 s without a change"
+                );
+            }
+            asked = Instant::now();
+            found = line.get_subscription("consumer", &self.name).await?;
+        }
         let policy = found.dead_letter_policy.as_ref();
         self.buries = policy.map(|policy| match u32::try_from(policy.max_delivery_attempts) {
             Ok(most) if most > 0 => most,
             // The service's default (reference of the API, DeadLetterPolicy, 2026-11).
             _ => 5,
         });
-        let start = found
-            .labels
-            .get(START)
-            .and_then(|label| Start::from_label(label));
-        if let Some(start) = start {
-            // Who made it has not come so far, or is about to.
-            self.begin(line, start).await?;
-        }
         Ok(self)
     }
 
-    /// Invalid for a subscription that can't be read as the contract has it.
-    fn check(&self, found: &pb::Subscription) -> Result<()> {
+    /// An error for a subscription that can't be read as the contract has it: Invalid, and under a consumer NotFound where
+    /// its topic was deleted.
+    pub(crate) fn check(&self, found: &pb::Subscription, operation: &'static str) -> Result<()> {
         let id = name::id(&self.name);
-        let refused =
-            |message: String, advice: &str| Err(invalid("consumer", message).with_advice(advice));
+        let refused = |kind, message: String, advice: &str| {
+            Err(Error::new(kind, HUB, operation, message).with_advice(advice))
+        };
+        let anew = match self.private {
+            true => "open another consumer",
+            false => "delete the group, so that it is made anew, or take another one",
+        };
         if found.topic == DELETED_TOPIC {
-            return refused(
-                format!("the topic of the subscription '{id}' was deleted"),
-                "delete the group, so that it is made anew, or take another one",
-            );
+            let kind = match operation {
+                "consumer" => ErrorKind::Invalid,
+                _ => ErrorKind::NotFound,
+            };
+            let message = format!("the topic of the subscription '{id}' was deleted");
+            return refused(kind, message, anew);
         }
         if found.topic != self.topic {
             return refused(
+                ErrorKind::Invalid,
                 format!(
                     "the subscription '{id}' is of another topic, {}",
                     found.topic
@@ -148,13 +205,12 @@ impl Subscription {
             );
         }
         if found.detached {
-            return refused(
-                format!("the subscription '{id}' is detached from its topic"),
-                "delete the group, so that it is made anew, or take another one",
-            );
+            let message = format!("the subscription '{id}' is detached from its topic");
+            return refused(ErrorKind::Invalid, message, anew);
         }
         if !found.enable_message_ordering {
             return refused(
+                ErrorKind::Invalid,
                 format!("the subscription '{id}' does not keep the order of keys"),
                 "that can't be changed: delete it and let it be made anew, or make it with message ordering on",
             );
@@ -162,19 +218,36 @@ impl Subscription {
         Ok(())
     }
 
-    /// Moves it to its start.
-    async fn begin(&self, line: &Line, start: Start) -> Result<()> {
+    /// Moves it to its start, and says so; false where that is another's to do by now. Timeout where it can't be done before
+    /// another one may take it for given up.
+    async fn begin(&self, line: &Line, start: Start, until: Instant) -> Result<bool> {
         let Some(time) = start.time() else {
-            return Ok(());
+            return Ok(true);
         };
-        line.seek("consumer", &self.name, time).await?;
-        let begun = pb::Subscription {
+        in_time(until, async {
+            line.seek("consumer", &self.name, time).await?;
+            if self.private {
+                return Ok(true);
+            }
+            // Others may have put labels there.
+            let found = line.get_subscription("consumer", &self.name).await?;
+            if found.labels.get(opening::OPENER) != Some(&self.client_id) {
+                return Ok(false);
+            }
+            self.label(line, opening::begun(&found.labels)).await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn label(&self, line: &Line, labels: HashMap<String, String>) -> Result<()> {
+        let labelled = pb::Subscription {
             name: self.name.clone(),
             topic: self.topic.clone(),
-            labels: HashMap::new(),
+            labels,
             ..pb::Subscription::default()
         };
-        line.update_subscription(begun, &["labels"]).await
+        line.update_subscription(labelled, &["labels"]).await
     }
 
     /// The ack deadline, as the service takes it.
@@ -183,156 +256,12 @@ impl Subscription {
     }
 }
 
-/// Where to begin, or to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// With the oldest that is kept.
-    Beginning,
-    Time(SystemTime),
-    /// A new subscription is there by itself.
-    End,
-}
-
-impl Start {
-    /// What a point means on a topic that keeps its messages for so long. Unsupported where it keeps none.
-    pub(crate) fn of(
-        point: &Point,
-        kept: Option<Duration>,
-        operation: &'static str,
-    ) -> Result<Self> {
-        let now = SystemTime::now();
-        let start = match point {
-            Point::Start => Self::Beginning,
-            Point::End => Self::End,
-            Point::Time(time) if *time >= now => Self::End,
-            Point::Time(time) => Self::Time(*time),
-            Point::Positions(positions) => match of_partition(positions) {
-                None => Self::Beginning,
-                Some(position) => Self::Time(time_of(position, kept, now, operation)?),
-            },
-            _ => return Err(unsupported(operation, "this place is not known here")),
-        };
-        match (start, kept) {
-            (Self::Beginning | Self::Time(_), None) => Err(unsupported(
-                operation,
-                "the topic keeps no messages, so that nothing earlier can be read",
-            )
-            .with_advice(
-                "set its message retention, as Admin::set_retention does, or begin at Point::End",
-            )),
-            _ => Ok(start),
-        }
-    }
-
-    /// The time to seek to; None: nothing is to be done for a new subscription.
-    fn time(self) -> Option<SystemTime> {
-        match self {
-            Self::Beginning => Some(BEGINNING),
-            Self::Time(time) => Some(time),
-            Self::End => None,
-        }
-    }
-
-    /// The time to seek to of a subscription that is there. By this machine's clock where that is now: the service tells
-    /// none.
-    pub(crate) fn sought(self) -> SystemTime {
-        self.time().unwrap_or_else(SystemTime::now)
-    }
-
-    fn label(self) -> Option<String> {
-        match self {
-            Self::Beginning => Some("beginning".to_owned()),
-            Self::Time(time) => {
-                let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-                Some(format!("t{}", since.as_nanos()))
-            }
-            Self::End => None,
-        }
-    }
-
-    fn from_label(label: &str) -> Option<Self> {
-        if label == "beginning" {
-            return Some(Self::Beginning);
-        }
-        let nanos = label.strip_prefix('t')?.parse().ok()?;
-        Some(Self::Time(UNIX_EPOCH + Duration::from_nanos(nanos)))
-    }
-}
-
-/// Before every message.
-const BEGINNING: SystemTime = UNIX_EPOCH;
-
-/// The position that is of our one partition.
-pub(crate) fn of_partition(positions: &[(Partition, Position)]) -> Option<&Position> {
-    let of = positions
-        .iter()
-        .find(|(partition, _)| *partition == PARTITION);
-    of.map(|(_, position)| position)
-}
-
-/// When the message at a position, or right before it, was published. OutOfRange where that is not kept, or is to come.
-fn time_of(
-    position: &Position,
-    kept: Option<Duration>,
-    now: SystemTime,
-    operation: &'static str,
-) -> Result<SystemTime> {
-    let time = position
-        .as_sequence()
-        .and_then(published_at)
-        .ok_or_else(|| invalid(operation, format!("{position} is no position of this hub")))?;
-    let out = |message: String| Err(Error::new(ErrorKind::OutOfRange, HUB, operation, message));
-    if time > now {
-        return out(format!(
-            "the position {position} is beyond the newest message"
-        ));
-    }
-    if kept.is_some_and(|kept| time.checked_add(kept).is_some_and(|until| until < now)) {
-        return out(format!("the position {position} is not kept any more"));
-    }
-    // Of a position right after an event, too: others may have been published in the same moment.
-    Ok(time)
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    const WEEK: Option<Duration> = Some(Duration::from_secs(7 * 86_400));
-
-    #[test]
-    fn a_start_is_kept_as_a_label() {
-        let time = UNIX_EPOCH + Duration::from_nanos(1_800_000_000_123_456_789);
-        for start in [Start::Beginning, Start::Time(time)] {
-            let label = start.label().unwrap();
-            assert!(
-                label.len() <= 63
-                    && label
-                        .chars()
-                        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-            );
-            assert_eq!(Start::from_label(&label), Some(start));
-        }
-        assert_eq!(Start::End.label(), None);
-        assert_eq!(Start::from_label("x"), None);
-    }
-
-    #[test]
-    fn what_is_to_come_is_the_end_and_what_is_not_kept_is_refused() {
-        let start = |point, kept| Start::of(&point, kept, "seek").map_err(|error| error.kind());
-        let later = SystemTime::now() + Duration::from_secs(60);
-        assert_eq!(start(Point::Time(later), None), Ok(Start::End));
-        assert_eq!(start(Point::Start, WEEK), Ok(Start::Beginning));
-        assert_eq!(start(Point::Start, None), Err(ErrorKind::Unsupported));
-        let at = |position: Position| Point::Positions(vec![(PARTITION, position)]);
-        assert_eq!(
-            start(at(Position::offset(7)), WEEK),
-            Err(ErrorKind::Invalid)
-        );
-        let old = anyhub_core::driver::Sequence::of(1_000_000_000 << 64, 0);
-        assert_eq!(start(at(old.into()), WEEK), Err(ErrorKind::OutOfRange));
-        let ever = Some(Duration::from_secs(i64::MAX as u64));
-        assert!(start(at(old.into()), ever).is_ok());
-    }
+/// What is done until then, or given up.
+async fn in_time<T>(until: Instant, step: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = timeout_at(until.into(), step).await;
+    done.unwrap_or_else(|_| {
+        let message = "the subscription could not be brought to its start in time";
+        Err(Error::new(ErrorKind::Timeout, HUB, "consumer", message)
+            .with_advice("open it again: the next consumer of a group does it, after 30 s"))
+    })
 }

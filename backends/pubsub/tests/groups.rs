@@ -2,9 +2,11 @@
 //! exactly-once delivery does not come again.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use anyhub_core::{Consumer, ConsumerOptions, ErrorKind, Event, Hub, ProducerOptions, TopicConfig};
+use anyhub_core::{
+    Consumer, ConsumerOptions, ErrorKind, Event, Hub, Point, ProducerOptions, TopicConfig,
+};
 use anyhub_local::pubsub::{Faults, PubSub, Rate};
-use anyhub_pubsub::{PubSubConfig, PubSubHub};
+use anyhub_pubsub::{NativeHub, PubSubConfig, PubSubHub};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     collections::{HashMap, HashSet},
@@ -146,6 +148,146 @@ async fn members_that_crash() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_crash_with_exactly_once_delivery() {
     churn(seed(), true).await;
+}
+
+/// A hub of its own on this server.
+fn another(server: &PubSub, exactly_once: bool) -> Arc<PubSubHub> {
+    let config = PubSubConfig::new("local")
+        .endpoint(server.endpoint())
+        .exactly_once(exactly_once);
+    Arc::new(PubSubHub::new(config).unwrap())
+}
+
+/// A topic with so many events.
+async fn filled(hub: &PubSubHub, events: usize) {
+    within(hub.admin().create_topic(&TopicConfig::new(TOPIC)))
+        .await
+        .unwrap();
+    let producer = within(hub.producer(TOPIC, ProducerOptions::new()))
+        .await
+        .unwrap();
+    let event = |nth: usize| Event::new(nth.to_string()).with_key(format!("k{}", nth % KEYS));
+    let batch = (0..events).map(event).collect();
+    for outcome in within(within(producer.submit(batch)).await.unwrap()).await {
+        outcome.unwrap();
+    }
+}
+
+/// Receives so many, and commits them.
+async fn take(consumer: &mut dyn Consumer, events: usize) {
+    let mut came = 0;
+    while came < events {
+        let tokens = within(consumer.receive(events)).await.unwrap().tokens();
+        came += consumer.acks().ack(&tokens);
+    }
+    within(consumer.commit()).await.unwrap();
+}
+
+/// How many come until it is quiet, and are acknowledged.
+async fn more(consumer: &mut dyn Consumer) -> usize {
+    let quiet = Duration::from_millis(200);
+    let mut came = 0;
+    while let Ok(batch) = tokio::time::timeout(quiet, consumer.receive(100)).await {
+        came += consumer.acks().ack(&batch.unwrap().tokens());
+    }
+    came
+}
+
+/// C7: another member sees that the group is not at its start yet; when it could seek, its creator has committed.
+async fn opened_by_two(exactly_once: bool) {
+    const EVENTS: usize = 20;
+    let server = PubSub::builder().start().unwrap();
+    let (one, two) = (
+        another(&server, exactly_once),
+        another(&server, exactly_once),
+    );
+    filled(&one, EVENTS).await;
+    let late = Duration::from_millis(300);
+    server
+        .set_faults(Faults::none().slow_answers("Seek", Rate::next(1), late))
+        .unwrap();
+    let options = ConsumerOptions::new().group("score").start(Point::Start);
+    let opening = {
+        let options = options.clone();
+        tokio::spawn(async move { within(one.consumer(TOPIC, options)).await.unwrap() })
+    };
+    within(async {
+        while server.counts().requests("Seek") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    server
+        .set_faults(Faults::none().unavailable("Seek", Rate::next(6)))
+        .unwrap();
+    let mut joining =
+        tokio::spawn(async move { within(two.consumer(TOPIC, options)).await.unwrap() });
+    let mut first = opening.await.unwrap();
+    let (mut came, mut joined) = (more(&mut *first).await, None);
+    within(first.commit()).await.unwrap();
+    while came < EVENTS {
+        // Some went to the other member, which was there as soon as they could be had.
+        if joined.is_none() {
+            joined = Some((&mut joining).await.unwrap());
+        }
+        for member in [&mut first, joined.as_mut().unwrap()] {
+            came += more(&mut **member).await;
+            within(member.commit()).await.unwrap();
+        }
+    }
+    let mut second = match joined {
+        Some(joined) => joined,
+        None => joining.await.unwrap(),
+    };
+    let again = more(&mut *first).await + more(&mut *second).await;
+    assert_eq!(again, 0, "what was committed came again");
+    assert_eq!(server.counts().requests("Seek"), 1, "its creator's");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_a_group_does_not_move_it() {
+    opened_by_two(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_a_group_does_not_move_it_with_exactly_once_delivery() {
+    opened_by_two(true).await;
+}
+
+/// Its creator died: of those that wait, one brings it to its start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_whose_creator_is_gone_begins_at_its_start() {
+    const EVENTS: usize = 20;
+    let server = PubSub::builder().start().unwrap();
+    let (one, two) = (another(&server, false), another(&server, false));
+    filled(&one, EVENTS).await;
+    let native: &NativeHub = one.native().downcast_ref().unwrap();
+    let admin = within(native.subscription_admin()).await.unwrap();
+    let name = "projects/local/subscriptions/score";
+    let made = admin
+        .create_subscription()
+        .set_name(name)
+        .set_topic(format!("projects/local/topics/{TOPIC}"))
+        .set_enable_message_ordering(true)
+        .set_labels([
+            ("anyhub-start", "beginning"),
+            ("anyhub-opener", "0123456789abcdef0123456789abcdef"),
+            ("team", "blue"),
+        ]);
+    within(made.send()).await.unwrap();
+    let options = ConsumerOptions::new().group("score");
+    let (first, second) = tokio::join!(
+        within(one.consumer(TOPIC, options.clone())),
+        within(two.consumer(TOPIC, options))
+    );
+    let (mut first, second) = (first.unwrap(), second.unwrap());
+    drop(second);
+    take(&mut *first, EVENTS).await;
+    assert_eq!(server.counts().requests("Seek"), 1);
+    let found = within(admin.get_subscription().set_subscription(name).send());
+    let labels = found.await.unwrap().labels;
+    let kept = HashMap::from([("team".to_owned(), "blue".to_owned())]);
+    assert_eq!(labels, kept);
 }
 
 /// `ANYHUB_SEED`, or 1.

@@ -213,3 +213,52 @@ async fn a_topic_that_is_deleted_under_us() {
     told(&error, ErrorKind::NotFound, "'tweets'");
     assert!(!error.is_indeterminate(), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_deleted_under_its_consumers() {
+    let server = server();
+    let hub = hub(&server).await;
+    let mut consumers = Vec::new();
+    for options in [
+        ConsumerOptions::new().group("score"),
+        ConsumerOptions::new(),
+    ] {
+        consumers.push(within(hub.consumer("tweets", options)).await.unwrap());
+    }
+    within(hub.admin().delete_topic("tweets")).await.unwrap();
+    // One of that name is not the same.
+    within(hub.admin().create_topic(&TopicConfig::new("tweets")))
+        .await
+        .unwrap();
+    for mut consumer in consumers {
+        let error = within(consumer.seek(Point::Start)).await.unwrap_err();
+        told(&error, ErrorKind::NotFound, "was deleted");
+        let error = within(async {
+            loop {
+                if let Err(error) = consumer.receive(1).await {
+                    return error;
+                }
+            }
+        });
+        told(&error.await, ErrorKind::NotFound, "was deleted");
+        let error = within(consumer.seek(Point::Start)).await.unwrap_err();
+        told(&error, ErrorKind::NotFound, "was deleted");
+        within(consumer.close()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_is_detached_under_us() {
+    let server = server();
+    let hub = hub(&server).await;
+    let options = ConsumerOptions::new().group("score");
+    let mut consumer = within(hub.consumer("tweets", options)).await.unwrap();
+    let native: &NativeHub = hub.native().downcast_ref().unwrap();
+    let admin = within(native.topic_admin()).await.unwrap();
+    let detached = admin
+        .detach_subscription()
+        .set_subscription("projects/local/subscriptions/score");
+    within(detached.send()).await.unwrap();
+    let error = within(consumer.seek(Point::Start)).await.unwrap_err();
+    told(&error, ErrorKind::Invalid, "is detached");
+}

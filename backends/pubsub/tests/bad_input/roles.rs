@@ -5,9 +5,16 @@ use crate::{
     front::{Answer, front},
     hub, server, told, within,
 };
-use anyhub_core::{ConsumerOptions, ErrorKind, Hub, ProducerExt, ProducerOptions};
+use anyhub_core::{ConsumerOptions, ErrorKind, Hub, Point, ProducerExt, ProducerOptions};
 use anyhub_local::pubsub::PubSub;
 use anyhub_pubsub::{PubSubConfig, PubSubHub};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tonic::Status;
 
 /// The hub of an account that is refused these methods.
@@ -63,6 +70,46 @@ async fn a_subscriber_reads_a_group_that_is_there() {
         error.advice().unwrap().contains("pubsub.viewer"),
         "{error:?}"
     );
+}
+
+/// Whether its topic was deleted, it is not told; nothing else changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_look_any_more_reads_on() {
+    let server = server();
+    hub(&server).await;
+    let (may, asked) = (
+        Arc::new(AtomicBool::new(true)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let rule = {
+        let (may, asked) = (may.clone(), asked.clone());
+        move |method: &str| {
+            if method != "GetSubscription" || may.load(Ordering::Relaxed) {
+                return Answer::Its;
+            }
+            asked.fetch_add(1, Ordering::Relaxed);
+            Answer::Refused(Status::permission_denied("User not authorized."))
+        }
+    };
+    let endpoint = front(server.endpoint(), rule, |_, _| ()).await;
+    let hub = PubSubHub::new(PubSubConfig::new("local").endpoint(endpoint)).unwrap();
+    let options = ConsumerOptions::new().group("score");
+    let mut consumer = within(hub.consumer("tweets", options)).await.unwrap();
+    may.store(false, Ordering::Relaxed);
+    within(async {
+        while asked.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let producer = within(hub.producer("tweets", ProducerOptions::new()));
+    within(producer.await.unwrap().send(event("0")))
+        .await
+        .unwrap();
+    assert_eq!(first(&mut *consumer).await, event("0"));
+    within(consumer.seek(Point::Start)).await.unwrap();
+    assert_eq!(first(&mut *consumer).await, event("0"));
+    within(consumer.close()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

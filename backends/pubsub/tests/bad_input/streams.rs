@@ -59,3 +59,33 @@ async fn the_next_stream_is_another_client_s() {
     let different: HashSet<_> = ids.iter().collect();
     assert!(ids.len() == 3 && different.len() == 3, "{ids:?}");
 }
+
+/// A group that an earlier attempt has made is one's own: nobody else brings it to its start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_whose_making_was_not_answered_begins_at_its_start() {
+    let server = server();
+    let owner = hub(&server).await;
+    let producer = within(owner.producer("tweets", ProducerOptions::new()));
+    within(producer.await.unwrap().send(event("0")))
+        .await
+        .unwrap();
+    let lost = AtomicBool::new(false);
+    let rule = move |method: &str| match method == "CreateSubscription"
+        && !lost.swap(true, Ordering::Relaxed)
+    {
+        true => Answer::Late(502),
+        false => Answer::Its,
+    };
+    let endpoint = front(server.endpoint(), rule, |_, _| ()).await;
+    let hub = PubSubHub::new(PubSubConfig::new("local").endpoint(endpoint)).unwrap();
+    for options in [
+        ConsumerOptions::new().group("score"),
+        ConsumerOptions::new(),
+    ] {
+        let mut consumer = within(hub.consumer("tweets", options)).await.unwrap();
+        assert_eq!(first(&mut *consumer).await, event("0"));
+        within(consumer.close()).await.unwrap();
+    }
+    assert_eq!(server.counts().requests("CreateSubscription"), 3);
+    assert_eq!(server.counts().requests("Seek"), 2);
+}
