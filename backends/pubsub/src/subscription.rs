@@ -7,6 +7,7 @@ use crate::{
     hub::PARTITION,
     message::published_at,
     name::{self, DELETED_TOPIC},
+    options,
 };
 use anyhub_core::{ConsumerOptions, Error, ErrorKind, Partition, Point, Position, Result};
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1 as pb;
@@ -43,7 +44,7 @@ impl Subscription {
     pub(crate) async fn open(line: &Line, topic: &str, options: &ConsumerOptions) -> Result<Self> {
         let config = line.client().config();
         let full = name::topic(&config.project, topic, "consumer")?;
-        let this = Self {
+        let mut this = Self {
             name: match &options.group {
                 Some(group) => name::subscription(&config.project, group, "consumer")?,
                 None => name::reader(&config.project),
@@ -52,8 +53,9 @@ impl Subscription {
             private: options.group.is_none(),
             ack_deadline: config.ack_deadline,
             client_id: format!("{:032x}", rand::random::<u128>()),
-            buries: config.dead_letter.is_some() && options.group.is_some(),
+            buries: false,
         };
+        this.buries = this.dead_letters(line)?.is_some();
         if !this.private {
             match line.get_subscription("consumer", &this.name).await {
                 Ok(found) => return this.taken_up(line, found).await,
@@ -76,15 +78,15 @@ impl Subscription {
         Ok(this)
     }
 
+    fn dead_letters(&self, line: &Line) -> Result<Option<pb::DeadLetterPolicy>> {
+        match self.private {
+            true => Ok(None),
+            false => options::dead_letters(line.client().config(), &self.topic),
+        }
+    }
+
     fn made(&self, line: &Line, start: Start) -> Result<pb::Subscription> {
         let config = line.client().config();
-        let dead_letter = match &config.dead_letter {
-            Some(topic) if !self.private => Some(pb::DeadLetterPolicy {
-                dead_letter_topic: name::any_topic(&config.project, topic, "consumer")?,
-                max_delivery_attempts: config.max_delivery_attempts as i32,
-            }),
-            _ => None,
-        };
         let labels = start.label().map(|label| (START.to_owned(), label));
         Ok(pb::Subscription {
             name: self.name.clone(),
@@ -92,7 +94,7 @@ impl Subscription {
             enable_message_ordering: true,
             ack_deadline_seconds: self.seconds(),
             enable_exactly_once_delivery: config.exactly_once && !self.private,
-            dead_letter_policy: dead_letter,
+            dead_letter_policy: self.dead_letters(line)?,
             message_retention_duration: config.retention.map(api::duration),
             labels: labels.into_iter().collect(),
             expiration_policy: Some(pb::ExpirationPolicy {
@@ -109,6 +111,7 @@ impl Subscription {
             line.check_topic("consumer", &self.topic).await?;
         }
         self.check(&found)?;
+        options::compare(line.client().config(), &found)?;
         self.buries = found.dead_letter_policy.is_some();
         let start = found
             .labels
