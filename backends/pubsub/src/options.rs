@@ -14,10 +14,12 @@ pub(crate) fn dead_letters(
         return Ok(None);
     };
     let dead_letter_topic = name::any_topic(&config.project, dead_letter, "consumer")?;
-    Ok((dead_letter_topic != topic).then(|| pb::DeadLetterPolicy {
-        dead_letter_topic,
-        max_delivery_attempts: config.max_delivery_attempts as i32,
-    }))
+    Ok(
+        (dead_letter_topic != topic).then_some(pb::DeadLetterPolicy {
+            dead_letter_topic,
+            max_delivery_attempts: config.max_delivery_attempts as i32,
+        }),
+    )
 }
 
 /// Whether a subscription that is there is what the settings ask for. Invalid where its acks are less than that; what
