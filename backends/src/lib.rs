@@ -2,7 +2,7 @@
 //! Cloud Pub/Sub, with one meaning on all of them. Only the URL changes:
 //!
 //! ```
-//! use anyhub::{ConsumerOptions, Event, ProducerExt, ProducerOptions, TopicConfig};
+//! use anyhub::{ConsumerOptions, ErrorKind, Event, ProducerExt, ProducerOptions, TopicConfig};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> anyhub::Result<()> {
@@ -11,7 +11,8 @@
 //! // (leases=memory: how far a group has come is forgotten when the process ends; leases=sqlite:FILE keeps it)
 //! let url = "memory:/tweets";
 //! let (hub, topic) = (anyhub::connect(url)?, anyhub::topic(url)?);
-//! hub.admin().create_topic(&TopicConfig::new(&topic)).await?; // if it is not there yet
+//! let made = hub.admin().create_topic(&TopicConfig::new(&topic)).await;
+//! if let Err(error) = made && error.kind() != ErrorKind::AlreadyExists { return Err(error) }
 //! let producer = hub.producer(&topic, ProducerOptions::new()).await?;
 //! producer.send(Event::new("what a day").with_key("user-7")).await?;
 //!

@@ -6,10 +6,10 @@
 
 use crate::{
     client::{ATTEMPT, About, Line},
-    error::Failure,
+    error::{Failure, no_dead_letter_topic, no_topic},
     wire::{Holds, Publish},
 };
-use anyhub_core::Result;
+use anyhub_core::{ErrorKind, Result};
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1 as pb;
 use pb::{publisher_client::PublisherClient, subscriber_client::SubscriberClient};
 use prost_types::{FieldMask, Timestamp};
@@ -308,9 +308,10 @@ impl Line {
         }
     }
 
-    /// AlreadyExists where another one was faster, or an earlier attempt whose answer was lost.
+    /// AlreadyExists where another one was faster, or an earlier attempt whose answer was lost; NotFound without the topic, or the dead-letter topic.
     pub(crate) async fn create_subscription(&self, made: pb::Subscription) -> Result<()> {
-        let name = made.name.clone();
+        let (name, topic) = (made.name.clone(), made.topic.clone());
+        let dead_letters = made.dead_letter_policy.clone();
         let (made, _) = ask!(
             self,
             "consumer",
@@ -320,7 +321,17 @@ impl Line {
             create_subscription,
             made
         );
-        told(made.map(drop))
+        match told(made.map(drop)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // Which topic that is, the service tells in its text alone.
+                self.check_topic("consumer", &topic).await?;
+                Err(match dead_letters {
+                    Some(policy) => no_dead_letter_topic("consumer", &policy.dead_letter_topic),
+                    None => no_topic("consumer", &topic),
+                })
+            }
+            made => made,
+        }
     }
 
     pub(crate) async fn update_subscription(
@@ -383,18 +394,16 @@ fn told<T>(answer: Result<T, Failure>) -> Result<T> {
 
 /// What is there already may have been made by an earlier attempt, whose answer was lost.
 fn made_once(answer: Result<(), Failure>, maybe: bool) -> Result<()> {
-    use anyhub_core::ErrorKind::AlreadyExists;
     match told(answer) {
-        Err(error) if maybe && error.kind() == AlreadyExists => Ok(()),
+        Err(error) if maybe && error.kind() == ErrorKind::AlreadyExists => Ok(()),
         answer => answer,
     }
 }
 
 /// The same where it is gone.
 fn gone_once(answer: Result<(), Failure>, maybe: bool) -> Result<()> {
-    use anyhub_core::ErrorKind::NotFound;
     match told(answer) {
-        Err(error) if maybe && error.kind() == NotFound => Ok(()),
+        Err(error) if maybe && error.kind() == ErrorKind::NotFound => Ok(()),
         answer => answer,
     }
 }

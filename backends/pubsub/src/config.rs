@@ -1,5 +1,5 @@
-use crate::error::{HUB, config};
-use anyhub_core::{Error, HubUrl, Result, one_of, shown};
+use crate::error::config;
+use anyhub_core::{Error, HubUrl, Result, shown};
 use google_cloud_auth::credentials::Credentials;
 use serde::Deserialize;
 use std::{fmt, net::IpAddr, time::Duration};
@@ -17,13 +17,27 @@ use tonic::transport::Uri;
 /// | `endpoint` | another address: `https://HOST` of a region or a private endpoint; `http:`, in the clear, on this machine alone | that of `PUBSUB_EMULATOR_HOST`, if it is set, or `https://pubsub.googleapis.com` |
 /// | `ack_deadline` | how long a member that died keeps its events, from `10s` to `600s`; while it lives, it has them prolonged | `30s` |
 /// | `exactly_once` | `true`: Pub/Sub confirms each ack, and gives nothing again that it has confirmed, in one region | `false` |
-/// | `dead_letter` | the topic for events that were nacked too often | none |
-/// | `max_delivery_attempts` | after how many of them, from `5` to `100` | `5` |
+/// | `dead_letter` | the topic for events that failed too often | none |
+/// | `max_delivery_attempts` | after how many deliveries, from `5` to `100` | `5` |
 /// | `retention` | how long subscriptions keep what is not acknowledged, from `10m` to `31d` | Pub/Sub's, 7 days |
 /// | `topic_retention` | how long topics made by `Admin` keep all events, for what is read later from the start or from a time | `7d` |
 ///
 /// All but `endpoint` are of subscriptions and topics when they are made; those that are there stay as they are.
+/// A group that is there without `exactly_once`, where it is asked for, is refused; what else it has otherwise is told by
+/// a warning.
+///
 /// Debug prints no value that may be secret.
+///
+/// ## Dead letters
+///
+/// The project's Pub/Sub service agent forwards them. It needs `pubsub.publisher` on the dead-letter topic and
+/// `pubsub.subscriber` on the group's subscription, or nothing is forwarded, and what fails comes again (Pub/Sub
+/// documentation, "Dead-letter topics", 2026-11). A dead-letter topic without a subscription loses what it gets: make a
+/// group of it first. Its own groups have no dead letters, which would come back to them for ever.
+///
+/// Every delivery that ends by a nack or a passed deadline counts as a try, also of what was only fetched ahead and never
+/// handed to the application, such as at a crash. Therefore consumers of a group with dead letters fetch at most 1,000
+/// events ahead.
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -36,7 +50,8 @@ pub struct PubSubConfig {
     pub ack_deadline: Duration,
     /// Whether subscriptions are made with exactly-once delivery.
     pub exactly_once: bool,
-    /// The topic for events that were nacked too often, by its id or by its full name.
+    /// The topic for events that failed too often, by its id or by its full name. Of groups of that topic itself it is
+    /// none. See above for the roles that it takes.
     pub dead_letter: Option<String>,
     /// After how many delivery attempts. 5; 5 to 100.
     pub max_delivery_attempts: u32,
@@ -154,8 +169,10 @@ impl PubSubConfig {
                 "endpoint" => this.endpoint = Some(value.to_owned()),
                 "ack_deadline" => this.ack_deadline = duration(name, value)?,
                 "exactly_once" => {
-                    let all = [("true", true), ("false", false)];
-                    this.exactly_once = one_of(HUB, "connect", name, value, &all)?;
+                    this.exactly_once = value.parse().map_err(|_| {
+                        config(format!("{name} can't be '{}'", shown(value)))
+                            .with_advice("it is exactly_once=true or exactly_once=false")
+                    })?;
                 }
                 "dead_letter" => this.dead_letter = Some(value.to_owned()),
                 "max_delivery_attempts" => {
@@ -272,8 +289,11 @@ impl Service {
             Some("http") if local || emulated => {}
             Some("http") => {
                 let message = format!("'{}' would send tokens in the clear", shown(&text));
-                return Err(config(message)
-                    .with_advice("https: is for every machine, http: for this one alone"));
+                let at = uri.authority().map_or("HOST:PORT", |at| shown(at.as_str()));
+                return Err(config(message).with_advice(format!(
+                    "https: is for every machine, http: for this one alone; for an emulator leave endpoint out and set \
+                     {EMULATOR}={at}"
+                )));
             }
             _ => return Err(no_endpoint()),
         }
@@ -358,6 +378,7 @@ mod tests {
                 "pubsub://p/t?exactly_once=yes",
                 "exactly_once=true or exactly_once=false",
             ),
+            ("pubsub://p/t?exactly_once=yes", "can't be 'yes'"),
             ("pubsub://p/t?max_delivery_attempts=five", "it is a number"),
             ("pubsub://p/t?endpoint=https://me@host", "no endpoint"),
             ("pubsub://p/t?max_delivery_attempts=4", "5 to 100"),
@@ -367,6 +388,10 @@ mod tests {
             (
                 "pubsub://p/t?endpoint=http://pubsub.example.com",
                 "in the clear",
+            ),
+            (
+                "pubsub://p/t?endpoint=http://emulator:8085",
+                "PUBSUB_EMULATOR_HOST=emulator:8085",
             ),
         ] {
             let error = from(url).unwrap_err();

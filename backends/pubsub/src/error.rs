@@ -1,6 +1,6 @@
 //! Pub/Sub's errors as kinds to act on, each with what to do.
 
-use anyhub_core::{Error, ErrorKind};
+use anyhub_core::{Error, ErrorKind, shown};
 use std::{error::Error as StdError, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -73,6 +73,21 @@ const TOKENS: &str = "look at the network, and at the service that gives the tok
 /// Where machines of Google's get their tokens (Compute Engine documentation, 2026-11).
 const METADATA: &str = "metadata.google.internal";
 
+/// A topic that is not there, by its full name.
+pub(crate) fn no_topic(operation: &'static str, topic: &str) -> Error {
+    Error::new(ErrorKind::NotFound, HUB, operation, missing(topic)).with_advice(NO_TOPIC)
+}
+
+/// The same of one that only the settings name.
+pub(crate) fn no_dead_letter_topic(operation: &'static str, topic: &str) -> Error {
+    let message = format!("{}, which dead_letter names", missing(shown(topic)));
+    Error::new(ErrorKind::NotFound, HUB, operation, message).with_advice(
+        "create it, and a group of it, which keeps what goes there; or leave dead_letter out",
+    )
+}
+
+const NO_TOPIC: &str = "look at its name and the project, or create it with Admin::create_topic";
+
 /// A request that failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -108,7 +123,8 @@ pub(crate) fn failed(operation: &'static str, subject: &str, status: Status) -> 
     let code = status.code();
     let unreached = is_unreached(&status);
     let gateway = http_status(&status).filter(|status| is_gateway(*status));
-    let strange = gateway.is_none() && is_strange(&status);
+    let plain = unreached && is_plain(&status);
+    let strange = plain || gateway.is_none() && is_strange(&status);
     let kind = match code {
         _ if gateway.is_some() => ErrorKind::Unavailable,
         _ if strange => ErrorKind::Unexpected,
@@ -139,12 +155,19 @@ pub(crate) fn failed(operation: &'static str, subject: &str, status: Status) -> 
         (_, Some(status)) => {
             format!("what is in front of the service answered: HTTP status {status}")
         }
+        _ if plain => "what answers speaks no TLS".to_owned(),
         _ if unreached => format!("the service can't be reached: {}", root(&status)),
         _ if strange => format!("what answers is no Pub/Sub: {}", one_line(status.message())),
+        // The kind is told beside the message.
+        _ if format!("{code:?}") == kind.to_string() => one_line(status.message()),
         _ => format!("{} ({code:?})", one_line(status.message())),
     };
     let error = Error::new(kind, HUB, operation, message);
-    let error = match advice(kind, unreached || gateway.is_some(), subject) {
+    let advised = match plain {
+        true => Some(PLAIN.to_owned()),
+        false => advice(kind, unreached || gateway.is_some(), subject),
+    };
+    let error = match advised {
         Some(advice) => error.with_advice(advice),
         None => error,
     };
@@ -162,9 +185,8 @@ fn advice(kind: ErrorKind, on_the_way: bool, subject: &str) -> Option<String> {
         ErrorKind::NotFound if subject.contains("/subscriptions/") => {
             "look at the group's name; a new consumer of it makes it again".to_owned()
         }
-        ErrorKind::NotFound => {
-            "look at its name and the project, or create it with Admin::create_topic".to_owned()
-        }
+        ErrorKind::NotFound => NO_TOPIC.to_owned(),
+        ErrorKind::AlreadyExists => "take it as it is, or another name".to_owned(),
         ErrorKind::Denied => {
             "look at the roles of the account: pubsub.publisher to write, pubsub.subscriber and pubsub.viewer to \
              read, the latter to see that a group is there, pubsub.editor to make topics and groups"
@@ -195,6 +217,14 @@ fn is_unreached(status: &Status) -> bool {
         cause.is::<tonic::ConnectError>() || cause.to_string() == "tcp connect error"
     })
 }
+
+/// Whether a server without TLS was asked by TLS, as rustls says it (0.23).
+fn is_plain(status: &Status) -> bool {
+    causes(status).any(|cause| cause.to_string().contains("InvalidContentType"))
+}
+
+const PLAIN: &str = "use http: where that is meant: endpoint=http://127.0.0.1:8085 on this machine, and elsewhere \
+                     PUBSUB_EMULATOR_HOST=HOST:PORT without endpoint=";
 
 /// The HTTP status of an answer that is no gRPC, which tonic tells in its text alone.
 fn http_status(status: &Status) -> Option<u16> {
@@ -283,6 +313,11 @@ mod tests {
         }
         let failure = failed("submit", subject, Status::not_found("Resource not found"));
         assert_eq!(failure.error.message(), "there is no topic 'tweets'");
+        let told = failed("submit", subject, Status::unavailable("not now"));
+        assert_eq!(
+            told.error.to_string(),
+            "pubsub: submit: not now (Unavailable)"
+        );
     }
 
     #[test]

@@ -35,7 +35,8 @@
 //!
 //! A group is a subscription of the same project, and so has one topic. One that others made is taken as it is, if it
 //! keeps the order of keys; otherwise it is refused. `Admin` knows the members that this hub has opened, and no others:
-//! Pub/Sub tells of none. Groups never expire; `Admin::delete_group` ends one.
+//! Pub/Sub tells of none. Groups never expire; `Admin::delete_group` ends one. One that is there keeps its options: where
+//! `exactly_once` was asked for and it has it not, it is refused, and what else differs is told by a warning.
 //!
 //! A stream does not tell that its topic was deleted. So a consumer to which nothing has come for 10 s asks for its
 //! subscription, then ever more seldom, up to once a minute: `receive` is NotFound then, and Invalid where it was detached.
@@ -45,6 +46,11 @@
 //! `pubsub.publisher` writes; whether the topic is there, its first event tells then. `pubsub.subscriber` and
 //! `pubsub.viewer`, on the subscription, read a group that is there; without the latter, taken away later, nobody tells a consumer that its topic was deleted. `pubsub.editor` makes topics and groups, and so private
 //! readers, too.
+//!
+//! Dead letters are forwarded by the project's Pub/Sub service agent,
+//! `service-PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com`: it needs `pubsub.publisher` on the dead-letter topic and
+//! `pubsub.subscriber` on the group's subscription, or nothing is forwarded (Pub/Sub documentation, "Dead-letter topics",
+//! 2026-11).
 //!
 //! ## The SDK
 //!
@@ -67,6 +73,7 @@ mod keys;
 mod message;
 mod name;
 mod native;
+mod options;
 mod outbox;
 mod producer;
 mod send;

@@ -19,8 +19,21 @@ pub(crate) fn topic(project: &str, id: &str, operation: &'static str) -> Result<
             operation,
             format!("'{}' can be no topic's name", shown(id)),
         )
-        .with_advice(RULE)),
+        .with_advice(match full(project, id) {
+            Some((project, id)) => format!("write pubsub://{}/{}", shown(project), shown(id)),
+            None => RULE.to_owned(),
+        })),
     }
+}
+
+/// The project and the topic, where a full name was written into a URL.
+fn full<'a>(project: &str, id: &'a str) -> Option<(&'a str, &'a str)> {
+    let rest = match project {
+        "projects" => id,
+        _ => id.strip_prefix("projects/")?,
+    };
+    let (project, id) = rest.split_once("/topics/")?;
+    (!project.contains('/') && is_id(id)).then_some((project, id))
 }
 
 /// A topic by its id, or by its full name where it is of another project.

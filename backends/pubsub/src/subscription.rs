@@ -10,6 +10,7 @@ use crate::{
     client::Line,
     error::HUB,
     name::{self, DELETED_TOPIC},
+    options,
     watch::Watch,
 };
 use anyhub_core::{ConsumerOptions, Error, ErrorKind, Result};
@@ -43,13 +44,22 @@ pub(crate) struct Subscription {
 /// ExpirationPolicy, 2026-11).
 const READER_LEFT: Duration = Duration::from_secs(86_400);
 
+/// After how many tries a message goes to the dead-letter topic; 5 is the service's default (reference of the API,
+/// DeadLetterPolicy, 2026-11).
+fn tries(policy: &pb::DeadLetterPolicy) -> u32 {
+    match u32::try_from(policy.max_delivery_attempts) {
+        Ok(most) if most > 0 => most,
+        _ => 5,
+    }
+}
+
 impl Subscription {
     /// The one that these options ask for, made if it is not there. NotFound without the topic; Unsupported for a start
     /// that the topic does not keep; Invalid for one that is there and can't be read so.
     pub(crate) async fn open(line: &Line, topic: &str, options: &ConsumerOptions) -> Result<Self> {
         let config = line.client().config();
         let full = name::topic(&config.project, topic, "consumer")?;
-        let this = Self {
+        let mut this = Self {
             name: match &options.group {
                 Some(group) => name::subscription(&config.project, group, "consumer")?,
                 None => name::reader(&config.project),
@@ -58,10 +68,10 @@ impl Subscription {
             private: options.group.is_none(),
             ack_deadline: config.ack_deadline,
             client_id: format!("{:032x}", rand::random::<u128>()),
-            buries: (config.dead_letter.is_some() && options.group.is_some())
-                .then_some(config.max_delivery_attempts),
+            buries: None,
             watch: Watch::default(),
         };
+        this.buries = this.dead_letters(line)?.as_ref().map(tries);
         let mut opening = Opening::new(&this.client_id);
         if !this.private {
             let asked = Instant::now();
@@ -92,15 +102,15 @@ impl Subscription {
         this.taken_up(line, found, asked, opening).await
     }
 
+    fn dead_letters(&self, line: &Line) -> Result<Option<pb::DeadLetterPolicy>> {
+        match self.private {
+            true => Ok(None),
+            false => options::dead_letters(line.client().config(), &self.topic),
+        }
+    }
+
     fn made(&self, line: &Line, start: Start) -> Result<pb::Subscription> {
         let config = line.client().config();
-        let dead_letter = match &config.dead_letter {
-            Some(topic) if !self.private => Some(pb::DeadLetterPolicy {
-                dead_letter_topic: name::any_topic(&config.project, topic, "consumer")?,
-                max_delivery_attempts: config.max_delivery_attempts as i32,
-            }),
-            _ => None,
-        };
         let start = start.label().filter(|_| !self.private);
         let labels = start.map(|start| {
             let opener = self.client_id.clone();
@@ -115,7 +125,7 @@ impl Subscription {
             enable_message_ordering: true,
             ack_deadline_seconds: self.seconds(),
             enable_exactly_once_delivery: config.exactly_once && !self.private,
-            dead_letter_policy: dead_letter,
+            dead_letter_policy: self.dead_letters(line)?,
             message_retention_duration: config.retention.map(api::duration),
             labels: labels.into_iter().flatten().collect(),
             expiration_policy: Some(pb::ExpirationPolicy {
@@ -166,12 +176,8 @@ impl Subscription {
             asked = Instant::now();
             found = line.get_subscription("consumer", &self.name).await?;
         }
-        let policy = found.dead_letter_policy.as_ref();
-        self.buries = policy.map(|policy| match u32::try_from(policy.max_delivery_attempts) {
-            Ok(most) if most > 0 => most,
-            // The service's default (reference of the API, DeadLetterPolicy, 2026-11).
-            _ => 5,
-        });
+        options::compare(line.client().config(), &found)?;
+        self.buries = found.dead_letter_policy.as_ref().map(tries);
         Ok(self)
     }
 

@@ -92,7 +92,8 @@ struct Up {
     /// eventhubs: what each partition's sequence numbers begin with [default: the microseconds since 1970]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     first_sequence_number: Option<String>,
-    /// Another server instead of our own: localstack for kinesis, pstest for pubsub
+    /// Another server instead of our own: localstack for kinesis, pstest for pubsub, which a seek ends and which gives
+    /// about 60 messages a second, so that the examples consume and replay don't run on it
     #[arg(long, value_name = "SERVER")]
     with: Option<String>,
 }

@@ -432,9 +432,9 @@ fn a_nack_uses_up_the_tries_of_nothing_else() {
     let mut next = 0;
     let mut handled = Vec::new();
     while next < tries.len() {
-        for nth in next..tries.len() {
+        for (nth, tries) in tries.iter().enumerate().skip(next) {
             let tried = Message {
-                tries: tries[nth] + 1,
+                tries: tries + 1,
                 ..message(Some(0), nth, 100 + nth, nth as u64)
             };
             keys.arrive(tried, now);

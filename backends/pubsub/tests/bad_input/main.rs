@@ -6,6 +6,7 @@ mod events;
 mod front;
 mod gateway;
 mod opening;
+mod options;
 mod roles;
 mod strange;
 mod streams;

@@ -59,6 +59,31 @@ async fn a_topic_that_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_by_its_full_name() {
+    let server = server();
+    for (project, topic) in [
+        ("projects", "local/topics/tweets"),
+        ("local", "projects/local/topics/tweets"),
+    ] {
+        let config = PubSubConfig::new(project).endpoint(server.endpoint());
+        for error in refusals(config, topic).await {
+            told(&error, ErrorKind::NotFound, "pubsub://local/tweets");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_there_already() {
+    let server = server();
+    let hub = hub(&server).await;
+    let again = TopicConfig::new("tweets");
+    let error = within(hub.admin().create_topic(&again)).await.unwrap_err();
+    told(&error, ErrorKind::AlreadyExists, "already exists");
+    let line = error.to_string();
+    assert_eq!(line.matches("AlreadyExists").count(), 1, "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_not_there() {
     let gone = server();
     let config = config(&gone);

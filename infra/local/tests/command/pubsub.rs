@@ -44,6 +44,33 @@ fn pubsub_answers_where_it_says_until_it_is_told_to_stop() {
 }
 
 #[test]
+fn what_pstest_cannot_is_told() {
+    let help = command().args(["up", "--help"]).output().unwrap();
+    let help = text(&help.stdout);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("which a seek ends"), "{help}");
+    let needs = anyhub_local::pstest::requirements();
+    if !processes::can_run("what_pstest_cannot_is_told", needs) {
+        return;
+    }
+    let mut child = command()
+        .args(["up", "pubsub", "--with", "pstest"])
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut url)
+        .unwrap();
+    interrupt(&mut child);
+    let mut told = String::new();
+    std::io::Read::read_to_string(child.stderr.as_mut().unwrap(), &mut told).unwrap();
+    assert!(told.contains("a seek ends pstest"), "{told}");
+}
+
+#[test]
 fn the_url_of_pubsub_can_be_copied_into_a_shell() {
     can_be_copied("pubsub", |url| url.replacen('?', "/tweets?", 1));
 }

@@ -10,6 +10,9 @@ use super::stop::Stop;
 use super::{of_eventhubs, of_kafka, port, refuse, stay};
 use crate::cli::{Failure, Up, step};
 
+const LIMITS: &str = "a seek ends pstest, and it gives about 60 messages a second: the examples consume and replay don't \
+                      run on it";
+
 pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode, Failure> {
     refuse(&of_kafka(options), "pubsub")?;
     refuse(&of_eventhubs(options), "pubsub")?;
@@ -31,6 +34,7 @@ pub(super) fn run(options: &Up, start: Instant, stop: &Stop) -> Result<ExitCode,
     } else {
         pstest.url()
     };
+    step(start, LIMITS);
     stay(start, stop, "pstest answers", &reached_by, || {
         pstest.failure()
     })?;
