@@ -177,7 +177,7 @@ impl Backlog {
     }
 
     fn insert(&mut self, message: &Arc<Message>, state: State) {
-        let (id, size) = (message.id, message.size());
+        let (id, memory) = (message.id, message.memory());
         let mut entry = Entry {
             message: Arc::clone(message),
             key: None,
@@ -188,11 +188,11 @@ impl Backlog {
         if let State::Acked = state {
             if self.settings.retain_acked {
                 self.entries.insert(id, entry);
-                self.keep_acked(id, size);
+                self.keep_acked(id, memory);
             }
             return;
         }
-        self.unacked_bytes += size;
+        self.unacked_bytes += memory;
         if self.settings.ordered && !message.key.is_empty() {
             let key = self.keys.of(&message.key);
             entry.key = Some(key);
@@ -328,17 +328,17 @@ impl Backlog {
         let Some(entry) = self.entries.remove(&id) else {
             return;
         };
-        let size = entry.message.size();
+        let (size, memory) = (entry.message.size(), entry.message.memory());
         match entry.state {
             State::Acked => {
                 self.acked.remove(&id);
-                self.acked_bytes -= size;
+                self.acked_bytes -= memory;
                 return;
             }
             State::Outstanding(lease) => self.release(lease, size),
             State::Waiting => {}
         }
-        self.unacked_bytes -= size;
+        self.unacked_bytes -= memory;
         if let Some(index) = entry.key {
             self.keys[index].remove(id);
             self.settle_key(index);
@@ -355,9 +355,9 @@ impl Backlog {
     }
 
     /// An acknowledged message stays; the oldest ones go where there are too many.
-    fn keep_acked(&mut self, id: u64, size: usize) {
+    fn keep_acked(&mut self, id: u64, memory: usize) {
         self.acked.insert(id);
-        self.acked_bytes += size;
+        self.acked_bytes += memory;
         while self.acked_bytes > self.settings.acked_bytes
             && let Some(&oldest) = self.acked.first()
         {

@@ -86,15 +86,15 @@ impl PubSubBuilder {
         self
     }
 
-    /// How many bytes of acknowledged messages a topic or a subscription keeps at most, where it is told to keep them; the
-    /// oldest ones go. 64 MiB by default.
+    /// How many bytes of acknowledged messages a topic or a subscription keeps at most, where it is told to keep them, in
+    /// memory: about 270 more for each than it is encoded as; the oldest ones go. 64 MiB by default.
     #[must_use]
     pub fn retained_bytes(mut self, bytes: usize) -> Self {
         self.terms.retained_bytes = bytes;
         self
     }
 
-    /// How many bytes a subscription may have unacknowledged, and all snapshots together; a publish or a snapshot that goes
+    /// How many bytes a subscription may have unacknowledged, and all snapshots together, counted likewise; a publish or a snapshot that goes
     /// beyond is refused with RESOURCE_EXHAUSTED, and no dead letters are forwarded to a topic with a subscription that has as
     /// many: they come again. 512 MiB by default.
     #[must_use]

@@ -6,6 +6,10 @@ use bytes::Bytes;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use prost::Message as _;
 
+/// The memory that a message takes beside what it is encoded as, in a topic's log and a subscription: as measured, of 400,000
+/// messages of 1 byte, on x86-64.
+pub(super) const AROUND: usize = 270;
+
 /// A published message.
 #[derive(Debug)]
 pub(super) struct Message {
@@ -32,9 +36,14 @@ impl Message {
         }
     }
 
-    /// What it counts for against a reader's bound, and ours.
+    /// What it counts for against a reader's bound.
     pub(super) fn size(&self) -> usize {
         self.encoded.len()
+    }
+
+    /// What it counts for against ours: its memory.
+    pub(super) fn memory(&self) -> usize {
+        self.encoded.len() + AROUND
     }
 
     pub(super) fn decode(&self) -> PubsubMessage {

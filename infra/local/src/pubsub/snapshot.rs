@@ -39,7 +39,7 @@ impl Snapshot {
         Snapshot {
             name,
             topic,
-            bytes: unacked.iter().map(|message| message.size()).sum(),
+            bytes: unacked.iter().map(|message| message.memory()).sum(),
             unacked,
             from,
             expires: oldest + LIFE,

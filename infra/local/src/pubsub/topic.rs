@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use tonic::Status;
 
 use super::limits::{Bucket, KEY_RATE};
-use super::message::{self, Message};
+use super::message::{self, AROUND, Message};
 use super::service::Service;
 use super::snapshot::Snapshot;
 use super::subscription::Subscription;
@@ -141,10 +141,11 @@ impl State {
         bytes: usize,
     ) -> Result<(), Status> {
         let most = service.terms.backlog_bytes;
+        let memory = bytes + messages.len() * AROUND;
         let full = self
             .subscriptions
             .iter()
-            .find(|subscription| subscription.backlog().unacked_bytes() + bytes > most);
+            .find(|subscription| subscription.backlog().unacked_bytes() + memory > most);
         let refused = if let Some(full) = full {
             format!(
                 "The backlog of {} is full: the local Pub/Sub keeps {most} bytes unacknowledged.",
@@ -189,7 +190,7 @@ impl State {
         if self.kept.is_none() && self.snapshots.is_empty() {
             return;
         }
-        self.log_bytes += written.iter().map(|m| m.size()).sum::<usize>();
+        self.log_bytes += written.iter().map(|m| m.memory()).sum::<usize>();
         self.log.extend(written);
         self.trim(now);
     }
@@ -203,7 +204,7 @@ impl State {
             if kept && self.log_bytes <= self.retained_bytes {
                 break;
             }
-            self.log_bytes -= oldest.size();
+            self.log_bytes -= oldest.memory();
             self.log.pop_front();
         }
     }

@@ -80,12 +80,12 @@ impl Backlog {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        let size = entry.message.size();
-        self.unacked_bytes -= size;
+        let (size, memory) = (entry.message.size(), entry.message.memory());
+        self.unacked_bytes -= memory;
         if self.settings.retain_acked {
             entry.state = State::Acked;
             entry.key = None;
-            self.keep_acked(id, size);
+            self.keep_acked(id, memory);
         } else {
             self.entries.remove(&id);
         }

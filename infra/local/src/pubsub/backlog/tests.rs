@@ -341,7 +341,7 @@ fn what_is_past_retention_goes_whatever_its_state() {
 
 #[test]
 fn acknowledged_messages_are_kept_up_to_so_many_bytes() {
-    let size = message(1, "a").size();
+    let size = message(1, "a").memory();
     let mut case = case_with(Settings {
         retain_acked: true,
         acked_bytes: 2 * size,
