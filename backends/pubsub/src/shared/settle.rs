@@ -107,7 +107,7 @@ impl Shared {
 }
 
 fn fenced() -> Error {
-    let message = "events that were acknowledged are not this consumer's any more, and come again";
+    let message = "events that were acknowledged are not this consumer's any more, as the service has it, and may come again";
     Error::new(ErrorKind::Fenced, HUB, "commit", message).with_advice(
         "their time was over, or somebody has sought; a longer ack_deadline helps where the network is slow",
     )
