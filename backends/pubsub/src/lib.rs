@@ -35,9 +35,12 @@
 //!
 //! A group is a subscription of the same project, and so has one topic. One that others made is taken as it is, if it
 //! keeps the order of keys; otherwise it is refused. `Admin` knows the members that this hub has opened, and no others:
-//! Pub/Sub tells of none. What was fetched ahead stays with its member: where an event takes long,
-//! [`prefetch_events`](anyhub_core::ConsumerOptions) of a few seconds' work lets members that join share a backlog. Groups never expire; `Admin::delete_group` ends one. One that is there keeps its options: where
+//! Pub/Sub tells of none. Groups never expire; `Admin::delete_group` ends one. One that is there keeps its options: where
 //! `exactly_once` was asked for and it has it not, it is refused, and what else differs is told by a warning.
+//!
+//! What was fetched ahead stays with its member: where an event takes long, a
+//! [`prefetch_events`](anyhub_core::ConsumerOptions::prefetch_events) of a few seconds' work lets members that join share a
+//! backlog.
 //!
 //! A stream does not tell that its topic was deleted. So a consumer to which nothing has come for 10 s asks for its
 //! subscription, then ever more seldom, up to once a minute: `receive` is NotFound then, and Invalid where it was detached.
