@@ -114,11 +114,18 @@ impl KeyLane {
                     };
                 }
                 // The service goes back to it, although it is this consumer's: a deadline has passed, or somebody has
-                // sought. What it gives from here on is new.
-                _ => self.go_back(index, ids),
+                // sought.
+                _ => match self.replayed(index) {
+                    // It had before, to what was not known any more, and has come here again.
+                    Some(first) => self.forget_before(first, ids),
+                    None => return self.again_from(index, message, now),
+                },
             }
         } else if self.gone.take_back(&message) {
-            self.go_back(0, ids);
+            match self.replayed(0) {
+                Some(first) => self.forget_before(first, ids),
+                None => self.truncate(0, ids),
+            }
         } else if let Some(index) = self.goes_back_to(&message) {
             if index == 0 {
                 self.gone.clear();
@@ -147,14 +154,6 @@ impl KeyLane {
                 self.entries.push_back(entry);
                 self.early(self.entries.len() - 1, now)
             }
-        }
-    }
-
-    /// The service goes back to `index`, or, where it had before, to what was not known any more, it has come there again.
-    fn go_back(&mut self, index: usize, ids: &mut Ids) {
-        match self.replayed(index) {
-            Some(first) => self.forget_before(first, ids),
-            None => self.truncate(index, ids),
         }
     }
 

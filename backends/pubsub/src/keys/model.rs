@@ -143,6 +143,18 @@ impl Service {
         self.rewind(key, nth);
     }
 
+    /// Gives one twice and leaves the others, as it may: both are acknowledged by either.
+    fn double(&mut self) {
+        let key = self.rng.random_range(0..self.keys.len());
+        let queue = &self.keys[key];
+        let nth = self.rng.random_range(queue.acked..=queue.sent);
+        if let Some((live, _)) = queue.outstanding.get(&nth)
+            && queue.stream == self.stream
+        {
+            self.wire.push_back((key, nth, *live));
+        }
+    }
+
     /// Repeats for no reason, as it may.
     fn repeat(&mut self) {
         let key = self.rng.random_range(0..self.keys.len());
@@ -287,6 +299,9 @@ fn run(seed: u64) {
                 }
                 if rng.random_ratio(1, 40) {
                     service.repeat();
+                }
+                if rng.random_ratio(1, 40) {
+                    service.double();
                 }
                 if step < 2_000 && rng.random_ratio(1, 40) {
                     service.seek();

@@ -364,6 +364,23 @@ fn what_comes_again_while_the_application_has_it_is_replayed_from_there() {
 }
 
 #[test]
+fn what_stands_behind_one_that_comes_twice_is_asked_for_again() {
+    let (mut keys, now) = (keys(100), Instant::now());
+    for n in 0..4 {
+        keys.arrive(message(Some(0), n, 1, n as u64), now);
+    }
+    keys.take(10, now);
+    keys.arrive(message(Some(0), 1, 2, 1), now);
+    assert_eq!(keys.next_due().map(|due| due <= Instant::now()), Some(true));
+    assert_eq!(keys.due(now).1, ["2/1"]);
+    for n in 2..4 {
+        keys.arrive(message(Some(0), n, 2, n as u64), now);
+    }
+    let again: Vec<_> = keys.take(10, now).iter().map(nth).collect();
+    assert_eq!(again, [1, 2, 3]);
+}
+
+#[test]
 fn a_replay_from_far_back_begins_where_it_does() {
     let (mut keys, now) = (keys(1_000), Instant::now());
     for n in 0..60 {

@@ -35,6 +35,35 @@ impl KeyLane {
         }
     }
 
+    /// One came again that was not nacked: as if it had been, and with all behind it. What is behind it is nacked, in case
+    /// the service has only said one thing twice, and is void there where it goes on from here.
+    pub(in crate::keys) fn again_from(
+        &mut self,
+        index: usize,
+        message: Message,
+        now: Instant,
+    ) -> Arrival {
+        self.entries[index].again(message, now);
+        self.queued = index + 1;
+        for entry in self.entries.range_mut(self.queued..) {
+            entry.hold();
+            entry.let_go(now);
+        }
+        self.handed = self.handed.min(index);
+        if index <= self.prefix {
+            self.waits = None;
+        }
+        self.prefix = self.prefix.min(index);
+        let behind = self.entries.get(self.queued);
+        let bounce: Vec<_> = behind
+            .map(|entry| entry.ack_id.clone())
+            .into_iter()
+            .collect();
+        self.nack = (!bounce.is_empty()).then_some(Nack::Sent);
+        self.asked += bounce.len() as u32;
+        Arrival { ready: 1, bounce }
+    }
+
     /// Whether this one shows that the service has heard of the last nack, though its answer has not come: it was sent back
     /// by that, and is tried once more. To send it back for want of an answer would use its tries up.
     fn has_been_heard(&self, index: usize, tries: u32) -> bool {
