@@ -27,11 +27,13 @@ async fn busy_member(ctx: Context) -> Outcome {
         .map(|nth| named(&format!("k{}", nth % 97), nth.to_string()))
         .collect();
     publish(&ctx, &*producer, backlog).await?;
-    let mut first = ctx.consumer(&topic, ctx.member(&group)).await?;
+    // Where keys are shared, what is fetched ahead stays with its member: all of the backlog would.
+    let member = ctx.member(&group).prefetch_events(100);
+    let mut first = ctx.consumer(&topic, member.clone()).await?;
     let acks = first.acks();
     let mut read = 0;
     let opening = async {
-        let mut second = ctx.consumer(&topic, ctx.member(&group)).await?;
+        let mut second = ctx.consumer(&topic, member).await?;
         take(&ctx, &mut *second, 1, "the second member's share").await?;
         Outcome::Ok(second)
     };
