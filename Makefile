@@ -61,7 +61,7 @@ interop: setup ## 10,000 events each way with Amazon's, Microsoft's, Google's an
 	@infra/interop.sh $(ONLY)
 
 contract: setup ## clause by hub by result, as a table
-	@infra/setup.sh go
+	@infra/setup.sh node go
 	@infra/contract.sh
 
 simulate: setup ## leases under faults in virtual time: make simulate SEEDS=100000, or SEED=7 to replay one

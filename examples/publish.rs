@@ -1,4 +1,4 @@
-//! Publishes ten events under three keys and prints where each was written:
+//! Publishes ten events under three keys and prints where each was written, where the hub tells:
 //!
 //!     cargo run -p anyhub-examples --bin publish -- kafka://localhost:9092/tweets
 
@@ -6,7 +6,7 @@ use anyhub_examples::At;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Publishes ten events under three keys and prints where each was written
+/// Publishes ten events under three keys and prints where each was written, where the hub tells
 #[derive(Parser)]
 #[command(after_help = "Example:\n  publish 'kafka://localhost:9092/tweets'")]
 struct Arguments {

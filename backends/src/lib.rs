@@ -12,7 +12,11 @@
 //! let url = "memory:/tweets";
 //! let (hub, topic) = (anyhub::connect(url)?, anyhub::topic(url)?);
 //! let made = hub.admin().create_topic(&TopicConfig::new(&topic)).await;
-//! if let Err(error) = made && error.kind() != ErrorKind::AlreadyExists { return Err(error) }
+//! if let Err(error) = made
+//!     && !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Unsupported) // an event hub has to be there
+//! {
+//!     return Err(error);
+//! }
 //! let producer = hub.producer(&topic, ProducerOptions::new()).await?;
 //! producer.send(Event::new("what a day").with_key("user-7")).await?;
 //!

@@ -28,6 +28,7 @@ mod outage;
 mod pending;
 mod position;
 mod producer;
+mod pulse;
 mod secret;
 mod sequence;
 mod settings_file;

@@ -1,4 +1,5 @@
-use crate::{error::HUB, events::Rebalance, pulse::BEAT, shared::Shared, slots::Mode};
+use crate::{error::HUB, events::Rebalance, shared::Shared, slots::Mode};
+use anyhub_core::driver::Pulse;
 use std::{
     collections::HashMap,
     sync::{Weak, atomic::Ordering},
@@ -58,7 +59,11 @@ pub(crate) async fn beat(shared: Weak<Shared>) {
         let limit = consumer.options.max_processing;
         let left = limit.saturating_sub(consumer.idle());
         drop(consumer);
-        let pause = if left.is_zero() { BEAT } else { left.min(BEAT) };
+        let pause = if left.is_zero() {
+            Pulse::BEAT
+        } else {
+            left.min(Pulse::BEAT)
+        };
         sleep(pause.max(Duration::from_millis(1))).await;
     }
 }

@@ -31,7 +31,6 @@ mod message;
 mod native;
 mod producer;
 mod property;
-mod pulse;
 mod read;
 mod reports;
 mod shared;

@@ -5,13 +5,12 @@ use crate::{
     hub::Traffic,
     member::NativeConsumer,
     native::NativeMember,
-    pulse::Pulse,
     slots::Slots,
     work::session,
 };
 use anyhub_core::{
     ConsumerOptions, Error, ErrorKind, Result,
-    driver::{Lane, Lanes},
+    driver::{Lane, Lanes, Pulse},
 };
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 use std::{
@@ -80,7 +79,7 @@ impl Shared {
             closed: tokio::sync::Mutex::default(),
             alive: Mutex::new(Instant::now()),
             expired: AtomicBool::new(false),
-            pulse: Pulse::new(session),
+            pulse: Pulse::new(session * 2 / 3),
             progress: AtomicU64::new(0),
         }
     }

@@ -162,9 +162,14 @@ impl Admin for PubSubAdmin {
     async fn list_groups(&self, topic: &str) -> Result<Vec<GroupInfo>> {
         let name = self.topic("list_groups", topic)?;
         let names = self.line("list_groups")?.list_subscriptions(&name).await?;
+        // Another project's may be of our topic, too: here a group is one of this project.
+        let ours = format!("projects/{}/subscriptions/", self.client.config().project);
         let groups = names.iter().filter(|name| !name::is_reader(name));
         let mut groups: Vec<_> = groups
-            .map(|name| GroupInfo::new(name::id(name), self.members(name)))
+            .filter_map(|name| {
+                let id = name.strip_prefix(&ours)?;
+                Some(GroupInfo::new(id, self.members(name)))
+            })
             .collect();
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(groups)
@@ -191,7 +196,8 @@ impl Admin for PubSubAdmin {
                 "the subscription '{group}' is of another topic, {}",
                 found.topic
             );
-            return Err(invalid("lag", message));
+            return Err(invalid("lag", message)
+                .with_advice("ask by its own topic: list_groups tells the groups of one"));
         }
         Err(unsupported(
             "lag",

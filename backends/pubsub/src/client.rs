@@ -11,12 +11,15 @@ use http::Extensions;
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    runtime::{self, Handle},
+    time::{sleep, timeout},
+};
 use tonic::{
     Request, Response, Status,
     metadata::{MetadataMap, MetadataValue},
@@ -27,6 +30,8 @@ use tonic::{
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
 /// How long one is asked again and again.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// With less time left, one more attempt would say less than the last one did.
+const USEFUL: Duration = Duration::from_millis(500);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A connection is looked at so often, and given up where nothing answers.
@@ -46,8 +51,8 @@ struct Inner {
     config: PubSubConfig,
     service: Service,
     credentials: OnceLock<Credentials>,
-    /// For administration; producers and consumers have their own.
-    line: OnceLock<Channel>,
+    /// For administration, of the runtime that it lives on; producers and consumers have their own.
+    line: Mutex<Option<(runtime::Id, Channel)>>,
     closed: AtomicBool,
     counters: Counters,
 }
@@ -61,7 +66,7 @@ impl Client {
             config,
             service,
             credentials: OnceLock::new(),
-            line: OnceLock::new(),
+            line: Mutex::new(None),
             closed: AtomicBool::new(false),
             counters: Counters::default(),
         })))
@@ -117,13 +122,16 @@ impl Client {
         })
     }
 
-    /// The connection for administration.
+    /// The connection for administration. It ends with the runtime that it was made on: another one makes its own.
     pub(crate) fn shared_line(&self) -> Result<Line> {
-        let channel = match self.0.line.get() {
-            Some(channel) => channel.clone(),
-            None => {
+        let here = Handle::current().id();
+        let mut shared = self.0.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let channel = match &*shared {
+            Some((of, channel)) if *of == here => channel.clone(),
+            _ => {
                 let made = self.connection()?;
-                self.0.line.get_or_init(|| made).clone()
+                *shared = Some((here, made.clone()));
+                made
             }
         };
         Ok(Line {
@@ -238,7 +246,7 @@ impl Line {
                 return (answer, maybe);
             };
             let wait = pause.next();
-            if !failure.passing || Instant::now() + wait >= until {
+            if !failure.passing || Instant::now() + wait + USEFUL >= until {
                 return (answer, maybe);
             }
             maybe |= failure.maybe;

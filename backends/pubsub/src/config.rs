@@ -10,7 +10,7 @@ use tonic::transport::Uri;
 /// A URL says the same: `pubsub://PROJECT/TOPIC?option=value`. Secrets never stand in it. Who asks is found by
 /// Google's application default credentials: the file that `GOOGLE_APPLICATION_CREDENTIALS` names, what
 /// `gcloud auth application-default login` left, or the account that Google gives to the machine. An emulator, and an
-/// endpoint on this machine, are asked in the clear and by nobody.
+/// `http:` endpoint on this machine, are asked without credentials.
 ///
 /// | option | what | default |
 /// |---|---|---|
@@ -22,8 +22,8 @@ use tonic::transport::Uri;
 /// | `retention` | how long subscriptions keep what is not acknowledged, from `10m` to `31d` | Pub/Sub's, 7 days |
 /// | `topic_retention` | how long topics made by `Admin` keep all events, for what is read later from the start or from a time | `7d` |
 ///
-/// All but `endpoint` are of subscriptions and topics when they are made; those that are there stay as they are.
-/// A group that is there without `exactly_once`, where it is asked for, is refused; what else it has otherwise is told by
+/// `endpoint` and `ack_deadline` are each consumer's own; the others are of subscriptions and topics when they are made,
+/// and those that are there stay as they are. A group that is there without `exactly_once`, where it is asked for, is refused; what else it has otherwise is told by
 /// a warning.
 ///
 /// Debug prints no value that may be secret.

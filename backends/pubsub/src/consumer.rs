@@ -35,9 +35,11 @@ impl PubSubConsumer {
         let subscription = Subscription::open(&line, topic, &options).await?;
         let native = NativeSubscription::new(client.clone(), subscription.name.clone());
         let shared = Arc::new(Shared::new(line, subscription, options));
-        tokio::spawn(keeper::run(shared.clone()));
-        *shared.moving.lock().await = Some(Reader::start(&shared));
-        Ok(Self { shared, native })
+        // From here on, dropped, it parts.
+        let this = Self { shared, native };
+        tokio::spawn(keeper::run(this.shared.clone()));
+        *this.shared.moving.lock().await = Some(Reader::start(&this.shared));
+        Ok(this)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -70,6 +72,9 @@ impl PubSubConsumer {
     fn batch(&self, max: usize) -> Batch {
         let mut batch = Batch::new();
         batch.changes = self.shared.changes();
+        if !self.shared.is_awake() {
+            return batch;
+        }
         let handed = self.shared.keys().take(max, Instant::now());
         if !handed.is_empty() {
             self.shared.subscription.watch.came();
@@ -132,14 +137,23 @@ impl Consumer for PubSubConsumer {
         let (line, subscription) = (&shared.line, &shared.subscription);
         // A topic of the same name may have been made anew: it is not the subscription's.
         let found = line.get_subscription("seek", &subscription.name).await;
-        match found {
-            Ok(found) => subscription.check(&found, "seek")?,
+        let kept = match found {
+            Ok(found) => {
+                subscription.check(&found, "seek")?;
+                from_duration(found.topic_message_retention_duration)
+            }
             // Who may seek may not always look.
-            Err(error) if error.kind() == ErrorKind::Denied => {}
+            Err(error) if error.kind() == ErrorKind::Denied => None,
             Err(error) => return Err(error),
-        }
-        let topic = line.get_topic("seek", &subscription.topic).await?;
-        let kept = from_duration(topic.message_retention_duration);
+        };
+        let kept = match kept {
+            // Emulators may tell it of the topic alone, and who may seek may not look at that.
+            None if !matches!(to, Point::End) => {
+                let topic = line.get_topic("seek", &subscription.topic).await?;
+                from_duration(topic.message_retention_duration)
+            }
+            kept => kept,
+        };
         let start = Start::of(&to, kept, "seek")?;
         let mut reader = shared.moving.lock().await;
         shared.check_open("seek")?;

@@ -2,12 +2,15 @@
 
 use crate::{
     client::ATTEMPT,
+    error::HUB,
     hub::PARTITION,
     keys::{Asked, Keys, Ref},
     shared::{ACKS, Phase, Shared},
-    standing, watch,
+    standing,
+    stream::Reader,
+    watch,
 };
-use anyhub_core::Change;
+use anyhub_core::{Change, driver::Pulse};
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use std::{
     sync::Arc,
@@ -30,6 +33,7 @@ async fn keep(shared: &Arc<Shared>) {
             nacks(shared),
             time(shared),
             silence(shared),
+            pulse(shared),
             standing::run(shared),
             watch::run(shared)
         )
@@ -132,9 +136,9 @@ async fn time(shared: &Shared) {
                 "events were held for longer than their ack deadline, which could not be prolonged: they come again"
             );
             shared.asked.notify_one();
-            if ready {
-                shared.arrived.notify_one();
-            }
+        }
+        if ready {
+            shared.arrived.notify_one();
         }
     }
 }
@@ -161,6 +165,36 @@ async fn prolong(shared: &Shared, refs: &[Ref], ack_ids: &[String], from: Instan
 /// How long a request for more time may take: not for longer than it would help.
 fn prolonging(deadline: Duration) -> Duration {
     ATTEMPT.min(deadline / 4)
+}
+
+/// Gives everything up once the process has stood still: others may have it by now (C10).
+async fn pulse(shared: &Arc<Shared>) {
+    loop {
+        sleep(Pulse::BEAT).await;
+        if shared.is_awake() {
+            continue;
+        }
+        let mut reader = shared.moving.lock().await;
+        let was = reader.take();
+        let read = was.is_some();
+        if let Some(was) = was {
+            was.abandon().await;
+        }
+        let ack_ids = shared.keys().lose();
+        tracing::warn!(
+            hub = HUB,
+            subscription = %shared.subscription.name,
+            events = ack_ids.len(),
+            "the process stood still: what it held comes again"
+        );
+        shared.give_back(ack_ids).await;
+        shared.pulse.reassured();
+        if read && matches!(shared.phase(), Phase::Reading) {
+            shared.tell(Change::Lost(vec![PARTITION]));
+            shared.tell(Change::Assigned(vec![PARTITION]));
+            *reader = Some(Reader::start(shared));
+        }
+    }
 }
 
 /// Gives everything up once the application has been away for too long (C2).

@@ -74,6 +74,35 @@ async fn what_is_held_goes_to_others_when_reading_has_failed_and_the_application
     assert_eq!(changes, [lost, assigned]);
 }
 
+/// Stopped, or suspended with the machine: one of the clocks has gone on.
+#[tokio::test]
+async fn what_a_process_that_stood_still_holds_is_not_its_own() {
+    for (monotonic, date) in [(60, 60), (0, 60)] {
+        let server = PubSub::builder().start().unwrap();
+        let client = with_an_event(&server).await;
+        let mut consumer = member(&client, ConsumerOptions::new()).await;
+        let (held, _) = next(&mut consumer).await;
+        let shared = consumer.shared().clone();
+        let later = |seconds| Duration::from_secs(seconds);
+        shared.pulse.beat_at(
+            Instant::now() + later(monotonic),
+            std::time::SystemTime::now() + later(date),
+        );
+        assert_eq!(consumer.acks().ack(&[held.token]), 0);
+        let error = within(consumer.commit()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+        let (again, changes) = next(&mut consumer).await;
+        let (lost, assigned) = (
+            Change::Lost(vec![PARTITION]),
+            Change::Assigned(vec![PARTITION]),
+        );
+        assert_eq!(changes, [lost, assigned]);
+        assert_eq!(again.event, held.event);
+        assert_eq!(consumer.acks().ack(&[again.token]), 1);
+        within(consumer.close()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_task_that_panics_fails_the_consumer_until_a_seek() {
     let server = PubSub::builder().start().unwrap();

@@ -43,7 +43,7 @@ pub(crate) fn check(event: &Event) -> Result<()> {
             "a header can't be called {}: that is anyhub's own",
             own.name()
         );
-        return Err(invalid("submit", message));
+        return Err(invalid("submit", message).with_advice("give it another name"));
     }
     let attributes = event.headers.len() + usize::from(!in_order(event));
     if attributes > ATTRIBUTES {
@@ -51,7 +51,9 @@ pub(crate) fn check(event: &Event) -> Result<()> {
             "{attributes} attributes are more than the {ATTRIBUTES} that Pub/Sub takes; headers whose names are not in \
              order take one more"
         );
-        return Err(invalid("submit", message));
+        return Err(
+            invalid("submit", message).with_advice("send fewer headers, or put several into one")
+        );
     }
     Ok(())
 }

@@ -1,6 +1,11 @@
 //! The options of a group's subscription: what the settings ask for, and how one that is there differs.
 
-use crate::{api::from_duration, config::PubSubConfig, error::invalid, name};
+use crate::{
+    api::from_duration,
+    config::PubSubConfig,
+    error::{invalid, one_line},
+    name,
+};
 use anyhub_core::{Result, shown};
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1 as pb;
 
@@ -72,6 +77,25 @@ fn differences(config: &PubSubConfig, found: &pb::Subscription) -> Result<Vec<St
         }
         (_, None) => {}
     }
+    if !found.filter.is_empty() {
+        told.push(format!(
+            "its filter, {}, keeps a part of the topic from it",
+            one_line(&found.filter)
+        ));
+    }
+    if !found.message_transforms.is_empty() {
+        told.push("its transforms may change or drop messages".to_owned());
+    }
+    let expires = found.expiration_policy.and_then(|policy| policy.ttl);
+    if let Some(unused) = from_duration(expires) {
+        told.push(format!("it is deleted after {unused:?} without a consumer"));
+    }
+    let waits = found.retry_policy.and_then(|policy| policy.minimum_backoff);
+    if let Some(least) = from_duration(waits).filter(|least| !least.is_zero()) {
+        told.push(format!(
+            "its retry policy waits {least:?} at least, whatever nack_delay says"
+        ));
+    }
     let kept = from_duration(found.message_retention_duration);
     if let (Some(asked), Some(kept)) = (config.retention, kept)
         && asked != kept
@@ -132,6 +156,27 @@ mod tests {
             "dead_letter is none, not projects/p/topics/dead; retention is 604800s, not 86400s"
         );
         assert!(told(&buried(TOPIC)).contains("comes back for ever"));
+    }
+
+    #[test]
+    fn what_others_have_set_is_told() {
+        let config = PubSubConfig::new("p");
+        let strange = pb::Subscription {
+            filter: "attributes:\nx".to_owned(),
+            message_transforms: vec![pb::MessageTransform::default()],
+            expiration_policy: Some(pb::ExpirationPolicy {
+                ttl: Some(crate::api::duration(Duration::from_secs(86_400))),
+            }),
+            retry_policy: Some(pb::RetryPolicy {
+                minimum_backoff: Some(crate::api::duration(Duration::from_secs(10))),
+                maximum_backoff: None,
+            }),
+            ..found()
+        };
+        let told = differences(&config, &strange).unwrap().join("; ");
+        for part in ["attributes: x", "transforms", "after 86400s", "waits 10s"] {
+            assert!(told.contains(part), "{part} is not in: {told}");
+        }
     }
 
     #[test]

@@ -8,10 +8,11 @@ use crate::{
     hub::PARTITION,
     keys::{Keys, Size},
     stream::Reader,
-    subscription::Subscription,
+    subscription::{self, Subscription},
 };
 use anyhub_core::{
-    AckToken, Change, ConsumerOptions, Error, ErrorKind, OwnedPartition, Result, driver::AckSink,
+    AckToken, Change, ConsumerOptions, Error, ErrorKind, OwnedPartition, Result,
+    driver::{AckSink, Pulse},
 };
 use futures_util::FutureExt;
 use std::{
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) subscription: Subscription,
     pub(crate) options: ConsumerOptions,
     keys: Mutex<Keys>,
+    pub(crate) pulse: Pulse,
     /// There is something to receive.
     pub(crate) arrived: Notify,
     /// A nack wants attention.
@@ -82,10 +84,13 @@ pub(crate) enum Phase {
 
 impl Shared {
     pub(crate) fn new(line: Line, subscription: Subscription, options: ConsumerOptions) -> Self {
-        // A tenth for the way there, and for clocks.
-        let lease = subscription.ack_deadline * 9 / 10;
+        // What a stream gives was sent before it is taken in: before the process stood still, at most. The rest is for
+        // the way, and for clocks.
+        let still = subscription.ack_deadline / 5;
+        let lease = subscription.ack_deadline * 3 / 4;
         Self {
             keys: Mutex::new(Keys::new(&options, lease, subscription.buries)),
+            pulse: Pulse::new(still),
             line,
             subscription,
             options,
@@ -108,6 +113,12 @@ impl Shared {
 
     pub(crate) fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what is held is this consumer's: not after the process stood still, until the keeper has given it up.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.pulse.beat();
+        !self.pulse.stood_still()
     }
 
     /// What the service may give before something of it is finished.
@@ -257,15 +268,7 @@ impl Shared {
             }
         };
         if self.subscription.private {
-            let name = &self.subscription.name;
-            let deleted = self.line.delete_subscription("close", name).await;
-            let gone = |error: &Error| error.kind() == ErrorKind::NotFound;
-            if let Err(error) = deleted
-                && !gone(&error)
-            {
-                // It goes by itself after a day without a reader.
-                tracing::warn!(%error, subscription = %name, "a private reader's subscription is left");
-            }
+            subscription::remove(&self.line, &self.subscription.name).await;
         }
         committed
     }
@@ -304,6 +307,9 @@ impl Drop for Call<'_> {
 
 impl AckSink for Shared {
     fn ack(&self, tokens: &[AckToken]) -> usize {
+        if !self.is_awake() {
+            return 0;
+        }
         let (acked, many, ready) = {
             let mut keys = self.keys();
             let acked = keys.ack(tokens, Instant::now());
@@ -319,6 +325,9 @@ impl AckSink for Shared {
     }
 
     fn nack(&self, tokens: &[AckToken]) -> usize {
+        if !self.is_awake() {
+            return 0;
+        }
         let (nacked, ready) = {
             let mut keys = self.keys();
             (keys.nack(tokens, Instant::now()), keys.is_ready())

@@ -33,10 +33,10 @@ pub(crate) async fn run(shared: &Arc<Shared>) {
                 hub = HUB,
                 subscription = %shared.subscription.name,
                 keys,
-                "the oldest event of a key has waited 30 s for its ack; the key waits with it"
+                "the oldest event of a key, or of what has none, has waited 30 s for its ack, and what is behind it waits, too"
             );
         }
-        if is_held_up(shared) {
+        if is_held_up(shared) || waits_for_much(shared) {
             give_up(shared).await;
         }
     }
@@ -48,12 +48,21 @@ fn is_held_up(shared: &Shared) -> bool {
         && shared.keys().is_held_up(bounds, STILL, Instant::now())
 }
 
+/// What was nacked and has not come again is forgotten where there is no stream: between two of them.
+fn waits_for_much(shared: &Shared) -> bool {
+    matches!(shared.phase(), Phase::Reading) && shared.keys().waits_for_much(shared.bounds())
+}
+
 async fn give_up(shared: &Arc<Shared>) {
     let mut moving = shared.moving.lock().await;
-    let Some(reader) = moving.take_if(|_| is_held_up(shared)) else {
+    let Some(reader) = moving.take_if(|_| is_held_up(shared) || waits_for_much(shared)) else {
         return;
     };
     reader.stop().await;
+    // It may have failed for good meanwhile.
+    if !matches!(shared.phase(), Phase::Reading) {
+        return;
+    }
     // A dead-letter policy would count what the application has never seen.
     let shed = match shared.subscription.buries {
         Some(_) => Vec::new(),
@@ -62,7 +71,7 @@ async fn give_up(shared: &Arc<Shared>) {
     tracing::debug!(
         subscription = %shared.subscription.name,
         keys = shed.len(),
-        "keys that stand still hold the others up: the stream is given up to them"
+        "keys that stand still hold the others up, or much that was nacked has not come again: the stream is given up"
     );
     *moving = Some(Reader::start(shared));
     drop(moving);

@@ -9,7 +9,7 @@ use crate::{
     shared::Shared,
     usage,
 };
-use anyhub_core::{Error, driver::Outage};
+use anyhub_core::{Error, ErrorKind, driver::Outage};
 use futures_util::{Stream, StreamExt, stream};
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1 as pb;
 use std::{
@@ -54,6 +54,12 @@ impl Reader {
         Self { stop, task }
     }
 
+    /// Ends, and reads nothing more.
+    pub(crate) async fn abandon(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
     /// Reads what is under way, and ends.
     pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
@@ -66,8 +72,7 @@ async fn run(shared: &Shared, mut stopped: watch::Receiver<bool>) {
     let mut pause = Pause::new();
     let mut health = Health::new(&shared.subscription.name);
     loop {
-        // Streams that have ended left what they gave: a new one would give as much again.
-        while shared.keys().is_overfull(shared.bounds()) {
+        while !has_room(shared) {
             tokio::select! {
                 () = sleep(LOOK) => {}
                 _ = stopped.wait_for(|stopped| *stopped) => return,
@@ -77,7 +82,10 @@ async fn run(shared: &Shared, mut stopped: watch::Receiver<bool>) {
         let ended = one(shared, &mut stopped, &mut health).await;
         let Err(failure) = ended else { return };
         if !failure.passing {
-            shared.fail(failure.error);
+            tokio::select! {
+                error = reason(shared, failure.error) => shared.fail(error),
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+            }
             return;
         }
         health.failed(&failure.error);
@@ -90,6 +98,31 @@ async fn run(shared: &Shared, mut stopped: watch::Receiver<bool>) {
             () = sleep(wait) => {}
             _ = stopped.wait_for(|stopped| *stopped) => return,
         }
+    }
+}
+
+/// Whether a stream may begin: those that have ended left what they gave, and a new one would give as much again. What was
+/// nacked is forgotten first: while there is no stream, none of it is under way.
+fn has_room(shared: &Shared) -> bool {
+    let (mut keys, bounds) = (shared.keys(), shared.bounds());
+    if keys.is_overfull(bounds) {
+        keys.forget_nacked();
+    }
+    !keys.is_overfull(bounds)
+}
+
+/// Why a stream can't go on. Where the subscription can't be read as it is, it says so better than its stream.
+async fn reason(shared: &Shared, error: Error) -> Error {
+    if error.kind() != ErrorKind::Invalid {
+        return error;
+    }
+    let (line, subscription) = (&shared.line, &shared.subscription);
+    match line
+        .look_at_subscription("receive", &subscription.name)
+        .await
+    {
+        Ok(Some(found)) => subscription.check(&found, "receive").err().unwrap_or(error),
+        _ => error,
     }
 }
 
@@ -291,7 +324,8 @@ fn first(shared: &Shared) -> pb::StreamingPullRequest {
 }
 
 fn take_in(shared: &Shared, response: pb::StreamingPullResponse) {
-    if response.received_messages.is_empty() {
+    // It may have waited here for as long as the process stood still.
+    if response.received_messages.is_empty() || !shared.is_awake() {
         return;
     }
     let now = now();

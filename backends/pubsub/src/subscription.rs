@@ -20,7 +20,10 @@ use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
-use tokio::time::{sleep, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout_at},
+};
 
 /// What a consumer reads by.
 #[derive(Debug)]
@@ -86,6 +89,7 @@ impl Subscription {
         let start = Start::of(&options.start, kept, "consumer")?;
         let mut owns = true;
         opening.owns(Instant::now());
+        let mut left = Left(this.private.then(|| (line.clone(), this.name.clone())));
         match line.create_subscription(this.made(line, start)?).await {
             // A private one's name is nobody else's: an earlier attempt has made it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists && this.private => {}
@@ -95,6 +99,7 @@ impl Subscription {
         }
         let until = opening.until(Instant::now());
         if owns && this.begin(line, start, until).await? {
+            left.0 = None;
             return Ok(this);
         }
         let asked = Instant::now();
@@ -214,6 +219,20 @@ impl Subscription {
             let message = format!("the subscription '{id}' is detached from its topic");
             return refused(ErrorKind::Invalid, message, anew);
         }
+        let pushes = |push: &pb::PushConfig| !push.push_endpoint.is_empty();
+        if found.push_config.as_ref().is_some_and(pushes)
+            || found.bigquery_config.is_some()
+            || found.cloud_storage_config.is_some()
+            || found.bigtable_config.is_some()
+        {
+            return refused(
+                ErrorKind::Invalid,
+                format!(
+                    "the subscription '{id}' hands its messages to another service, and gives none to consumers"
+                ),
+                "take another group",
+            );
+        }
         if !found.enable_message_ordering {
             return refused(
                 ErrorKind::Invalid,
@@ -262,6 +281,29 @@ impl Subscription {
     }
 }
 
+/// Deletes a private reader's subscription: it goes by itself after a day.
+pub(crate) async fn remove(line: &Line, name: &str) {
+    let deleted = line.delete_subscription("close", name).await;
+    if let Err(error) = deleted
+        && error.kind() != ErrorKind::NotFound
+    {
+        tracing::warn!(%error, subscription = %name, "a private reader's subscription is left");
+    }
+}
+
+/// A private reader's subscription that nobody may come to read: dropped, it is deleted.
+struct Left(Option<(Line, String)>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if let Some((line, name)) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(async move { remove(&line, &name).await });
+        }
+    }
+}
+
 /// What is done until then, or given up.
 async fn in_time<T>(until: Instant, step: impl Future<Output = Result<T>>) -> Result<T> {
     let done = timeout_at(until.into(), step).await;
@@ -270,4 +312,54 @@ async fn in_time<T>(until: Instant, step: impl Future<Output = Result<T>>) -> Re
         Err(Error::new(ErrorKind::Timeout, HUB, "consumer", message)
             .with_advice("open it again: the next consumer of a group does it, after 30 s"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPIC: &str = "projects/p/topics/tweets";
+
+    // The local Pub/Sub has none of these: it refuses to make them.
+    #[test]
+    fn one_that_hands_its_messages_elsewhere_is_refused() {
+        let ours = Subscription {
+            name: "projects/p/subscriptions/score".to_owned(),
+            topic: TOPIC.to_owned(),
+            private: false,
+            ack_deadline: Duration::from_secs(10),
+            client_id: String::new(),
+            buries: None,
+            watch: Watch::default(),
+        };
+        let pulled = pb::Subscription {
+            topic: TOPIC.to_owned(),
+            enable_message_ordering: true,
+            // As the service tells of one that does not push.
+            push_config: Some(pb::PushConfig::default()),
+            ..pb::Subscription::default()
+        };
+        assert!(ours.check(&pulled, "consumer").is_ok());
+        let pushed = pb::Subscription {
+            push_config: Some(pb::PushConfig {
+                push_endpoint: "https://example.com".to_owned(),
+                ..pb::PushConfig::default()
+            }),
+            ..pulled.clone()
+        };
+        let exported = pb::Subscription {
+            bigquery_config: Some(pb::BigQueryConfig::default()),
+            ..pulled
+        };
+        for found in [pushed, exported] {
+            let error = ours.check(&found, "consumer").err();
+            let told = error.map(|error| (error.kind(), error.to_string()));
+            assert!(
+                told.as_ref()
+                    .is_some_and(|(kind, told)| *kind == ErrorKind::Invalid
+                        && told.contains("hands its messages")),
+                "{told:?}"
+            );
+        }
+    }
 }

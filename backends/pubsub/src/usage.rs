@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// Throughput is bytes of data and attributes, 20 bytes for each message's time, its id, and 1,000 bytes at least for each
 /// request (Pub/Sub pricing, 2026-11). It does not say what a request of a StreamingPull is, nor whether ordering keys
-/// count: here each response is one, and they do.
+/// count: here each response is one, and they do. Storage, billed by the byte and month where a topic keeps messages, is no
+/// matter of a client's, and not in it.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     publish_bytes: AtomicU64,

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const KEYS: usize = 40;
@@ -86,46 +86,50 @@ async fn churn(seed: u64, exactly_once: bool) {
     let mut members: Vec<Box<dyn Consumer>> = Vec::new();
     let mut book = Book::default();
     let (mut joined, mut crashed) = (0, 0);
-    while book.confirmed.len() < EVENTS {
-        if members.is_empty() || (members.len() < 3 && rng.random_ratio(1, 10)) {
-            members.push(within(hub.consumer(TOPIC, options())).await.unwrap());
-            joined += 1;
-        }
-        let nth = rng.random_range(0..members.len());
-        let member = &mut members[nth];
-        let quiet = Duration::from_millis(20);
-        let most = rng.random_range(1..60);
-        let mut came = Vec::new();
-        if let Ok(batch) = tokio::time::timeout(quiet, member.receive(most)).await {
-            for delivery in batch.unwrap().deliveries {
-                let text = std::str::from_utf8(&delivery.event.payload).unwrap();
-                came.push((text.parse().unwrap(), delivery.token));
+    let churning = async {
+        while book.confirmed.len() < EVENTS {
+            if members.is_empty() || (members.len() < 3 && rng.random_ratio(1, 10)) {
+                members.push(within(hub.consumer(TOPIC, options())).await.unwrap());
+                joined += 1;
+            }
+            let nth = rng.random_range(0..members.len());
+            let member = &mut members[nth];
+            let quiet = Duration::from_millis(20);
+            let most = rng.random_range(1..60);
+            let mut came = Vec::new();
+            if let Ok(batch) = tokio::time::timeout(quiet, member.receive(most)).await {
+                for delivery in batch.unwrap().deliveries {
+                    let text = std::str::from_utf8(&delivery.event.payload).unwrap();
+                    came.push((text.parse().unwrap(), delivery.token));
+                }
+            }
+            came.iter().for_each(|(nth, _)| book.note(*nth, seed));
+            if rng.random_ratio(1, 12) {
+                // With what it was just given, acknowledged or not.
+                let acked: Vec<_> = came
+                    .iter()
+                    .take(rng.random_range(0..5))
+                    .map(|(_, token)| *token)
+                    .collect();
+                member.acks().ack(&acked);
+                drop(members.swap_remove(nth));
+                crashed += 1;
+                continue;
+            }
+            let tokens: Vec<_> = came.iter().map(|(_, token)| *token).collect();
+            assert_eq!(member.acks().ack(&tokens), tokens.len(), "seed {seed}");
+            match within(member.commit()).await {
+                Ok(()) => book.confirmed.extend(came.iter().map(|(nth, _)| *nth)),
+                Err(error) => assert_ne!(error.kind(), ErrorKind::Fenced, "seed {seed}: {error}"),
+            }
+            if members.len() > 1 && rng.random_ratio(1, 15) {
+                within(members.swap_remove(0).close()).await.unwrap();
             }
         }
-        came.iter().for_each(|(nth, _)| book.note(*nth, seed));
-        if rng.random_ratio(1, 12) {
-            // With what it was just given, acknowledged or not.
-            let acked: Vec<_> = came
-                .iter()
-                .take(rng.random_range(0..5))
-                .map(|(_, token)| *token)
-                .collect();
-            member.acks().ack(&acked);
-            drop(members.swap_remove(nth));
-            crashed += 1;
-            continue;
-        }
-        let tokens: Vec<_> = came.iter().map(|(_, token)| *token).collect();
-        assert_eq!(member.acks().ack(&tokens), tokens.len(), "seed {seed}");
-        match within(member.commit()).await {
-            Ok(()) => book.confirmed.extend(came.iter().map(|(nth, _)| *nth)),
-            Err(error) => assert_ne!(error.kind(), ErrorKind::Fenced, "seed {seed}: {error}"),
-        }
-        if members.len() > 1 && rng.random_ratio(1, 15) {
-            within(members.swap_remove(0).close()).await.unwrap();
-        }
-    }
-    publishing.await.unwrap();
+    };
+    let churned = tokio::time::timeout(Duration::from_secs(300), churning).await;
+    churned.unwrap_or_else(|_| panic!("seed {seed}: events are missing: {:?}", server.counts()));
+    within(publishing).await.unwrap();
     assert!(
         joined > 5 && crashed > 5,
         "{joined} joined, {crashed} crashed"
@@ -225,7 +229,9 @@ async fn opened_by_two(exactly_once: bool) {
     let mut first = opening.await.unwrap();
     let (mut came, mut joined) = (more(&mut *first).await, None);
     within(first.commit()).await.unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
     while came < EVENTS {
+        assert!(Instant::now() < until, "{came} of {EVENTS} have come");
         // Some went to the other member, which was there as soon as they could be had.
         if joined.is_none() {
             joined = Some((&mut joining).await.unwrap());

@@ -39,6 +39,7 @@ pub mod pstest;
 pub mod pubsub;
 mod python;
 mod requirement;
+mod running;
 
 pub use cache::cache_dir;
 pub use error::Error;

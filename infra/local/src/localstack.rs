@@ -9,22 +9,17 @@ mod install;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::Signal;
 use serde_json::json;
 
 pub use builder::LocalStackBuilder;
 
 use crate::Error;
 use crate::cache::Check;
-use crate::folder::Folder;
 use crate::kinesis_url;
-use crate::log::Log;
-use crate::process::Process;
 use crate::requirement::Requirement;
+use crate::running::Running;
 
 /// The version that is started: the last one that needs no account.
 const VERSION: &str = "4.14.0";
@@ -50,19 +45,7 @@ const STOP: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct LocalStack {
     address: SocketAddr,
-    log: Log,
-    state: Mutex<State>,
-    /// Whether the log is below the data folder, and so has to be kept from its removal where it is needed.
-    keeps_log: bool,
-}
-
-#[derive(Debug)]
-struct State {
-    process: Process,
-    /// It is to be down: stopped from here.
-    asked: bool,
-    /// None once stopped.
-    folder: Option<Folder>,
+    running: Running,
 }
 
 /// What a start is doing.
@@ -129,84 +112,28 @@ impl LocalStack {
 
     /// Its log: what it wrote to stdout and stderr.
     pub fn log(&self) -> &Path {
-        self.log.path()
+        self.running.log().path()
     }
 
     /// The folder with its data, until it is stopped.
     pub fn data_dir(&self) -> Option<PathBuf> {
-        self.state()
-            .folder
-            .as_ref()
-            .map(|folder| folder.path().to_owned())
+        self.running.folder()
     }
 
     /// The process id of its Python, or None once it has ended.
     pub fn pid(&self) -> Option<u32> {
-        let state = self.state();
-        state.process.exit().is_none().then(|| state.process.pid())
+        self.running.pid()
     }
 
     /// How and why it ended, if it did so by itself, and where its log is.
     pub fn failure(&self) -> Option<Error> {
-        let exit = {
-            let state = self.state();
-            let exit = state.process.exit()?;
-            (!state.asked).then_some(exit)?
-        };
-        Some(Error::Ended {
-            server: NAME.into(),
-            exit: exit.to_string(),
-            cause: self.log.cause(),
-            log: self.log.path().to_owned(),
-            tail: self.log.tail(),
-        })
+        self.running.failure()
     }
 
     /// Stops it with SIGTERM, kills it if it still runs after 10 s, and removes its data. If it had ended by itself, the log
     /// stays. A second call does nothing.
     pub fn stop(&self) {
-        self.end(Signal::TERM, self.failure().is_some());
-    }
-
-    fn end(&self, signal: Signal, keep_log: bool) {
-        let mut state = self.state();
-        if state.process.exit().is_none() {
-            state.asked = true;
-            state.process.signal(signal);
-            if state.process.wait(STOP).is_none() {
-                state.process.kill();
-            }
-        }
-        if let Some(folder) = state.folder.take() {
-            folder.close((keep_log && self.keeps_log).then_some(builder::LOG));
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until Kinesis runs and has made a stream.
-    fn await_ready(&self, timeout: Duration) -> Result<(), Error> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            if let Some(failure) = self.failure() {
-                return Err(failure);
-            }
-            let Some(why) = self.missing() else {
-                return Ok(());
-            };
-            if Instant::now() >= deadline {
-                return Err(Error::NotReady {
-                    server: NAME.into(),
-                    after: timeout,
-                    cause: why,
-                    log: self.log.path().to_owned(),
-                    tail: self.log.tail(),
-                });
-            }
-            thread::sleep(POLL);
-        }
+        self.running.stop();
     }
 
     /// Why it isn't ready, or None.
@@ -232,11 +159,5 @@ impl LocalStack {
             Ok((status, error)) => Some(format!("DeleteStream is answered with {status}: {error}")),
             Err(e) => Some(format!("DeleteStream: {e}")),
         }
-    }
-}
-
-impl Drop for LocalStack {
-    fn drop(&mut self) {
-        self.end(Signal::KILL, self.failure().is_some());
     }
 }

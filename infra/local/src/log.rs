@@ -76,6 +76,8 @@ impl Log {
 
 fn cause_in(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    // A Go program says why first, and where last.
+    let panic = lines.iter().find(|line| line.starts_with("panic: "));
     let error = lines.iter().rposition(|line| line.contains("ERROR"));
     // The stack trace that follows the last error names the exception, and below it what that one came from.
     let trace = &lines[error.unwrap_or(0)..];
@@ -83,6 +85,7 @@ fn cause_in(text: &str) -> String {
     let line = trace
         .iter()
         .rfind(|line| line.starts_with("Caused by: "))
+        .or(panic)
         .or_else(|| trace.iter().find(exception))
         .or_else(|| error.map(|at| &lines[at]))
         .or_else(|| lines.iter().rfind(|line| !line.is_empty()))
@@ -111,6 +114,11 @@ mod tests {
         assert_eq!(
             cause_in(maven),
             "[ERROR] Failed to execute goal: could not transfer"
+        );
+        let go = "panic: listen tcp: bind: address already in use\n\ngoroutine 1 [running]:\nmain.main()\n";
+        assert_eq!(
+            cause_in(go),
+            "panic: listen tcp: bind: address already in use"
         );
         assert_eq!(cause_in("sh: java: not found\n\n"), "sh: java: not found");
         assert_eq!(cause_in(""), "the log is empty");

@@ -7,17 +7,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use rustix::process::Signal;
+use std::time::Duration;
 
 use crate::cache::Check;
 use crate::folder::Folder;
 use crate::log::Log;
-use crate::process::Process;
 use crate::requirement::Requirement;
+use crate::running::Running;
 use crate::{Error, ports};
 
 /// The version of cloud.google.com/go/pubsub/v2 that it is from.
@@ -47,17 +43,7 @@ const TRIES: usize = 3;
 #[derive(Debug)]
 pub struct PsTest {
     address: SocketAddr,
-    log: Log,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    process: Process,
-    /// It is to be down: stopped from here.
-    asked: bool,
-    /// None once stopped.
-    folder: Option<Folder>,
+    running: Running,
 }
 
 /// What a start is doing.
@@ -117,8 +103,8 @@ impl PsTest {
             let Err(error) = pstest.await_ready() else {
                 return Ok(pstest);
             };
-            if tries == TRIES || port.is_some() || !pstest.log.is_port_clash() {
-                pstest.end(Signal::KILL, true);
+            if tries == TRIES || port.is_some() || !pstest.running.log().is_port_clash() {
+                pstest.running.give_up();
                 return Err(error);
             }
             tries += 1;
@@ -131,17 +117,8 @@ impl PsTest {
         let log = Log::new(folder.path().join(LOG));
         let mut command = Command::new(program);
         command.arg(address.to_string()).current_dir(folder.path());
-        let process = Process::start(&command, log.path(), folder.hold()?)
-            .map_err(|e| Error::io("starting", program, e))?;
-        Ok(PsTest {
-            address,
-            log,
-            state: Mutex::new(State {
-                process,
-                asked: false,
-                folder: Some(folder),
-            }),
-        })
+        let running = Running::start(NAME, &command, log, folder, STOP)?;
+        Ok(PsTest { address, running })
     }
 
     /// The version of the Go client that it is from, for instance `2.8.1`.
@@ -166,87 +143,38 @@ impl PsTest {
 
     /// Its log: what it wrote to stdout and stderr.
     pub fn log(&self) -> &Path {
-        self.log.path()
+        self.running.log().path()
     }
 
     /// Its process id, or None once it has ended.
     pub fn pid(&self) -> Option<u32> {
-        let state = self.state();
-        state.process.exit().is_none().then(|| state.process.pid())
+        self.running.pid()
     }
 
     /// How and why it ended, if it did so by itself, and where its log is.
     pub fn failure(&self) -> Option<Error> {
-        let exit = {
-            let state = self.state();
-            let exit = state.process.exit()?;
-            (!state.asked).then_some(exit)?
-        };
-        Some(Error::Ended {
-            server: NAME.into(),
-            exit: exit.to_string(),
-            cause: self.log.first("panic:").unwrap_or_else(|| self.log.cause()),
-            log: self.log.path().to_owned(),
-            tail: self.log.tail(),
-        })
+        self.running.failure()
     }
 
     /// Stops it with SIGTERM, and kills it if it still runs after 5 s. If it had ended by itself, the log stays. A second call
     /// does nothing.
     pub fn stop(&self) {
-        self.end(Signal::TERM, self.failure().is_some());
-    }
-
-    fn end(&self, signal: Signal, keep_log: bool) {
-        let mut state = self.state();
-        if state.process.exit().is_none() {
-            state.asked = true;
-            state.process.signal(signal);
-            if state.process.wait(STOP).is_none() {
-                state.process.kill();
-            }
-        }
-        if let Some(folder) = state.folder.take() {
-            folder.close(keep_log.then_some(LOG));
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.stop();
     }
 
     /// Waits until it says that it is ready: it listens by then.
     fn await_ready(&self) -> Result<(), Error> {
-        let deadline = Instant::now() + READY;
         let mark = ready(self.address);
-        while self.log.first(&mark).is_none() {
-            if let Some(failure) = self.failure() {
-                return Err(failure);
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::NotReady {
-                    server: NAME.into(),
-                    after: READY,
-                    cause: "it has not said that it is ready".into(),
-                    log: self.log.path().to_owned(),
-                    tail: self.log.tail(),
-                });
-            }
-            thread::sleep(POLL);
-        }
-        Ok(())
+        self.running.await_ready(READY, POLL, || {
+            let said = self.running.log().first(&mark).is_some();
+            (!said).then(|| "it has not said that it is ready".into())
+        })
     }
 }
 
 /// What it says when it listens. That a port is "already in use" holds a part of it.
 fn ready(address: SocketAddr) -> String {
     format!("ready {address}")
-}
-
-impl Drop for PsTest {
-    fn drop(&mut self) {
-        self.end(Signal::KILL, self.failure().is_some());
-    }
 }
 
 #[cfg(test)]

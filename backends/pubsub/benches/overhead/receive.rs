@@ -8,14 +8,15 @@ use google_cloud_pubsub::{
 use std::{
     hint::black_box,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 use tokio::time::timeout;
 
 /// Bytes in the topic: enough for some seconds, little enough for memory.
 const FILL: usize = 400 << 20;
 
-/// The SDK's default, and ours in the benchmark's URL.
-const DEADLINE: i32 = 30;
+/// How long a message is leased, in seconds: anyhub's default.
+const DEADLINE: u32 = 30;
 
 /// A topic that is read again and again, each time by a new subscription.
 pub(crate) struct Receive {
@@ -51,7 +52,7 @@ impl Receive {
         let made = self.admin.create_subscription().set_name(&name);
         let made = made.set_topic(topic_name(&self.filled.topic));
         let made = made
-            .set_ack_deadline_seconds(DEADLINE)
+            .set_ack_deadline_seconds(DEADLINE as i32)
             .set_enable_message_ordering(true);
         made.send().await?;
         let beginning = google_cloud_wkt::Timestamp::clamp(0, 0);
@@ -66,6 +67,7 @@ impl Receive {
             .subscribe(&name)
             .set_max_outstanding_messages(options.prefetch_events as i64)
             .set_max_outstanding_bytes(options.prefetch_bytes as i64)
+            .set_max_lease_extension(Duration::from_secs(DEADLINE.into()))
             .set_shutdown_behavior(ShutdownBehavior::WaitForProcessing)
             .build();
         let mut came = 0;

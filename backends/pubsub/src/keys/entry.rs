@@ -120,6 +120,16 @@ impl Entry {
         self.state == State::Due && self.due <= since
     }
 
+    /// Acknowledged by the application, and not known to be by the service.
+    pub(super) fn is_acked(&self) -> bool {
+        matches!(self.state, State::Acked | State::Acking)
+    }
+
+    /// Its message, if that is acknowledged so.
+    pub(super) fn acked(&self) -> Option<u64> {
+        self.is_acked().then_some(self.id)
+    }
+
     pub(super) fn has_lapsed(&self, lease: Duration, now: Instant) -> bool {
         self.leased.is_some_and(|leased| leased + lease <= now)
     }

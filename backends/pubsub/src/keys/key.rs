@@ -46,6 +46,8 @@ pub(super) struct KeyLane {
     waits: Option<Instant>,
     /// Whether that was told.
     told: bool,
+    /// Messages whose acks don't count: they, or what stands before them, have come again.
+    lost: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,9 +109,13 @@ impl KeyLane {
                         || self.replayed(index).is_none() && state == State::Queued =>
                 {
                     self.entries[index].refresh(message.ack_id, message.tries, now);
-                    // It may have been passed over, its time being over.
+                    // It may have been passed over, its time being over, and what is behind it with it.
+                    let ready = match state {
+                        State::Queued => 1 + std::mem::take(&mut self.parked),
+                        _ => 0,
+                    };
                     return Arrival {
-                        ready: usize::from(state == State::Queued),
+                        ready,
                         bounce: Vec::new(),
                     };
                 }
@@ -182,6 +188,7 @@ impl KeyLane {
     fn forget_before(&mut self, index: usize, ids: &mut Ids) {
         for entry in self.entries.drain(..index) {
             ids.remove(&entry.id);
+            self.lost.extend(entry.acked());
         }
         self.base += index as u64;
         self.prefix = self.prefix.saturating_sub(index);
@@ -196,6 +203,7 @@ impl KeyLane {
     fn truncate(&mut self, index: usize, ids: &mut Ids) {
         for entry in self.entries.drain(index..) {
             ids.remove(&entry.id);
+            self.lost.extend(entry.acked());
         }
         if index <= self.prefix {
             self.waits = None;
@@ -221,12 +229,9 @@ impl KeyLane {
         if self.handed >= self.queued {
             return None;
         }
-        if self.handed - self.prefix >= most {
-            self.parked += 1;
-            return None;
-        }
         let entry = &mut self.entries[self.handed];
-        if entry.has_lapsed(lease, now) {
+        if self.handed - self.prefix >= most || entry.has_lapsed(lease, now) {
+            self.parked += 1;
             return None;
         }
         self.nonce = self.nonce.wrapping_add(1);
@@ -286,7 +291,7 @@ impl KeyLane {
     /// The ack id of what is finished; None where that is not so any more.
     pub(super) fn acking(&mut self, of: Ref) -> Option<String> {
         let entry = self.get_mut(of)?;
-        matches!(entry.state, State::Acked | State::Acking).then(|| {
+        entry.is_acked().then(|| {
             entry.state = State::Acking;
             entry.ack_id.clone()
         })
@@ -372,8 +377,12 @@ impl KeyLane {
     }
 
     pub(super) fn has_acks(&self) -> bool {
-        let acked = |entry: &Entry| matches!(entry.state, State::Acked | State::Acking);
-        self.entries.iter().any(acked)
+        self.entries.iter().any(Entry::is_acked)
+    }
+
+    /// Whose acks don't count any more, since this was last asked.
+    pub(super) fn take_lost(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.lost)
     }
 
     pub(super) fn unfinished(&self) -> (Option<Sequence>, usize) {

@@ -36,14 +36,19 @@ impl Keys {
     /// found stale.
     pub(crate) fn prolonged(&mut self, of: &[Ref], from: Instant, now: Instant) {
         for of in of {
-            let entry = match of.lane {
-                LOOSE => self.loose.get_mut(*of),
-                lane => self.lanes[lane as usize].get_mut(*of),
-            };
-            let entry = entry.filter(|entry| !entry.has_lapsed(self.lease, now));
+            let lease = self.lease;
+            let entry = self.entry(*of);
+            let entry = entry.filter(|entry| !entry.has_lapsed(lease, now));
             if let Some(leased) = entry.and_then(|entry| entry.leased.as_mut()) {
                 *leased = (*leased).max(from);
             }
+        }
+    }
+
+    pub(super) fn entry(&mut self, of: Ref) -> Option<&mut Entry> {
+        match of.lane {
+            LOOSE => self.loose.get_mut(of),
+            lane => self.lanes[lane as usize].get_mut(of),
         }
     }
 
@@ -52,18 +57,19 @@ impl Keys {
     /// if there were some.
     pub(crate) fn lapse(&mut self, now: Instant) -> bool {
         let lease = self.lease;
-        let (mut lapsed, mut lost) = self.loose.lapse(lease, now);
+        let mut lapsed = self.loose.lapse(lease, now);
+        let mut lost = self.loose.take_lost();
         for lane in self.keys.values() {
             let of = &mut self.lanes[*lane as usize];
             let listed = of.has_unsent_nack();
-            let (some, acked) = of.lapse(lease, now);
+            let some = of.lapse(lease, now);
+            lost.extend(of.take_lost());
             if some && !listed {
                 self.nacked.push(*lane);
             }
             lapsed |= some;
-            lost |= acked;
         }
-        self.fenced |= lost;
+        self.owe(lost);
         self.unpark(LOOSE);
         self.forget_due(now);
         lapsed
@@ -76,7 +82,7 @@ impl Keys {
         let Some(since) = now.checked_sub(longest.saturating_add(self.lease * WAITS)) else {
             return;
         };
-        self.loose.forget_due(since);
+        self.loose.forget_due(Some(since));
         let lanes: Vec<_> = self.keys.values().copied().collect();
         for lane in lanes {
             self.lanes[lane as usize].forget_due(since, &mut self.ids);

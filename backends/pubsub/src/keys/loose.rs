@@ -23,6 +23,12 @@ pub(super) struct Loose {
     open: usize,
     nacks: Vec<(Instant, u64)>,
     parked: usize,
+    /// Since when none of those that were handed on was acknowledged.
+    waits: Option<Instant>,
+    /// Whether that was told.
+    told: bool,
+    /// Messages whose acks don't count: they have come again.
+    lost: Vec<u64>,
 }
 
 impl Loose {
@@ -32,26 +38,23 @@ impl Loose {
             && let Some(entry) = self.entries.get_mut(seq)
         {
             match entry.state {
-                State::Queued => {
-                    // It may have been passed over, its time being over.
-                    entry.refresh(message.ack_id, message.tries, now);
-                    self.queue.push_back(*seq);
-                    return true;
-                }
+                State::Queued => entry.refresh(message.ack_id, message.tries, now),
                 State::Held => {
                     entry.refresh(message.ack_id, message.tries, now);
                     return false;
                 }
-                State::Due => {
-                    entry.again(message, now);
-                    self.queue.push_back(*seq);
-                    return true;
-                }
-                state @ (State::Delivered | State::Acked | State::Acking | State::Gone) => {
+                state => {
                     self.open -= usize::from(state == State::Delivered);
-                    self.entries.remove(seq);
+                    self.lost.extend(entry.acked());
+                    entry.again(message, now);
+                    if self.open == 0 {
+                        self.waits = None;
+                    }
                 }
             }
+            // Also of what was to be handed on: it may have been passed over, its time being over.
+            self.queue.push_back(*seq);
+            return true;
         }
         let seq = self.next;
         self.next += 1;
@@ -73,14 +76,19 @@ impl Loose {
             self.parked += 1;
             return None;
         }
-        let seq = self.queue.pop_front()?;
-        let entry = self.entries.get_mut(&seq)?;
-        if entry.state != State::Queued || entry.has_lapsed(lease, now) {
-            return None;
+        // Past what is not there any more, so that each call finds one as long as there is one.
+        while let Some(seq) = self.queue.pop_front() {
+            let Some(entry) = self.entries.get_mut(&seq) else {
+                continue;
+            };
+            if entry.state == State::Queued && !entry.has_lapsed(lease, now) {
+                self.nonce = self.nonce.wrapping_add(1);
+                self.open += 1;
+                self.waits.get_or_insert(now);
+                return entry.hand(LOOSE, epoch, seq, self.nonce);
+            }
         }
-        self.nonce = self.nonce.wrapping_add(1);
-        self.open += 1;
-        entry.hand(LOOSE, epoch, seq, self.nonce)
+        None
     }
 
     pub(super) fn unpark(&mut self, most: usize) -> usize {
@@ -107,6 +115,8 @@ impl Loose {
         entry.state = State::Acked;
         finished.push(of, entry.bytes());
         self.open -= 1;
+        self.waits = (self.open > 0).then_some(now);
+        self.told = false;
         true
     }
 
@@ -124,6 +134,9 @@ impl Loose {
         let due = due(entry.attempt);
         self.nacks.push((due, of.seq));
         self.open -= 1;
+        if self.open == 0 {
+            self.waits = None;
+        }
         true
     }
 
@@ -151,7 +164,7 @@ impl Loose {
 
     pub(super) fn acking(&mut self, of: Ref) -> Option<String> {
         let entry = self.get_mut(of)?;
-        matches!(entry.state, State::Acked | State::Acking).then(|| {
+        entry.is_acked().then(|| {
             entry.state = State::Acking;
             entry.ack_id.clone()
         })
@@ -203,26 +216,72 @@ impl Loose {
         }
     }
 
-    pub(super) fn lapse(&mut self, lease: Duration, now: Instant) -> (bool, bool) {
-        let lapsed = self.entries.iter();
-        let lapsed: Vec<_> = lapsed
-            .filter(|(_, entry)| entry.has_lapsed(lease, now))
-            .map(|(seq, entry)| (*seq, entry.state))
-            .collect();
-        let mut acked = false;
-        for (seq, state) in &lapsed {
-            self.open -= usize::from(*state == State::Delivered);
-            acked |= matches!(state, State::Acked | State::Acking);
-            self.remove(*seq);
+    /// Whether something was given up because its time has passed. It waits to come again: how often it was handed on is
+    /// known then.
+    pub(super) fn lapse(&mut self, lease: Duration, now: Instant) -> bool {
+        let mut some = false;
+        for entry in self.entries.values_mut() {
+            if entry.has_lapsed(lease, now) {
+                some = true;
+                self.open -= usize::from(entry.state == State::Delivered);
+                self.lost.extend(entry.acked());
+                entry.hold();
+                entry.let_go(now);
+            }
         }
-        (!lapsed.is_empty(), acked)
+        if self.open == 0 {
+            self.waits = None;
+        }
+        some
     }
 
-    /// Forgets what has waited to come again since `since`.
-    pub(super) fn forget_due(&mut self, since: Instant) {
+    /// Whose acks don't count any more, since this was last asked.
+    pub(super) fn take_lost(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Whether nothing was acknowledged for so long, of those that were handed on.
+    pub(super) fn stands(&self, time: Duration, now: Instant) -> bool {
+        self.waits.is_some_and(|since| since + time <= now)
+    }
+
+    /// The same, once.
+    pub(super) fn is_news(&mut self, time: Duration, now: Instant) -> bool {
+        let news = !self.told && self.stands(time, now);
+        self.told |= news;
+        news
+    }
+
+    /// Forgets what was not handed on; all of it, to be nacked at the service.
+    pub(super) fn shed(&mut self) -> Vec<String> {
+        self.queue.clear();
+        self.parked = 0;
+        let (ids, mut ack_ids) = (&mut self.ids, Vec::new());
+        self.entries.retain(|_, entry| {
+            if entry.state != State::Queued {
+                return true;
+            }
+            ids.remove(&entry.id);
+            ack_ids.push(std::mem::take(&mut entry.ack_id));
+            false
+        });
+        ack_ids
+    }
+
+    /// How many wait to come again.
+    pub(super) fn due_len(&self) -> usize {
+        let due = |entry: &&Entry| entry.state == State::Due;
+        self.entries.values().filter(due).count()
+    }
+
+    /// Forgets what waits to come again; what has since `since`, if that is said.
+    pub(super) fn forget_due(&mut self, since: Option<Instant>) {
         let ids = &mut self.ids;
         self.entries.retain(|_, entry| {
-            let forgotten = entry.is_due_since(since);
+            let forgotten = match since {
+                Some(since) => entry.is_due_since(since),
+                None => entry.state == State::Due,
+            };
             if forgotten {
                 ids.remove(&entry.id);
             }
@@ -236,3 +295,6 @@ impl Loose {
         (open.map(|entry| entry.at).min(), self.open)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,10 +19,11 @@ use anyhub_core::{
     driver::{Sequence, TokenParts, nack_delay},
 };
 use finishing::Finishing;
-pub(crate) use finishing::WAYS;
+#[cfg(test)]
+use finishing::WAYS;
 use key::KeyLane;
 use loose::Loose;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 pub(crate) use standing::Size;
 use std::{
     collections::VecDeque,
@@ -95,8 +96,10 @@ pub(crate) struct Keys {
     nacked: Vec<u32>,
     /// To be nacked at the service, so that they come again: of which lane.
     bounced: Vec<(u32, String)>,
-    /// Acks that were lost to somebody else.
+    /// Acks were lost to somebody else.
     fenced: bool,
+    /// Messages whose acks don't count any more, until they are acknowledged again.
+    owed: FxHashSet<u64>,
     /// Everything is about to be given up: tokens are stale.
     stopped: bool,
     /// Raised by a seek: tokens of before are stale.
@@ -126,6 +129,7 @@ impl Keys {
             nacked: Vec::new(),
             bounced: Vec::new(),
             fenced: false,
+            owed: FxHashSet::default(),
             stopped: false,
             epoch: 0,
             lease,
@@ -147,10 +151,14 @@ impl Keys {
             if self.loose.arrive(message, now) {
                 self.ready.push_back(LOOSE);
             }
+            let lost = self.loose.take_lost();
+            self.owe(lost);
             return;
         };
         let lane = self.lane_of(key);
         let arrival = self.lanes[lane as usize].arrive(lane, message, now, &mut self.ids);
+        let lost = self.lanes[lane as usize].take_lost();
+        self.owe(lost);
         for _ in 0..arrival.ready {
             self.ready.push_back(lane);
         }
@@ -272,83 +280,8 @@ impl Keys {
         valid
     }
 
-    /// The next of what is finished on one of [`WAYS`] ways, up to `most`: of a key in order. They are this call's until
-    /// [`acked`](Self::acked) or [`put_back`](Self::put_back), and until then the way is, too.
-    pub(crate) fn finished(&mut self, way: usize, most: usize) -> Finished {
-        let mut finished = Finished::default();
-        while finished.refs.len() < most
-            && let Some(of) = self.finished.pop(way)
-        {
-            let ack_id = match of.lane {
-                LOOSE => self.loose.acking(of),
-                lane => self.lanes[lane as usize].acking(of),
-            };
-            if let Some(ack_id) = ack_id {
-                finished.refs.push(of);
-                finished.ack_ids.push(ack_id);
-            }
-        }
-        finished
-    }
-
-    /// How many wait to be acknowledged at the service.
-    pub(crate) fn finished_len(&self) -> usize {
-        self.finished.len()
-    }
-
-    /// How many of them wait on the way on which most do.
-    pub(crate) fn finished_on_a_way(&self) -> usize {
-        self.finished.longest()
-    }
-
-    /// What was finished since a commit last began; nothing where that has told it, too.
-    pub(crate) fn finished_lately(&self) -> Size {
-        match self.finished.len() {
-            0 => Size::default(),
-            _ => self.finished.fresh(),
-        }
-    }
-
-    /// A commit begins: how many have ever been finished, on each way.
-    pub(crate) fn begin_commit(&mut self) -> [u64; WAYS] {
-        self.finished.begin()
-    }
-
-    /// How many of them, in that order, do not wait any more.
-    pub(crate) fn settled(&self, way: usize) -> u64 {
-        self.finished.settled(way)
-    }
-
-    /// Notes what the service has taken; `lost` of them it has not, since they are not this consumer's any more.
-    pub(crate) fn acked(&mut self, finished: Finished, lost: usize) {
-        self.fenced |= lost > 0;
-        for of in finished.refs {
-            match of.lane {
-                LOOSE => self.loose.acked(of),
-                lane => {
-                    let index = lane as usize;
-                    if self.lanes[index].acked(of, &mut self.ids) {
-                        self.let_go(lane);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Notes that the service has not taken these; they go first the next time.
-    pub(crate) fn put_back(&mut self, finished: Finished) {
-        for of in finished.refs.into_iter().rev() {
-            self.finished.put_back(of);
-        }
-    }
-
-    /// Whether acks were lost to somebody else since this was last asked.
-    pub(crate) fn take_fenced(&mut self) -> bool {
-        std::mem::take(&mut self.fenced)
-    }
-
     /// Forgets a lane that holds nothing.
-    fn let_go(&mut self, lane: u32) {
+    pub(super) fn let_go(&mut self, lane: u32) {
         let of = &mut self.lanes[lane as usize];
         if of.is_empty()
             && let Some(key) = of.end()
@@ -486,6 +419,8 @@ impl From<Ref> for AckToken {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod model;
+#[cfg(test)]
+mod standing_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

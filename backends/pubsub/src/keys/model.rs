@@ -314,6 +314,9 @@ fn run(seed: u64) {
                     }
                     let shed = held.shed(MILLI * 100, now);
                     shed.iter().for_each(|id| service.nack(id));
+                    if rng.random_ratio(1, 2) {
+                        held.forget_nacked();
+                    }
                     held.begin_stream();
                     service.stream += 1;
                 }

@@ -76,7 +76,8 @@ impl Keys {
                 still += counts;
             }
         };
-        self.loose.each(|entry, _| add(entry, false));
+        let stands = self.loose.stands(time, now);
+        self.loose.each(|entry, _| add(entry, stands));
         for lane in self.keys.values() {
             let lane = &self.lanes[*lane as usize];
             let stands = lane.stands(time, now);
@@ -90,20 +91,45 @@ impl Keys {
     }
 
     /// Forgets what is behind the events that keys have stood still at for `time`; of each key the first of it, to be
-    /// nacked at the service, by which all of it comes again once the key goes on.
+    /// nacked at the service, by which all of it comes again once the key goes on. What has no key comes again at once, but
+    /// not before everything else: so the others have their turn.
     pub(crate) fn shed(&mut self, time: Duration, now: Instant) -> Vec<String> {
+        let loose = match self.loose.stands(time, now) {
+            true => self.loose.shed(),
+            false => Vec::new(),
+        };
         let (lanes, ids) = (&mut self.lanes, &mut self.ids);
         let shed = self.keys.values().filter_map(|lane| {
             let lane = &mut lanes[*lane as usize];
             lane.stands(time, now).then(|| lane.shed(ids)).flatten()
         });
-        shed.collect()
+        shed.chain(loose).collect()
     }
 
-    /// How many keys have stood still for `time`, of which that was not told.
+    /// How many keys have stood still for `time`, of which that was not told; what has no key is one.
     pub(crate) fn standing(&mut self, time: Duration, now: Instant) -> usize {
         let (keys, lanes) = (self.keys.values(), &mut self.lanes);
-        keys.filter(|lane| lanes[**lane as usize].is_news(time, now))
-            .count()
+        let keys = keys.filter(|lane| lanes[**lane as usize].is_news(time, now));
+        keys.count() + usize::from(self.loose.is_news(time, now))
+    }
+
+    /// Whether so much was nacked and has not come again that it should be forgotten: the service may give everything else
+    /// first, and each of that may be nacked, too.
+    pub(crate) fn waits_for_much(&self, bounds: Size) -> bool {
+        let lanes = self.keys.values();
+        let told = lanes.map(|lane| self.lanes[*lane as usize].told());
+        told.sum::<usize>() + self.loose.due_len() >= bounds.events.saturating_mul(MOST)
+    }
+
+    /// Forgets what was nacked, as the service knows, and has not come again; how often it was handed on is counted anew.
+    /// Where no stream is: what was under way when it was nacked is gone with the stream, and so the service gives each key
+    /// from there on.
+    pub(crate) fn forget_nacked(&mut self) {
+        self.loose.forget_due(None);
+        let lanes: Vec<_> = self.keys.values().copied().collect();
+        for lane in lanes {
+            self.lanes[lane as usize].forget_told(&mut self.ids);
+            self.let_go(lane);
+        }
     }
 }

@@ -19,6 +19,9 @@ const PARTING: Duration = Duration::from_secs(5);
 impl Shared {
     /// Has the service take what is finished. Fenced if acks were lost.
     pub(crate) async fn commit(&self) -> Result<()> {
+        if !self.is_awake() {
+            return Err(fenced());
+        }
         self.commit_quietly().await?;
         self.check_fenced()
     }
@@ -73,7 +76,7 @@ impl Shared {
     }
 
     /// The service gives them to whoever reads.
-    pub(super) async fn give_back(&self, ack_ids: Vec<String>) {
+    pub(crate) async fn give_back(&self, ack_ids: Vec<String>) {
         // What is not given back in time comes again when its own time is over.
         let _ = timeout(PARTING, self.nack(ack_ids)).await;
     }

@@ -1,9 +1,14 @@
-use crate::{config, event, hub, server, told, within};
+use crate::{
+    config, event,
+    front::{Answer, front},
+    hub, server, told, within,
+};
 use anyhub_core::{
     ConsumerOptions, Error, ErrorKind, Hub, Point, ProducerExt, ProducerOptions, TopicConfig,
 };
 use anyhub_pubsub::{NativeHub, PubSubConfig, PubSubHub};
 use std::time::Duration;
+use tonic::Status;
 
 /// What whoever uses this topic is told, each in a way of its own.
 async fn refusals(config: PubSubConfig, topic: &str) -> Vec<Error> {
@@ -286,4 +291,85 @@ async fn a_subscription_that_is_detached_under_us() {
     within(detached.send()).await.unwrap();
     let error = within(consumer.seek(Point::Start)).await.unwrap_err();
     told(&error, ErrorKind::Invalid, "is detached");
+    let error = within(async {
+        loop {
+            if let Err(error) = consumer.receive(1).await {
+                return error;
+            }
+        }
+    });
+    told(&error.await, ErrorKind::Invalid, "is detached");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_of_another_project_is_no_group() {
+    let server = server();
+    let hub = hub(&server).await;
+    let native: &NativeHub = hub.native().downcast_ref().unwrap();
+    let admin = within(native.subscription_admin()).await.unwrap();
+    let theirs = "projects/other/subscriptions/score";
+    let making = admin
+        .create_subscription()
+        .set_name(theirs)
+        .set_topic("projects/local/topics/tweets");
+    within(making.send()).await.unwrap();
+    let groups = within(hub.admin().list_groups("tweets")).await.unwrap();
+    assert!(groups.is_empty(), "{groups:?}");
+    let error = within(hub.admin().delete_group("score")).await.unwrap_err();
+    told(&error, ErrorKind::NotFound, "'score'");
+    within(admin.get_subscription().set_subscription(theirs).send())
+        .await
+        .unwrap();
+}
+
+/// A private reader that could not be opened leaves nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_reader_that_cannot_be_brought_to_its_start() {
+    let server = server();
+    let owner = hub(&server).await;
+    let rule = |method: &str| match method {
+        "Seek" => Answer::Refused(Status::permission_denied("User not authorized.")),
+        _ => Answer::Its,
+    };
+    let endpoint = front(server.endpoint(), rule, |_, _| ()).await;
+    let hub = PubSubHub::new(PubSubConfig::new("local").endpoint(endpoint)).unwrap();
+    let options = ConsumerOptions::new().start(Point::Start);
+    let error = within(hub.consumer("tweets", options)).await.unwrap_err();
+    told(&error, ErrorKind::Denied, "not authorized");
+    assert_eq!(server.counts().requests("CreateSubscription"), 1);
+    let native: &NativeHub = owner.native().downcast_ref().unwrap();
+    let admin = within(native.subscription_admin()).await.unwrap();
+    within(async {
+        loop {
+            let listing = admin.list_subscriptions().set_project("projects/local");
+            if listing.send().await.unwrap().subscriptions.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+/// A hub outlives the runtime on which it was asked first.
+#[test]
+fn a_hub_is_asked_on_one_runtime_after_the_other() {
+    let server = server();
+    let ask = |hub: Option<PubSubHub>| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let hub = match hub {
+                Some(hub) => hub,
+                None => super::hub(&server).await,
+            };
+            let topics = within(hub.admin().list_topics()).await.unwrap();
+            assert_eq!(topics, ["tweets"]);
+            hub
+        })
+    };
+    let hub = ask(None);
+    ask(Some(hub));
 }

@@ -61,6 +61,10 @@ async fn a_subscriber_reads_a_group_that_is_there() {
         .await
         .unwrap();
     assert_eq!(first(&mut *consumer).await, event("0"));
+    for to in [Point::End, Point::Start] {
+        within(consumer.seek(to)).await.unwrap();
+    }
+    assert_eq!(first(&mut *consumer).await, event("0"));
     within(consumer.close()).await.unwrap();
     // What it takes is said where it can't be done without.
     let hub = refused(&server, &["GetSubscription"]).await;
@@ -116,11 +120,19 @@ async fn who_may_not_look_any_more_reads_on() {
 async fn an_account_that_is_unknown_is_told_at_once() {
     let server = server();
     hub(&server).await;
-    let rule = |_: &str| Answer::Refused(Status::unauthenticated("Who are you?"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let rule = {
+        let asked = asked.clone();
+        move |_: &str| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Answer::Refused(Status::unauthenticated("Who are you?"))
+        }
+    };
     let endpoint = front(server.endpoint(), rule, |_, _| ()).await;
     let hub = PubSubHub::new(config(&server).endpoint(endpoint)).unwrap();
     let error = within(hub.producer("tweets", ProducerOptions::new()))
         .await
         .unwrap_err();
     told(&error, ErrorKind::Denied, "Who are you?");
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "it was tried again");
 }

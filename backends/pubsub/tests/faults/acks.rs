@@ -43,6 +43,16 @@ impl Acking {
         Self { left, valid, task }
     }
 
+    /// Once the first one has counted.
+    async fn begun(&self) {
+        within(async {
+            while self.valid.load(Ordering::Relaxed) == 0 {
+                tokio::time::sleep(SLOW / 100).await;
+            }
+        })
+        .await;
+    }
+
     fn left(&self) -> usize {
         self.left.lock().unwrap().len()
     }
@@ -94,8 +104,10 @@ async fn an_ack_during_a_close_is_committed_or_does_not_count() {
         .unwrap();
     let tokens = held(&mut *consumer, EVENTS).await;
     let acking = Acking::begin(consumer.acks(), tokens);
+    acking.begun().await;
     within(consumer.close()).await.unwrap();
     let valid = acking.end().await;
+    assert!(valid > 0 && valid < EVENTS, "{valid} acks counted");
     assert_eq!(server.counts().acked, valid as u64);
     within(hub.close()).await.unwrap();
 }

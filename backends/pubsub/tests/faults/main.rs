@@ -175,7 +175,10 @@ async fn streams_that_are_reset_and_messages_that_come_twice() {
     let publishing = tokio::spawn(publish(hub.clone(), EVENTS));
     let book = read(&mut *consumer, EVENTS).await;
     publishing.await.unwrap();
-    within(consumer.close()).await.unwrap();
+    // Some may have come again behind the last one, and are not acknowledged again.
+    if let Err(error) = within(consumer.close()).await {
+        assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    }
     let counts = server.counts();
     assert_eq!(counts.strikes(Fault::StreamReset).times, 3);
     assert!(counts.strikes(Fault::Duplicate).times > 0);
@@ -208,19 +211,25 @@ async fn acks_that_come_too_late() {
     let acks = consumer.acks();
     let mut book = Book::default();
     // Until the last one is taken: what came too late comes again.
-    while server.counts().acked < EVENTS as u64 {
-        let quiet = Duration::from_millis(50);
-        let Ok(batch) = tokio::time::timeout(quiet, consumer.receive(20)).await else {
-            continue;
-        };
-        let batch = batch.unwrap();
-        batch
-            .deliveries
-            .iter()
-            .for_each(|delivery| book.note(delivery));
-        acks.ack(&batch.tokens());
-        within(consumer.commit()).await.unwrap();
-    }
+    within(async {
+        while server.counts().acked < EVENTS as u64 {
+            let quiet = Duration::from_millis(50);
+            let Ok(batch) = tokio::time::timeout(quiet, consumer.receive(20)).await else {
+                continue;
+            };
+            let batch = batch.unwrap();
+            batch
+                .deliveries
+                .iter()
+                .for_each(|delivery| book.note(delivery));
+            acks.ack(&batch.tokens());
+            // Some may have come again meanwhile.
+            if let Err(error) = consumer.commit().await {
+                assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+            }
+        }
+    })
+    .await;
     assert_eq!(book.first_times(), EVENTS);
     within(consumer.close()).await.unwrap();
     let counts = server.counts();

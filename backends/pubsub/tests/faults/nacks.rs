@@ -33,9 +33,12 @@ async fn a_nack_that_the_service_has_not_taken_holds_its_key() {
     server.set_faults(faults).unwrap();
     acks.ack(&tokens[..5]);
     assert_eq!(acks.nack(&tokens[5..6]), 1);
-    while server.counts().strikes(Fault::FailingDeadline).times == 0 {
-        tokio::time::sleep(tick).await;
-    }
+    within(async {
+        while server.counts().strikes(Fault::FailingDeadline).times == 0 {
+            tokio::time::sleep(tick).await;
+        }
+    })
+    .await;
     within(producer.send(nth(9))).await.unwrap();
     let mut came = Vec::new();
     while came.last() != Some(&9) {
@@ -69,9 +72,12 @@ async fn the_room_of_what_was_nacked_is_used_at_once() {
         first = within(consumer.receive(10)).await.unwrap();
     }
     assert_eq!(first.deliveries.len(), 1);
-    while server.counts().messages_out < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    within(async {
+        while server.counts().messages_out < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     let acks = consumer.acks();
     // The one waits as the other frees the room.
     let (second, ()) = within(async {

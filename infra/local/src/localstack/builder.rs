@@ -5,15 +5,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use super::install::{self, Installed};
-use super::{LocalStack, Phase, State};
+use super::{LocalStack, Phase};
 use crate::cache::Check;
 use crate::folder::Folder;
 use crate::log::Log;
-use crate::process::Process;
+use crate::running::Running;
 use crate::{Error, ports};
 
 pub(super) const LOG: &str = "localstack.log";
@@ -91,12 +90,15 @@ impl LocalStackBuilder {
         let mut tries = 1;
         loop {
             let localstack = self.launch(&installed)?;
-            let Err(error) = localstack.await_ready(self.timeout) else {
+            let Err(error) = localstack
+                .running
+                .await_ready(self.timeout, super::POLL, || localstack.missing())
+            else {
                 return Ok(localstack);
             };
-            let clash = localstack.log.is_port_clash();
+            let clash = localstack.running.log().is_port_clash();
             if tries == TRIES || !clash || self.port.is_some() {
-                localstack.end(rustix::process::Signal::KILL, true);
+                localstack.running.give_up();
                 return Err(error);
             }
             tries += 1;
@@ -137,17 +139,7 @@ impl LocalStackBuilder {
             .env("KINESIS_SHARD_LIMIT", "1000")
             .env("TMPDIR", folder.path());
         (self.progress)(Phase::Starting);
-        let process = Process::start(&command, log.path(), folder.hold()?)
-            .map_err(|e| Error::io("starting", &installed.python, e))?;
-        Ok(LocalStack {
-            address,
-            log,
-            state: Mutex::new(State {
-                process,
-                asked: false,
-                folder: Some(folder),
-            }),
-            keeps_log: self.logs.is_none(),
-        })
+        let running = Running::start(super::NAME, &command, log, folder, super::STOP)?;
+        Ok(LocalStack { address, running })
     }
 }

@@ -1,17 +1,17 @@
-use super::{Ids, KeyLane};
-use crate::keys::entry::{Entry, State};
+use super::{Ids, KeyLane, Nack};
+use crate::keys::entry::Entry;
 use std::time::{Duration, Instant};
 
 impl KeyLane {
-    /// Whether something was given up because its time has passed, and whether acks were among it. It keeps its place, as
-    /// after a nack: what is behind it would overtake it.
-    pub(in crate::keys) fn lapse(&mut self, lease: Duration, now: Instant) -> (bool, bool) {
+    /// Whether something was given up because its time has passed. It keeps its place, as after a nack: what is behind it
+    /// would overtake it.
+    pub(in crate::keys) fn lapse(&mut self, lease: Duration, now: Instant) -> bool {
         let lapsed = |entry: &Entry| entry.has_lapsed(lease, now);
         let Some(first) = self.entries.iter().position(lapsed) else {
-            return (false, false);
+            return false;
         };
-        let acked = |entry: &Entry| matches!(entry.state, State::Acked | State::Acking);
-        let acked = self.entries.range(first..).any(acked);
+        let acked = self.entries.range(first..).filter_map(Entry::acked);
+        self.lost.extend(acked);
         self.hold(first, now);
         for entry in self.entries.range_mut(first..) {
             entry.leased = None;
@@ -20,7 +20,22 @@ impl KeyLane {
             self.waits = None;
         }
         self.prefix = self.prefix.min(first);
-        (true, acked)
+        true
+    }
+
+    /// How many wait to come again, of which the service knows that.
+    pub(in crate::keys) fn told(&self) -> usize {
+        match self.nack {
+            Some(Nack::Told) => self.entries.len() - self.queued,
+            _ => 0,
+        }
+    }
+
+    /// Forgets them.
+    pub(in crate::keys) fn forget_told(&mut self, ids: &mut Ids) {
+        if self.told() > 0 {
+            self.truncate(self.queued, ids);
+        }
     }
 
     /// Forgets what waits to come again, once all of it has since `since`.

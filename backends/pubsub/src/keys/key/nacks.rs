@@ -43,6 +43,8 @@ impl KeyLane {
         message: Message,
         now: Instant,
     ) -> Arrival {
+        let acked = self.entries.range(index..).filter_map(Entry::acked);
+        self.lost.extend(acked);
         self.entries[index].again(message, now);
         self.queued = index + 1;
         for entry in self.entries.range_mut(self.queued..) {

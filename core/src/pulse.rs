@@ -6,50 +6,61 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Sees that the process stood still, stopped or suspended, for so long that the group may have
-/// given its partitions to others (C10). The group's own heartbeats find out only later.
+/// Sees that the process stood still, stopped or suspended, for so long that what it holds may have been given to others
+/// (C10). Sessions with a server find that out only later.
+///
+/// ```
+/// use anyhub_core::driver::Pulse;
+/// use std::time::Duration;
+/// let pulse = Pulse::new(Duration::from_secs(30));
+/// pulse.beat(); // every Pulse::BEAT, and before something that was held is handed on
+/// assert!(!pulse.stood_still());
+/// ```
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub struct Pulse {
     last: Mutex<(Instant, SystemTime)>,
     limit: Duration,
     stood_still: AtomicBool,
 }
 
-/// How often it beats.
-pub(crate) const BEAT: Duration = Duration::from_millis(500);
-
 impl Pulse {
-    /// A pulse that may miss two thirds of a session.
-    pub(crate) fn new(session: Duration) -> Self {
+    /// How often it has to beat.
+    pub const BEAT: Duration = Duration::from_millis(500);
+
+    /// A pulse that may be silent for so long.
+    pub fn new(limit: Duration) -> Self {
         Self {
             last: Mutex::new((Instant::now(), SystemTime::now())),
-            limit: session * 2 / 3,
+            limit,
             stood_still: AtomicBool::new(false),
         }
     }
 
     /// The process runs.
-    pub(crate) fn beat(&self) {
+    pub fn beat(&self) {
         self.beat_at(Instant::now(), SystemTime::now());
     }
 
-    fn beat_at(&self, now: Instant, date: SystemTime) {
+    /// The process runs, at these times: for tests of what follows when it stood still.
+    pub fn beat_at(&self, now: Instant, date: SystemTime) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         // The monotonic clock stands while the machine is suspended; the other one goes on.
-        let gap = (now - last.0).max(date.duration_since(last.1).unwrap_or_default());
+        let gap = now
+            .saturating_duration_since(last.0)
+            .max(date.duration_since(last.1).unwrap_or_default());
         *last = (now, date);
         if gap > self.limit {
             self.stood_still.store(true, Ordering::Release);
         }
     }
 
-    /// Whether it stood still and nobody has asked the group since.
-    pub(crate) fn stood_still(&self) -> bool {
+    /// Whether it stood still, and it is not known yet what is still its own.
+    pub fn stood_still(&self) -> bool {
         self.stood_still.load(Ordering::Acquire)
     }
 
-    /// The group still counts us in.
-    pub(crate) fn reassured(&self) {
+    /// What is held now is its own.
+    pub fn reassured(&self) {
         self.stood_still.store(false, Ordering::Release);
     }
 }
@@ -67,7 +78,7 @@ mod tests {
             (long, short, true),
             (short, long, true),
         ] {
-            let pulse = Pulse::new(Duration::from_secs(45));
+            let pulse = Pulse::new(Duration::from_secs(30));
             pulse.beat_at(now, date);
             pulse.beat_at(now + gap, date + date_gap);
             assert_eq!(pulse.stood_still(), stood, "{gap:?} {date_gap:?}");
