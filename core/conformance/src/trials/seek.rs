@@ -242,7 +242,7 @@ async fn others_stay(ctx: Context) -> Outcome {
     Ok(consumer.close().await?)
 }
 
-/// Two members that share four partitions whose events all have come and are acked; the first then
+/// Two members that share four partitions whose events all have come and are committed; the first then
 /// seeks to the start. Which lanes come again, those of the first, and all?
 async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<String>; 3]> {
     const PARTITIONS: usize = 4;
@@ -281,6 +281,11 @@ async fn seek_of_one(ctx: &Context) -> Outcome<[HashSet<String>; 3]> {
         .flat_map(|(_, owned)| owned)
         .map(|own| own.to_string())
         .collect();
+    // A seek of one member undoes what the other one has acknowledged and not committed.
+    for nth in [first, second] {
+        ctx.within("commit before the seek", party.member(nth)?.commit())
+            .await??;
+    }
     ctx.within(
         "seek of one member",
         party.member(first)?.seek(Point::Start),
