@@ -71,6 +71,7 @@ impl Backlog {
         }
     }
 
+    /// A key that waits for its retry is passed over: it is listed again when its time has come.
     fn next_key(&mut self, reader: u64) -> Option<usize> {
         if let Some(own) = self.readers.get_mut(&reader) {
             while let Some(index) = own.ready.pop_front() {
@@ -79,7 +80,9 @@ impl Backlog {
                     && key.listed == Listed::AtReader
                 {
                     key.listed = Listed::Nowhere;
-                    return Some(index);
+                    if key.held.is_none() {
+                        return Some(index);
+                    }
                 }
             }
         }
@@ -88,7 +91,7 @@ impl Backlog {
                 && key.listed == Listed::Free
             {
                 key.listed = Listed::Nowhere;
-                if key.sent == 0 {
+                if key.sent == 0 && key.held.is_none() {
                     key.reader = reader;
                     key.client = self.readers.get(&reader).and_then(|own| own.client);
                     return Some(index);
