@@ -15,7 +15,7 @@
 //! | Delivery attempts | one more for each nack or deadline of that message; what comes again because of an earlier one of its key was not at fault |
 //! | A Seek | is done when it is answered, and voids every delivery that is under way |
 //! | A Pull | waits for a second at most, and gives nothing then |
-//! | Retention | by time, and by size: acknowledged messages go, oldest first; where too much is unacknowledged, publishes are refused, and dead letters not forwarded |
+//! | Retention | by time, what is not acknowledged by the longer one of topic and subscription; and by size: acknowledged messages go, oldest first; where too much is unacknowledged, publishes are refused, and dead letters not forwarded |
 //! | Snapshots | count what they keep; beyond a bound for all of them, new ones are refused with RESOURCE_EXHAUSTED |
 //! | Ack ids | shorter than the service's, but count as long |
 //! | Subscriptions | don't expire without readers |
@@ -124,7 +124,8 @@ impl PubSub {
     }
 
     /// Has a topic or subscription of this name (`projects/P/topics/T`), there or not made yet, keep its messages for this time,
-    /// whatever its retention says: that is 10 minutes at least. A topic that has no retention still keeps none.
+    /// whatever its retention says: that is 10 minutes at least. A topic that has no retention still keeps none; where it has one,
+    /// what is not acknowledged goes after the longer of the two times.
     pub fn keep(&self, name: &str, time: Duration) {
         self.service.keep(name, time);
     }

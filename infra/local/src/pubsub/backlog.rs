@@ -301,17 +301,21 @@ impl Backlog {
         }
     }
 
-    /// Forgets messages that are past retention; how many of them were not acknowledged.
-    pub(super) fn trim(&mut self, now: SystemTime) -> u64 {
+    /// Forgets messages that are past retention; how many of them were not acknowledged. These stay for as long as the topic
+    /// keeps its own, too.
+    pub(super) fn trim(&mut self, topic: Option<Duration>, now: SystemTime) -> u64 {
+        let own = self.settings.kept;
+        let kept = topic.map_or(own, |topic| topic.max(own));
+        while let Some(&id) = self.acked.first()
+            && is_past(&self.entries[&id].message, own, now)
+        {
+            self.forget(id);
+        }
         let mut lost = 0;
-        while let Some((&id, entry)) = self.entries.first_key_value() {
-            let age = now
-                .duration_since(entry.message.published)
-                .unwrap_or_default();
-            if age < self.settings.kept {
-                break;
-            }
-            lost += u64::from(!matches!(entry.state, State::Acked));
+        while let Some((&id, entry)) = self.entries.first_key_value()
+            && is_past(&entry.message, kept, now)
+        {
+            lost += 1;
             self.forget(id);
         }
         // Those that are gone are the oldest ones.
@@ -383,4 +387,8 @@ impl Backlog {
         self.free.clear();
         self.later.clear();
     }
+}
+
+fn is_past(message: &Message, kept: Duration, now: SystemTime) -> bool {
+    now.duration_since(message.published).unwrap_or_default() >= kept
 }

@@ -215,7 +215,9 @@ impl Subscription {
 
     /// Forgets what is past retention.
     pub(super) fn trim(&self, service: &Service, now: SystemTime) {
-        let lost = self.backlog().trim(now);
+        let topic = self.config().topic.clone();
+        let kept = service.topic(&topic).ok().and_then(|topic| topic.kept());
+        let lost = self.backlog().trim(kept, now);
         if lost > 0 {
             service.counters.add(|counts| counts.forgotten += lost);
         }

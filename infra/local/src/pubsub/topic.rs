@@ -99,6 +99,11 @@ impl Topic {
         self.state().write(service, messages);
     }
 
+    /// How long messages are kept; None where they are not.
+    pub(super) fn kept(&self) -> Option<Duration> {
+        self.state().kept
+    }
+
     pub(super) fn trim(&self, now: SystemTime) {
         self.state().trim(now);
     }

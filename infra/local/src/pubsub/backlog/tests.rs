@@ -327,16 +327,40 @@ fn what_is_past_retention_goes_whatever_its_state() {
     let first = taken.iter().find(|t| t.message == 1).unwrap();
     assert_eq!(case.backlog.ack(&[*first]), [Settled::Done]);
     case.push(&["b", ""]);
-    assert_eq!(case.backlog.trim(at(601)), 0);
-    assert_eq!(case.backlog.trim(at(603)), 2);
+    assert_eq!(case.backlog.trim(None, at(601)), 0);
+    assert_eq!(case.backlog.trim(None, at(603)), 2);
     assert_eq!(case.numbers(1).len(), 2);
     assert_eq!(case.wait(TEN), 3);
-    assert_eq!(case.backlog.trim(at(700)), 3);
+    assert_eq!(case.backlog.trim(None, at(700)), 3);
     assert_eq!(
         (case.backlog.outstanding(), case.backlog.stored_bytes()),
         (0, 0)
     );
     assert_eq!(case.numbers(1), [0; 0]);
+}
+
+#[test]
+fn what_is_not_acknowledged_stays_for_the_topic_s_time_too() {
+    let mut case = case_with(Settings {
+        retain_acked: true,
+        ..settings()
+    });
+    case.push(&["a", "a", "", "b"]);
+    let mut taken = case.take(1);
+    taken.retain(|t| t.message == 1 || t.message == 4);
+    assert_eq!(case.backlog.ack(&taken), [Settled::Done; 2]);
+    // The acknowledged ones go by the subscription's time, from between the others too.
+    let longer = Some(Duration::from_secs(1_000));
+    assert_eq!(case.backlog.trim(longer, at(605)), 0);
+    let left: Vec<_> = case.backlog.entries.keys().copied().collect();
+    assert_eq!((left, case.backlog.acked.len()), (vec![2, 3], 0));
+    assert_eq!(case.backlog.trim(longer, at(1_002)), 1);
+    // A shorter one changes nothing.
+    case.push(&["a"]);
+    let shorter = Some(Duration::from_secs(10));
+    assert_eq!(case.backlog.trim(shorter, at(604)), 1);
+    assert_eq!(case.backlog.trim(shorter, at(605)), 1);
+    assert_eq!(case.backlog.stored_bytes(), 0);
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn keys_that_no_reader_ever_saw_leave_nothing() {
     let mut case = case();
     for n in 0..20_000 {
         case.push(&[&format!("key-{n}")]);
-        case.backlog.trim(at(case.next + 600));
+        case.backlog.trim(None, at(case.next + 600));
     }
     assert!(case.backlog.free.len() < 10_000);
     assert_eq!(

@@ -105,7 +105,7 @@ fn what_waited_for_a_key_that_is_gone_is_nothing_to_the_next_one() {
     let taken = case.take(1);
     case.nack(&taken);
     // The key goes while it waits, and the next one has its place.
-    case.backlog.trim(at(601));
+    case.backlog.trim(None, at(601));
     case.push(&["b"]);
     case.now += Duration::from_millis(500);
     let taken = case.take(1);
