@@ -94,9 +94,9 @@ impl PubSubBuilder {
         self
     }
 
-    /// How many bytes a subscription may have unacknowledged, and all snapshots together, counted likewise; a publish or a snapshot that goes
-    /// beyond is refused with RESOURCE_EXHAUSTED, and no dead letters are forwarded to a topic with a subscription that has as
-    /// many: they come again. 512 MiB by default.
+    /// How many bytes a subscription may have unacknowledged, and all snapshots together, counted likewise; a publish or a
+    /// snapshot that goes beyond is refused with RESOURCE_EXHAUSTED, and a dead letter is not forwarded: it comes again. 512 MiB
+    /// by default.
     #[must_use]
     pub fn backlog_bytes(mut self, bytes: usize) -> Self {
         self.terms.backlog_bytes = bytes;

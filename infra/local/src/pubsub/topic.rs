@@ -86,12 +86,13 @@ impl Topic {
         Ok(state.write(service, messages))
     }
 
-    /// Whether every backlog takes more.
-    pub(super) fn has_room(&self, service: &Service) -> bool {
+    /// How many bytes every backlog takes yet.
+    pub(super) fn room(&self, service: &Service) -> usize {
         let most = service.terms.backlog_bytes;
         let state = self.state();
-        let mut subscriptions = state.subscriptions.iter();
-        subscriptions.all(|subscription| subscription.backlog().unacked_bytes() < most)
+        let of = state.subscriptions.iter();
+        let room = of.map(|s| most.saturating_sub(s.backlog().unacked_bytes()));
+        room.min().unwrap_or(most)
     }
 
     /// Writes messages whatever limits there are.
