@@ -13,6 +13,7 @@
 //! | A stream on which nothing is said for 90 s | ends; and it is answered, its head included, when there is something to say |
 //! | Flow control | by the stream |
 //! | Delivery attempts | one more for each nack or deadline of that message; what comes again because of an earlier one of its key was not at fault |
+//! | Dead letters | go at the nack or deadline of their last try; the service does it about then, and so does this one with [`Faults::late_burials`] |
 //! | A Seek | is done when it is answered, and voids every delivery that is under way |
 //! | A Pull | waits for a second at most, and gives nothing then |
 //! | Retention | by time, what is not acknowledged by the longer one of topic and subscription; and by size: acknowledged messages go, oldest first; where too much is unacknowledged, publishes are refused, and dead letters not forwarded |

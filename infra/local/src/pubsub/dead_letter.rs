@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::backlog::Dead;
+use super::faults::Fault;
 use super::message::Message;
 use super::name;
 use super::service::Service;
@@ -20,7 +21,9 @@ const PUBLISHED: &str = "CloudPubSubDeadLetterSourceTopicPublishTime";
 const MARKS: usize = 300;
 
 /// Where a subscription's messages go that fail too often, while it is looked at some.
-pub(super) struct Grave {
+pub(super) struct Grave<'a> {
+    subscription: &'a Subscription,
+    service: &'a Service,
     /// None where there is no such topic: messages come again for ever.
     topic: Option<Arc<Topic>>,
     /// How many bytes it takes yet.
@@ -29,29 +32,37 @@ pub(super) struct Grave {
     marks: usize,
 }
 
-impl Grave {
-    pub(super) fn of(subscription: &Subscription, service: &Service) -> Self {
+impl<'a> Grave<'a> {
+    pub(super) fn of(subscription: &'a Subscription, service: &'a Service) -> Self {
         let policy = subscription.config().dead_letter_policy.clone();
         // With the configuration locked no topic may be looked into: a topic that is deleted has them the other way round.
         let topic = policy.and_then(|policy| service.topic(&policy.dead_letter_topic).ok());
         Grave {
+            subscription,
+            service,
             room: topic.as_ref().map_or(0, |topic| topic.room(service)),
             topic,
             marks: MARKS + subscription.name.len(),
         }
     }
 
-    /// Whether there is room for a message; if so, less is left.
-    pub(super) fn takes(&mut self, message: &Message) -> bool {
-        let left = self.room.checked_sub(message.memory() + self.marks);
-        self.room = left.unwrap_or(self.room);
-        left.is_some()
+    /// Whether there is room for a message that was tried so often after its last try; if so, less is left.
+    pub(super) fn takes(&mut self, message: &Message, over: u32) -> bool {
+        let Some(left) = self.room.checked_sub(message.memory() + self.marks) else {
+            return false;
+        };
+        if over == 0 && self.service.dice.buries_late() {
+            self.service.counters.strike(Fault::LateBurial, 1, 0);
+            return false;
+        }
+        self.room = left;
+        true
     }
 
     /// Publishes what it took.
-    pub(super) fn bury(self, subscription: &Subscription, service: &Service, dead: Vec<Dead>) {
+    pub(super) fn bury(self, dead: Vec<Dead>) {
         if let Some(topic) = self.topic.filter(|_| !dead.is_empty()) {
-            forward(subscription, service, &topic, dead);
+            forward(self.subscription, self.service, &topic, dead);
         }
     }
 }

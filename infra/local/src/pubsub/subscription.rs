@@ -124,7 +124,7 @@ impl Subscription {
         let mut dead = Vec::new();
         let mut backlog = self.backlog();
         for late in late {
-            let takes = &mut |message: &_| grave.takes(message);
+            let takes = &mut |message: &_, over| grave.takes(message, over);
             let (was_live, buried) = backlog.nack(&tickets[late..=late], takes, Instant::now());
             if was_live == [true] {
                 service.counters.strike(Fault::ExpiredAck, 1, 0);
@@ -134,7 +134,7 @@ impl Subscription {
         }
         let results = backlog.ack(&tickets);
         drop(backlog);
-        grave.bury(self, service, dead);
+        grave.bury(dead);
         let mut confirmed = Confirmed::default();
         for (id, result) in ids.into_iter().zip(results) {
             match result {
@@ -172,9 +172,9 @@ impl Subscription {
         let now = Instant::now();
         let live = if seconds == 0 {
             let mut grave = Grave::of(self, service);
-            let takes = &mut |message: &_| grave.takes(message);
+            let takes = &mut |message: &_, over| grave.takes(message, over);
             let (live, dead) = self.backlog().nack(&tickets, takes, now);
-            grave.bury(self, service, dead);
+            grave.bury(dead);
             let nacked = live.iter().filter(|live| **live).count() as u64;
             service.counters.add(|counts| counts.nacked += nacked);
             live
@@ -206,14 +206,14 @@ impl Subscription {
     /// Fails deliveries whose deadlines have passed.
     pub(super) fn expire(&self, service: &Service, now: Instant) {
         let mut grave = Grave::of(self, service);
-        let takes = &mut |message: &_| grave.takes(message);
+        let takes = &mut |message: &_, over| grave.takes(message, over);
         let (expired, dead) = self.backlog().expire(takes, now);
         if expired > 0 {
             service
                 .counters
                 .add(|counts| counts.expired += expired as u64);
         }
-        grave.bury(self, service, dead);
+        grave.bury(dead);
     }
 
     /// Forgets what is past retention.

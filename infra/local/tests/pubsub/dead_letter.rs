@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhub_local::PubSub;
+use anyhub_local::pubsub::{Fault, Faults, Rate};
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
     AcknowledgeRequest, DeadLetterPolicy, DeleteTopicRequest, PublishRequest, PullRequest,
     ReceivedMessage, RetryPolicy, Subscription,
@@ -180,6 +181,42 @@ async fn after_its_attempts_a_message_is_forwarded_and_the_next_of_its_key_goes_
         assert_eq!(texts(&taken), ["stays"]);
         raw.modify(ids(&taken), 0).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_late_burial_comes_after_one_delivery_more() {
+    // It is one more, however often the fault may strike.
+    let faults = Faults::none().late_burials(Rate::share(1.0));
+    let pubsub = PubSub::builder().faults(faults).start().unwrap();
+    let mut raw = begin(&pubsub).await;
+    raw.publish_texts("k", &["poison", "food"]).await;
+    for attempt in 1..=6 {
+        let taken = raw.pull().await;
+        assert_eq!(texts(&taken), ["poison", "food"]);
+        assert_eq!(taken[0].delivery_attempt, attempt);
+        assert_eq!(pubsub.counts().dead_lettered, 0);
+        raw.modify(ids(&taken[..1]), 0).await.unwrap();
+    }
+    assert_eq!(texts(&raw.pull().await), ["food"]);
+    assert_eq!(texts(&buried(&mut raw).await), ["poison"]);
+    assert_eq!(pubsub.counts().strikes(Fault::LateBurial).times, 1);
+}
+
+#[tokio::test]
+async fn a_late_burial_does_not_come_where_the_delivery_more_is_acknowledged() {
+    let faults = Faults::none().late_burials(Rate::next(1));
+    let pubsub = PubSub::builder().faults(faults).start().unwrap();
+    let mut raw = begin(&pubsub).await;
+    raw.publish_texts("k", &["cured"]).await;
+    for _ in 1..=5 {
+        let taken = raw.pull().await;
+        raw.modify(ids(&taken), 0).await.unwrap();
+    }
+    let taken = raw.pull().await;
+    raw.ack(ids(&taken)).await.unwrap();
+    let counts = pubsub.counts();
+    assert_eq!((counts.acked, counts.dead_lettered), (1, 0));
+    assert_eq!(pubsub.stored_bytes(), 0);
 }
 
 /// A second of a backoff lasts as long as one of a deadline.

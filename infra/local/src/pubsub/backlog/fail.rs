@@ -14,8 +14,8 @@ pub(in super::super) struct Dead {
     pub(in super::super) attempts: u32,
 }
 
-/// Whether the dead-letter topic takes a message that had its last try.
-pub(in super::super) type Takes<'a> = &'a mut dyn FnMut(&Message) -> bool;
+/// Whether the dead-letter topic takes a message that had its last try, and so many more.
+pub(in super::super) type Takes<'a> = &'a mut dyn FnMut(&Message, u32) -> bool;
 
 impl Backlog {
     /// Nacks what came in one request; false where a delivery is over.
@@ -104,8 +104,9 @@ impl Backlog {
                 Some(index) => self.rewind(index, id),
                 None => self.reopen(id),
             }
-            let spent = self.settings.max_attempts.is_some_and(|most| failures >= most);
-            let goes = |entry: &Entry| spent && takes(&entry.message);
+            let most = self.settings.max_attempts;
+            let over = most.and_then(|most| failures.checked_sub(most));
+            let goes = |entry: &Entry| over.is_some_and(|over| takes(&entry.message, over));
             if self.entries.get(&id).is_some_and(goes) {
                 dead.extend(self.bury(id, failures));
             } else {

@@ -93,14 +93,14 @@ impl Case {
     }
 
     fn nack(&mut self, tickets: &[Ticket]) -> Vec<bool> {
-        let (live, dead) = self.backlog.nack(tickets, &mut |_| false, self.now);
+        let (live, dead) = self.backlog.nack(tickets, &mut |_, _| false, self.now);
         assert!(dead.is_empty());
         live
     }
 
     fn wait(&mut self, time: Duration) -> usize {
         self.now += time;
-        self.backlog.expire(&mut |_| false, self.now).0
+        self.backlog.expire(&mut |_, _| false, self.now).0
     }
 }
 
@@ -279,7 +279,7 @@ fn what_fails_too_often_is_taken_out() {
         let taken = case.backlog.take(1, ALL, TEN, case.now);
         assert_eq!((taken[0].attempt, taken[1].attempt), (attempt, 1));
         assert_eq!(taken[0].again, attempt > 1);
-        let (_, dead) = case.backlog.nack(&[taken[0].ticket], &mut |_| true, case.now);
+        let (_, dead) = case.backlog.nack(&[taken[0].ticket], &mut |_, _| true, case.now);
         assert_eq!(dead.len(), usize::from(attempt == 5));
     }
     assert_eq!(case.numbers(2), [2], "it was not at fault");
@@ -294,7 +294,7 @@ fn what_is_not_taken_comes_again() {
     case.push(&["a", "b", "", ""]);
     let taken = case.take(1);
     let mut room = 2;
-    let mut takes = |_: &Message| {
+    let mut takes = |_: &Message, _| {
         let had = room > 0;
         room -= usize::from(had);
         had
@@ -303,7 +303,13 @@ fn what_is_not_taken_comes_again() {
     assert_eq!(dead.len(), 2);
     let taken = case.take(1);
     assert_eq!(taken.len(), 2);
-    let (_, dead) = case.backlog.nack(&taken, &mut |_| true, case.now);
+    let mut over = Vec::new();
+    let mut takes = |_: &Message, tries| {
+        over.push(tries);
+        true
+    };
+    let (_, dead) = case.backlog.nack(&taken, &mut takes, case.now);
+    assert_eq!(over, [1, 1]);
     assert!(dead.iter().all(|dead| dead.attempts == 2));
     assert_eq!((dead.len(), case.backlog.stored_bytes()), (2, 0));
 }
