@@ -142,8 +142,14 @@ impl Backlog {
         }
     }
 
-    /// Changes everything but whether it is ordered, which can't be changed.
+    /// Changes everything but whether it is ordered, which can't be changed. Where acknowledged messages don't stay any more,
+    /// those that did go.
     pub(super) fn set(&mut self, settings: Settings) {
+        while !settings.retain_acked
+            && let Some(&id) = self.acked.first()
+        {
+            self.forget(id);
+        }
         self.settings = Settings {
             ordered: self.settings.ordered,
             ..settings

@@ -409,6 +409,26 @@ fn acknowledged_messages_are_kept_up_to_so_many_bytes() {
 }
 
 #[test]
+fn acknowledged_messages_go_when_they_are_not_to_stay_any_more() {
+    let retain = |retain_acked| Settings {
+        retain_acked,
+        ..settings()
+    };
+    let mut case = case_with(retain(true));
+    case.push(&["a", "", "a"]);
+    let taken = case.take(1);
+    let acked: Vec<_> = taken.into_iter().filter(|t| t.message < 3).collect();
+    assert_eq!(case.backlog.ack(&acked), [Settled::Done; 2]);
+    case.backlog.set(retain(true));
+    assert_eq!(case.backlog.acked.len(), 2);
+    case.backlog.set(retain(false));
+    assert_eq!(case.backlog.stored_bytes(), case.backlog.unacked_bytes());
+    case.backlog.set(retain(true));
+    case.backlog.seek(&Target::Time(at(0)), &[], at(5));
+    assert_eq!(case.numbers(1), [3]);
+}
+
+#[test]
 fn a_repeat_is_a_rewind_without_a_failure() {
     let mut case = case();
     case.push(&["a", "a", "a"]);
