@@ -279,7 +279,9 @@ fn what_fails_too_often_is_taken_out() {
         let taken = case.backlog.take(1, ALL, TEN, case.now);
         assert_eq!((taken[0].attempt, taken[1].attempt), (attempt, 1));
         assert_eq!(taken[0].again, attempt > 1);
-        let (_, dead) = case.backlog.nack(&[taken[0].ticket], &mut |_, _| true, case.now);
+        let (_, dead) = case
+            .backlog
+            .nack(&[taken[0].ticket], &mut |_, _| true, case.now);
         assert_eq!(dead.len(), usize::from(attempt == 5));
     }
     assert_eq!(case.numbers(2), [2], "it was not at fault");
