@@ -8,6 +8,7 @@
 //! |---|---|
 //! | An ack that comes after its deadline, after a nack, or twice | does nothing, and the message comes again unless it was acknowledged; with exactly-once delivery PERMANENT_FAILURE_INVALID_ACK_ID |
 //! | An ack of an ordered message before those of earlier ones of its key | does not hold, unless these are in the same request; with exactly-once delivery TRANSIENT_FAILURE_UNORDERED_ACK_ID |
+//! | Messages without a key, or on a subscription without ordering | come in no strict order: the next one is picked among the first eight, by the seed |
 //! | A key | is with one client until nothing of it is outstanding: with one stream of it while that is there, then with the next one of the same `client_id`, which gets what is new of the key at once and what is outstanding of it at its deadline; a stream without an id, and a Pull, is a client of its own |
 //! | A stream that ends | leaves what it had outstanding, until the deadlines pass |
 //! | A stream on which nothing is said for 90 s | ends; and it is answered, its head included, when there is something to say |
@@ -104,7 +105,7 @@ impl PubSub {
         format!("pubsub://{PROJECT}?endpoint={}", self.endpoint())
     }
 
-    /// The seed of the faults, to be printed where a test fails.
+    /// The seed of the faults, and of the order of messages without a key: to be printed where a test fails.
     pub fn seed(&self) -> u64 {
         self.seed
     }

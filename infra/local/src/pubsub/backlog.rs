@@ -1,7 +1,7 @@
 //! What a subscription has to deliver, and has delivered: pure, without a clock and without I/O.
 //!
 //! Messages with an ordering key are in their key's queue, of which the first ones are with one reader and the others wait; the
-//! rest wait in one queue for all readers. What is done looks at what it changes, and at the readers; at all that there is only a
+//! rest wait in one queue for all readers, and go in no strict order, so that nobody counts on one. What is done looks at what it changes, and at the readers; at all that there is only a
 //! seek, a client that comes again, and a cleaning, which comes after as much was done.
 
 mod fail;
@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rand::SeedableRng;
+use rand_pcg::Pcg64Mcg;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::Notify;
 
@@ -102,6 +104,8 @@ pub(super) struct Backlog {
     free: VecDeque<usize>,
     /// Messages without an order that wait; some may be gone.
     loose: VecDeque<u64>,
+    /// Which of these goes next.
+    rng: Pcg64Mcg,
     /// Whether messages without an order go first next time.
     loose_first: bool,
     readers: FxHashMap<u64, Reader>,
@@ -123,13 +127,15 @@ enum Later {
 }
 
 impl Backlog {
-    pub(super) fn new(settings: Settings) -> Self {
+    /// Messages without an order come in one that `seed` decides.
+    pub(super) fn new(settings: Settings, seed: u64) -> Self {
         Backlog {
             settings,
             entries: BTreeMap::new(),
             keys: Keys::default(),
             free: VecDeque::new(),
             loose: VecDeque::new(),
+            rng: Pcg64Mcg::seed_from_u64(seed),
             loose_first: false,
             readers: FxHashMap::default(),
             leases: Leases::default(),
@@ -324,7 +330,7 @@ impl Backlog {
             lost += 1;
             self.forget(id);
         }
-        // Those that are gone are the oldest ones.
+        // Those that are gone are the oldest ones, and in front but for a few.
         while let Some(id) = self.loose.front()
             && !self.entries.contains_key(id)
         {

@@ -54,7 +54,7 @@ impl Subscription {
         Subscription {
             name: config.name.clone(),
             number: service.number(),
-            backlog: Mutex::new(Backlog::new(settings(&config, service))),
+            backlog: Mutex::new(Backlog::new(settings(&config, service), service.terms.seed)),
             config: Mutex::new(config),
             ended: watch::Sender::new(None),
         }

@@ -3,8 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::RngExt;
+
 use super::key::Listed;
 use super::{Backlog, Delivery, Entry, Lease, Room, State, Ticket};
+
+/// Among so many in front one without an order is picked.
+const NEAR: usize = 8;
 
 /// What is being taken.
 struct Taken {
@@ -113,13 +118,23 @@ impl Backlog {
 
     fn take_loose(&mut self, taken: &mut Taken) {
         while taken.is_open()
-            && let Some(id) = self.loose.pop_front()
+            && let Some(id) = self.next_loose()
         {
             let waits = |entry: &Entry| matches!(entry.state, State::Waiting);
             if self.entries.get(&id).is_some_and(waits) {
                 self.send(id, taken);
             }
         }
+    }
+
+    /// One of the first few.
+    fn next_loose(&mut self) -> Option<u64> {
+        let near = self.loose.len().min(NEAR);
+        let place = match near {
+            0 | 1 => 0,
+            _ => self.rng.random_range(0..near),
+        };
+        self.loose.swap_remove_front(place)
     }
 
     fn send(&mut self, id: u64, taken: &mut Taken) {
