@@ -19,6 +19,7 @@
 //! | A Pull | waits for a second at most, and gives nothing then |
 //! | Retention | by time, what is not acknowledged by the longer one of topic and subscription; and by size: acknowledged messages go, oldest first; where too much is unacknowledged, publishes are refused, and dead letters not forwarded |
 //! | Snapshots | count what they keep; beyond a bound for all of them, new ones are refused with RESOURCE_EXHAUSTED |
+//! | Topics, subscriptions, snapshots | 10,000, 10,000 and 5,000 a project, ten times as many in all projects, each of 64 KiB with its labels |
 //! | Ack ids | shorter than the service's, but count as long |
 //! | Subscriptions | don't expire without readers |
 //! | Not here | filters, push, BigQuery, Bigtable and Cloud Storage subscriptions, schemas, transforms, ingestion, IAM, regions: refused where they are asked for |
