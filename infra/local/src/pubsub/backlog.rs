@@ -114,6 +114,7 @@ pub(super) struct Backlog {
     later: BTreeSet<(Instant, Later)>,
     acked: BTreeSet<u64>,
     acked_bytes: usize,
+    /// Without their keys.
     unacked_bytes: usize,
     /// Messages published before count as acknowledged: a seek to a time to come.
     discarded: Option<SystemTime>,
@@ -164,12 +165,12 @@ impl Backlog {
 
     /// What is not acknowledged, in bytes.
     pub(super) fn unacked_bytes(&self) -> usize {
-        self.unacked_bytes
+        self.unacked_bytes + self.keys.memory()
     }
 
     /// Everything that is kept, in bytes.
     pub(super) fn stored_bytes(&self) -> usize {
-        self.unacked_bytes + self.acked_bytes
+        self.unacked_bytes() + self.acked_bytes
     }
 
     /// Messages that are with readers.

@@ -86,16 +86,16 @@ impl PubSubBuilder {
     }
 
     /// How many bytes of acknowledged messages a topic or a subscription keeps at most, where it is told to keep them, in
-    /// memory: about 270 more for each than it is encoded as; the oldest ones go. 64 MiB by default.
+    /// memory: 405 and the length of its key more for each than it is encoded as; the oldest ones go. 64 MiB by default.
     #[must_use]
     pub fn retained_bytes(mut self, bytes: usize) -> Self {
         self.terms.retained_bytes = bytes;
         self
     }
 
-    /// How many bytes a subscription may have unacknowledged, and all snapshots together, counted likewise; a publish or a
-    /// snapshot that goes beyond is refused with RESOURCE_EXHAUSTED, and a dead letter is not forwarded: it comes again. 512 MiB
-    /// by default.
+    /// How many bytes a subscription may have unacknowledged, and all snapshots together, counted likewise; in a subscription each
+    /// key that has some counts for 245 bytes and its length. A publish or a snapshot that goes beyond is refused with
+    /// RESOURCE_EXHAUSTED, and a dead letter is not forwarded: it comes again. 512 MiB by default.
     #[must_use]
     pub fn backlog_bytes(mut self, bytes: usize) -> Self {
         self.terms.backlog_bytes = bytes;

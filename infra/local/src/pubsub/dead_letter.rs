@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::backlog::Dead;
 use super::faults::Fault;
-use super::message::Message;
+use super::message::{Message, key_memory};
 use super::name;
 use super::service::Service;
 use super::subscription::Subscription;
@@ -48,7 +48,8 @@ impl<'a> Grave<'a> {
 
     /// Whether there is room for a message that was tried so often after its last try; if so, less is left.
     pub(super) fn takes(&mut self, message: &Message, over: u32) -> bool {
-        let Some(left) = self.room.checked_sub(message.memory() + self.marks) else {
+        let memory = message.memory() + key_memory(&message.key) + self.marks;
+        let Some(left) = self.room.checked_sub(memory) else {
             return false;
         };
         if over == 0 && self.service.dice.buries_late() {

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use tonic::Status;
 
 use super::limits::{Bucket, KEY_RATE};
-use super::message::{self, AROUND, Message};
+use super::message::{self, AROUND, Message, key_memory};
 use super::service::Service;
 use super::snapshot::Snapshot;
 use super::subscription::Subscription;
@@ -147,7 +147,9 @@ impl State {
         bytes: usize,
     ) -> Result<(), Status> {
         let most = service.terms.backlog_bytes;
-        let memory = bytes + messages.len() * AROUND;
+        // All of a request are of one key, which may be new.
+        let key = messages.first().map_or("", |m| m.ordering_key.as_str());
+        let memory = bytes + messages.len() * (key.len() + AROUND) + key_memory(key);
         let full = self
             .subscriptions
             .iter()
@@ -172,7 +174,6 @@ impl State {
         messages: &[v1::PubsubMessage],
         bytes: usize,
     ) -> bool {
-        // All of a request are of one key.
         let key = messages.first().map_or("", |m| m.ordering_key.as_str());
         if !service.terms.limits || key.is_empty() {
             return false;

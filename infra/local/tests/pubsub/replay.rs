@@ -309,7 +309,7 @@ async fn snapshots_are_counted_and_bounded() {
     let most = 10_000;
     let pubsub = PubSub::builder().backlog_bytes(most).start().unwrap();
     let mut raw = raw::begin(&pubsub, |config| config).await;
-    raw.publish_texts("k", &[&"x".repeat(6_000)]).await;
+    raw.publish_texts("", &[&"x".repeat(6_000)]).await;
     let once = pubsub.stored_bytes();
     raw.subscriber
         .create_snapshot(snapshot(SNAPSHOT))
