@@ -1,4 +1,4 @@
-//! How fast the local Pub/Sub takes, gives and settles messages of 100 B with ordering keys, without faults and limits:
+//! How fast the local Pub/Sub takes, gives and settles messages of 100 B with and without ordering keys, without faults and limits:
 //! `cargo run --release -p anyhub-local --example pubsub_speed [SECONDS]`.
 //!
 //! A publisher has requests of one key under way, one for each key at a time, as order asks for; a stream beside it receives
@@ -38,6 +38,7 @@ async fn main() {
         .map_or(5, |arg| arg.parse().unwrap());
     let time = Duration::from_secs(seconds);
     for (keys, batch, under_way) in [
+        (0, 500, 16),
         (16, 500, 16),
         (16, 100, 16),
         (10_000, 1, 64),
@@ -64,7 +65,7 @@ async fn run(keys: usize, batch: usize, under_way: usize, time: Duration) {
             let publisher = raw.publisher.clone();
             let (published, settled) = (Arc::clone(&published), Arc::clone(&settled));
             tokio::spawn(async move {
-                let mut numbers = vec![0_u64; keys.div_ceil(under_way)];
+                let mut numbers = vec![0_u64; keys.div_ceil(under_way).max(1)];
                 for round in 0.. {
                     if start.elapsed() >= time {
                         return;
@@ -75,8 +76,11 @@ async fn run(keys: usize, batch: usize, under_way: usize, time: Duration) {
                         tokio::time::sleep(Duration::from_millis(1)).await;
                     }
                     let own = round % numbers.len();
-                    let key = own * under_way + first;
-                    let request = request(key, &mut numbers[own], batch);
+                    let key = match keys {
+                        0 => String::new(),
+                        _ => format!("key-{}", own * under_way + first),
+                    };
+                    let request = request(&key, &mut numbers[own], batch);
                     publisher.clone().publish(request).await.unwrap();
                     published.fetch_add(batch as u64, Ordering::Relaxed);
                 }
@@ -102,11 +106,10 @@ async fn run(keys: usize, batch: usize, under_way: usize, time: Duration) {
     reader.abort();
 }
 
-fn request(key: usize, number: &mut u64, batch: usize) -> PublishRequest {
-    let key = format!("key-{key}");
+fn request(key: &str, number: &mut u64, batch: usize) -> PublishRequest {
     let messages = (0..batch).map(|_| {
         *number += 1;
-        raw::message(&key, &format!("{:0100}", *number))
+        raw::message(key, &format!("{:0100}", *number))
     });
     PublishRequest {
         topic: TOPIC.into(),
@@ -138,10 +141,13 @@ async fn receive(mut raw: Raw, settled: Arc<AtomicU64>) {
         for got in messages {
             let message = got.message.unwrap();
             let number: u64 = std::str::from_utf8(&message.data).unwrap().parse().unwrap();
+            ids.push(got.ack_id);
+            if message.ordering_key.is_empty() {
+                continue;
+            }
             let before = last.entry(message.ordering_key).or_default();
             assert_eq!(number, *before + 1, "in order, none lost and none twice");
             *before = number;
-            ids.push(got.ack_id);
         }
         if !ids.is_empty() {
             acks.send(ids).unwrap();

@@ -107,6 +107,7 @@ impl PsTest {
                 pstest.running.give_up();
                 return Err(error);
             }
+            pstest.running.discard();
             tries += 1;
         }
     }

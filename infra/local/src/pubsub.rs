@@ -8,15 +8,18 @@
 //! |---|---|
 //! | An ack that comes after its deadline, after a nack, or twice | does nothing, and the message comes again unless it was acknowledged; with exactly-once delivery PERMANENT_FAILURE_INVALID_ACK_ID |
 //! | An ack of an ordered message before those of earlier ones of its key | does not hold, unless these are in the same request; with exactly-once delivery TRANSIENT_FAILURE_UNORDERED_ACK_ID |
+//! | Messages without a key, or on a subscription without ordering | come in no strict order: the next one is picked among the first eight, by the seed |
 //! | A key | is with one client until nothing of it is outstanding: with one stream of it while that is there, then with the next one of the same `client_id`, which gets what is new of the key at once and what is outstanding of it at its deadline; a stream without an id, and a Pull, is a client of its own |
 //! | A stream that ends | leaves what it had outstanding, until the deadlines pass |
 //! | A stream on which nothing is said for 90 s | ends; and it is answered, its head included, when there is something to say |
 //! | Flow control | by the stream |
 //! | Delivery attempts | one more for each nack or deadline of that message; what comes again because of an earlier one of its key was not at fault |
+//! | Dead letters | go at the nack or deadline of their last try; the service does it about then, and so does this one with [`Faults::late_burials`] |
 //! | A Seek | is done when it is answered, and voids every delivery that is under way |
 //! | A Pull | waits for a second at most, and gives nothing then |
-//! | Retention | by time, and by size: acknowledged messages go, oldest first; where too much is unacknowledged, publishes are refused, and dead letters not forwarded |
+//! | Retention | by time, what is not acknowledged by the longer one of topic and subscription; and by size: acknowledged messages go, oldest first; where too much is unacknowledged, publishes are refused, and dead letters not forwarded |
 //! | Snapshots | count what they keep; beyond a bound for all of them, new ones are refused with RESOURCE_EXHAUSTED |
+//! | Topics, subscriptions, snapshots | 10,000, 10,000 and 5,000 a project, ten times as many in all projects, each of 64 KiB with its labels |
 //! | Ack ids | shorter than the service's, but count as long |
 //! | Subscriptions | don't expire without readers |
 //! | Not here | filters, push, BigQuery, Bigtable and Cloud Storage subscriptions, schemas, transforms, ingestion, IAM, regions: refused where they are asked for |
@@ -103,7 +106,7 @@ impl PubSub {
         format!("pubsub://{PROJECT}?endpoint={}", self.endpoint())
     }
 
-    /// The seed of the faults, to be printed where a test fails.
+    /// The seed of the faults, and of the order of messages without a key: to be printed where a test fails.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -124,7 +127,8 @@ impl PubSub {
     }
 
     /// Has a topic or subscription of this name (`projects/P/topics/T`), there or not made yet, keep its messages for this time,
-    /// whatever its retention says: that is 10 minutes at least. A topic that has no retention still keeps none.
+    /// whatever its retention says: that is 10 minutes at least. A topic that has no retention still keeps none; where it has one,
+    /// what is not acknowledged goes after the longer of the two times.
     pub fn keep(&self, name: &str, time: Duration) {
         self.service.keep(name, time);
     }

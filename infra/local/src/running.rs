@@ -13,7 +13,7 @@ use crate::folder::Folder;
 use crate::log::Log;
 use crate::process::Process;
 
-/// A running one. Dropped, it is killed, and what is in its folder removed.
+/// A running one. Dropped, it is killed, and its folder removed, but for the log where it had ended by itself.
 #[derive(Debug)]
 pub(crate) struct Running {
     name: &'static str,
@@ -129,6 +129,11 @@ impl Running {
     /// Kills it, and keeps the log.
     pub(crate) fn give_up(&self) {
         self.end(Signal::KILL, true);
+    }
+
+    /// Kills it, and keeps nothing: another one is started in its place.
+    pub(crate) fn discard(&self) {
+        self.end(Signal::KILL, false);
     }
 
     fn end(&self, signal: Signal, keep_log: bool) {

@@ -101,6 +101,7 @@ impl LocalStackBuilder {
                 localstack.running.give_up();
                 return Err(error);
             }
+            localstack.running.discard();
             tries += 1;
             (self.progress)(Phase::PickingPort);
         }

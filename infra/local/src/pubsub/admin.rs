@@ -1,5 +1,6 @@
 //! Topics, subscriptions and snapshots: making, describing, changing, deleting and listing them.
 
+mod bounds;
 pub(super) mod policy;
 pub(super) mod snapshots;
 pub(super) mod subscriptions;

@@ -1,7 +1,7 @@
 //! What a subscription has to deliver, and has delivered: pure, without a clock and without I/O.
 //!
 //! Messages with an ordering key are in their key's queue, of which the first ones are with one reader and the others wait; the
-//! rest wait in one queue for all readers. What is done looks at what it changes, and at the readers; at all that there is only a
+//! rest wait in one queue for all readers, and go in no strict order, so that nobody counts on one. What is done looks at what it changes, and at the readers; at all that there is only a
 //! seek, a client that comes again, and a cleaning, which comes after as much was done.
 
 mod fail;
@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rand::SeedableRng;
+use rand_pcg::Pcg64Mcg;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::Notify;
 
@@ -102,6 +104,8 @@ pub(super) struct Backlog {
     free: VecDeque<usize>,
     /// Messages without an order that wait; some may be gone.
     loose: VecDeque<u64>,
+    /// Which of these goes next.
+    rng: Pcg64Mcg,
     /// Whether messages without an order go first next time.
     loose_first: bool,
     readers: FxHashMap<u64, Reader>,
@@ -110,6 +114,7 @@ pub(super) struct Backlog {
     later: BTreeSet<(Instant, Later)>,
     acked: BTreeSet<u64>,
     acked_bytes: usize,
+    /// Without their keys.
     unacked_bytes: usize,
     /// Messages published before count as acknowledged: a seek to a time to come.
     discarded: Option<SystemTime>,
@@ -123,13 +128,15 @@ enum Later {
 }
 
 impl Backlog {
-    pub(super) fn new(settings: Settings) -> Self {
+    /// Messages without an order come in one that `seed` decides.
+    pub(super) fn new(settings: Settings, seed: u64) -> Self {
         Backlog {
             settings,
             entries: BTreeMap::new(),
             keys: Keys::default(),
             free: VecDeque::new(),
             loose: VecDeque::new(),
+            rng: Pcg64Mcg::seed_from_u64(seed),
             loose_first: false,
             readers: FxHashMap::default(),
             leases: Leases::default(),
@@ -142,8 +149,14 @@ impl Backlog {
         }
     }
 
-    /// Changes everything but whether it is ordered, which can't be changed.
+    /// Changes everything but whether it is ordered, which can't be changed. Where acknowledged messages don't stay any more,
+    /// those that did go.
     pub(super) fn set(&mut self, settings: Settings) {
+        while !settings.retain_acked
+            && let Some(&id) = self.acked.first()
+        {
+            self.forget(id);
+        }
         self.settings = Settings {
             ordered: self.settings.ordered,
             ..settings
@@ -152,12 +165,12 @@ impl Backlog {
 
     /// What is not acknowledged, in bytes.
     pub(super) fn unacked_bytes(&self) -> usize {
-        self.unacked_bytes
+        self.unacked_bytes + self.keys.memory()
     }
 
     /// Everything that is kept, in bytes.
     pub(super) fn stored_bytes(&self) -> usize {
-        self.unacked_bytes + self.acked_bytes
+        self.unacked_bytes() + self.acked_bytes
     }
 
     /// Messages that are with readers.
@@ -301,20 +314,24 @@ impl Backlog {
         }
     }
 
-    /// Forgets messages that are past retention; how many of them were not acknowledged.
-    pub(super) fn trim(&mut self, now: SystemTime) -> u64 {
-        let mut lost = 0;
-        while let Some((&id, entry)) = self.entries.first_key_value() {
-            let age = now
-                .duration_since(entry.message.published)
-                .unwrap_or_default();
-            if age < self.settings.kept {
-                break;
-            }
-            lost += u64::from(!matches!(entry.state, State::Acked));
+    /// Forgets messages that are past retention; how many of them were not acknowledged. These stay for as long as the topic
+    /// keeps its own, too.
+    pub(super) fn trim(&mut self, topic: Option<Duration>, now: SystemTime) -> u64 {
+        let own = self.settings.kept;
+        let kept = topic.map_or(own, |topic| topic.max(own));
+        while let Some(&id) = self.acked.first()
+            && is_past(&self.entries[&id].message, own, now)
+        {
             self.forget(id);
         }
-        // Those that are gone are the oldest ones.
+        let mut lost = 0;
+        while let Some((&id, entry)) = self.entries.first_key_value()
+            && is_past(&entry.message, kept, now)
+        {
+            lost += 1;
+            self.forget(id);
+        }
+        // Those that are gone are the oldest ones, and in front but for a few.
         while let Some(id) = self.loose.front()
             && !self.entries.contains_key(id)
         {
@@ -383,4 +400,8 @@ impl Backlog {
         self.free.clear();
         self.later.clear();
     }
+}
+
+fn is_past(message: &Message, kept: Duration, now: SystemTime) -> bool {
+    now.duration_since(message.published).unwrap_or_default() >= kept
 }

@@ -20,7 +20,6 @@ const REAL_SECOND: Duration = Duration::from_secs(1);
 pub struct PubSubBuilder {
     terms: Terms,
     faults: Faults,
-    seed: u64,
     port: Option<u16>,
 }
 
@@ -28,6 +27,7 @@ impl PubSubBuilder {
     pub(super) fn new() -> Self {
         PubSubBuilder {
             terms: Terms {
+                seed: 1,
                 limits: false,
                 second: REAL_SECOND,
                 stream: Duration::from_secs(30 * 60),
@@ -35,7 +35,6 @@ impl PubSubBuilder {
                 backlog_bytes: 512 * 1024 * 1024,
             },
             faults: Faults::none(),
-            seed: 1,
             port: None,
         }
     }
@@ -55,10 +54,10 @@ impl PubSubBuilder {
         self
     }
 
-    /// The seed of the faults; 1 by default.
+    /// The seed of the faults, and of the order in which messages without a key come; 1 by default.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.terms.seed = seed;
         self
     }
 
@@ -87,16 +86,16 @@ impl PubSubBuilder {
     }
 
     /// How many bytes of acknowledged messages a topic or a subscription keeps at most, where it is told to keep them, in
-    /// memory: about 270 more for each than it is encoded as; the oldest ones go. 64 MiB by default.
+    /// memory: 405 and the length of its key more for each than it is encoded as; the oldest ones go. 64 MiB by default.
     #[must_use]
     pub fn retained_bytes(mut self, bytes: usize) -> Self {
         self.terms.retained_bytes = bytes;
         self
     }
 
-    /// How many bytes a subscription may have unacknowledged, and all snapshots together, counted likewise; a publish or a snapshot that goes
-    /// beyond is refused with RESOURCE_EXHAUSTED, and no dead letters are forwarded to a topic with a subscription that has as
-    /// many: they come again. 512 MiB by default.
+    /// How many bytes a subscription may have unacknowledged, and all snapshots together, counted likewise; in a subscription each
+    /// key that has some counts for 245 bytes and its length. A publish or a snapshot that goes beyond is refused with
+    /// RESOURCE_EXHAUSTED, and a dead letter is not forwarded: it comes again. 512 MiB by default.
     #[must_use]
     pub fn backlog_bytes(mut self, bytes: usize) -> Self {
         self.terms.backlog_bytes = bytes;
@@ -124,12 +123,13 @@ impl PubSubBuilder {
         }
         let listener = listen(self.port, TcpListener::bind)?;
         let address = listener.local_addr().map_err(failed)?;
-        let dice = Dice::new(self.faults, self.seed);
+        let seed = self.terms.seed;
+        let dice = Dice::new(self.faults, seed);
         let service = Arc::new(Service::new(self.terms, dice));
         let server = server::start(listener, Arc::clone(&service)).map_err(failed)?;
         Ok(PubSub {
             address,
-            seed: self.seed,
+            seed,
             service,
             server,
         })

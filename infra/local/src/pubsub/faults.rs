@@ -27,6 +27,8 @@ pub enum Fault {
     ExpiredAck,
     /// [`Faults::failing_deadlines`]
     FailingDeadline,
+    /// [`Faults::late_burials`]
+    LateBurial,
 }
 
 /// What goes wrong on purpose; nothing by default. Methods are named as in Google's API: `Publish`, `StreamingPull`,
@@ -50,6 +52,7 @@ pub struct Faults {
     duplicates: Rate,
     expired_acks: Rate,
     failing_deadlines: Rate,
+    late_burials: Rate,
 }
 
 impl Faults {
@@ -118,6 +121,14 @@ impl Faults {
         self
     }
 
+    /// Messages that have had their last try, and are delivered once more before they go to the dead-letter topic: the service
+    /// counts on a best-effort basis. Each message that is to go there is a time.
+    #[must_use]
+    pub fn late_burials(mut self, rate: Rate) -> Self {
+        self.late_burials = rate;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         let slow = self.slow_answers.iter().map(|(name, rate, _)| (name, rate));
         let refused = self.unavailable.iter().chain(&self.resource_exhausted);
@@ -131,6 +142,7 @@ impl Faults {
             self.duplicates,
             self.expired_acks,
             self.failing_deadlines,
+            self.late_burials,
         ];
         rest.into_iter().try_for_each(Rate::check)
     }
@@ -207,6 +219,11 @@ impl Dice {
     pub(super) fn fails_deadline(&self) -> bool {
         self.throw(|faults, rng| faults.failing_deadlines.strikes(rng))
     }
+
+    /// Whether a message is delivered once more before it is buried.
+    pub(super) fn buries_late(&self) -> bool {
+        self.throw(|faults, rng| faults.late_burials.strikes(rng))
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +270,7 @@ mod tests {
             Faults::none().lost_answers(two),
             Faults::none().expired_acks(two),
             Faults::none().failing_deadlines(two),
+            Faults::none().late_burials(two),
         ] {
             let error = faults.check().unwrap_err().to_string();
             assert!(error.contains("0.0 to 1.0"), "{error}");

@@ -33,6 +33,21 @@ pub(super) const ATTEMPTS: std::ops::RangeInclusive<i32> = 5..=100;
 /// The longest backoff of a retry policy, in seconds.
 pub(super) const BACKOFF: i64 = 600;
 
+/// The most topics of a project.
+pub(super) const TOPICS: usize = 10_000;
+/// The most subscriptions of a project.
+pub(super) const SUBSCRIPTIONS: usize = 10_000;
+/// The most snapshots of a project.
+pub(super) const SNAPSHOTS: usize = 5_000;
+/// The most labels of one of these. Source of this and the next: Pub/Sub documentation, "Labels" (2026-11).
+pub(super) const LABELS: usize = 64;
+/// The longest key of a label, and the longest value, in characters.
+pub(super) const LABEL: usize = 63;
+/// As many full projects there is room for. This and the next are ours, since everything is in memory.
+pub(super) const PROJECTS: usize = 10;
+/// The largest description of a topic, a subscription or a snapshot, in bytes: twice what labels may have.
+pub(super) const DESCRIPTION: usize = 64 * 1024;
+
 /// What may be published with one ordering key, in bytes a second.
 pub(super) const KEY_RATE: usize = 1_000_000;
 /// What a StreamingPull gives, in bytes a second.

@@ -6,9 +6,22 @@ use bytes::Bytes;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use prost::Message as _;
 
-/// The memory that a message takes beside what it is encoded as, in a topic's log and a subscription: as measured, of 400,000
-/// messages of 1 byte, on x86-64.
-pub(super) const AROUND: usize = 270;
+/// The memory that a message takes beside what it is encoded as and its key's text, in a topic's log and a subscription: as
+/// measured on x86-64, of 400,000 and of 530,000 messages of 1 byte. At the most 405 bytes, with a reader and with one of 16
+/// keys; 296 waiting and 377 with a reader without a key.
+pub(super) const AROUND: usize = 405;
+
+/// The memory that a key takes in a subscription beside its text, as long as it has messages: as measured likewise, each message
+/// with a key of its own, 213 bytes of 400,000, and 244 of 530,000.
+const AROUND_KEY: usize = 245;
+
+/// The memory that a key takes in a subscription, beside its messages; none, none.
+pub(super) fn key_memory(key: &str) -> usize {
+    match key.len() {
+        0 => 0,
+        length => length + AROUND_KEY,
+    }
+}
 
 /// A published message.
 #[derive(Debug)]
@@ -43,7 +56,7 @@ impl Message {
 
     /// What it counts for against ours: its memory.
     pub(super) fn memory(&self) -> usize {
-        self.encoded.len() + AROUND
+        self.encoded.len() + self.key.len() + AROUND
     }
 
     pub(super) fn decode(&self) -> PubsubMessage {

@@ -31,7 +31,7 @@ struct Asked {
     method: Method,
     /// `projects/p/topics/t`
     name: String,
-    /// What stands after the last colon, if anything does.
+    /// What stands after the last colon, if that is not within the name.
     verb: Option<String>,
     query: Vec<(String, String)>,
     body: Map<String, Value>,
@@ -59,8 +59,9 @@ async fn read(request: Request<Incoming>) -> Result<Asked, Status> {
     let unknown = || Status::not_found(format!("The local Pub/Sub has nothing at {path}."));
     let name = path.strip_prefix("/v1/").ok_or_else(unknown)?;
     let (name, verb) = match name.rsplit_once(':') {
-        Some((name, verb)) => (name, Some(verb.to_owned())),
-        None => (name, None),
+        // A project may have a colon of its own: example.com:project.
+        Some((name, verb)) if !verb.contains('/') => (name, Some(verb.to_owned())),
+        _ => (name, None),
     };
     let decoded = |text: &str| {
         let spaced = text.replace('+', " ");

@@ -18,6 +18,8 @@ use super::topic::Topic;
 /// What was chosen at the start.
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
+    /// What decides the faults, and the order of what has none.
+    pub(super) seed: u64,
     /// Whether keys and streams are as slow as the service's.
     pub(super) limits: bool,
     /// How long a second of a deadline or backoff lasts.

@@ -18,6 +18,7 @@ const NEARLY: Duration = Duration::from_secs(80);
 /// A stream that gives nothing, and what wakes it.
 fn outgoing(second: Duration, limits: bool) -> (Outgoing, mpsc::Sender<Item>, Arc<Notify>) {
     let terms = Terms {
+        seed: 1,
         limits,
         second,
         stream: Duration::from_secs(3_600),

@@ -9,10 +9,11 @@ use tonic::Status;
 
 use super::ack_id::AckId;
 use super::backlog::{Backlog, Settings, Settled, Ticket};
+use super::dead_letter::Grave;
 use super::faults::Fault;
 use super::limits::DEFAULT_RETENTION;
 use super::service::Service;
-use super::{dead_letter, status};
+use super::status;
 
 /// Why a subscription's readers have to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Subscription {
         Subscription {
             name: config.name.clone(),
             number: service.number(),
-            backlog: Mutex::new(Backlog::new(settings(&config, service))),
+            backlog: Mutex::new(Backlog::new(settings(&config, service), service.terms.seed)),
             config: Mutex::new(config),
             ended: watch::Sender::new(None),
         }
@@ -119,12 +120,12 @@ impl Subscription {
         named.dedup_by_key(|(ticket, _)| *ticket);
         let (tickets, ids): (Vec<_>, Vec<_>) = named.into_iter().unzip();
         let late = service.dice.expires(tickets.len());
-        let bury = dead_letter::topic(self, service);
+        let mut grave = Grave::of(self, service);
         let mut dead = Vec::new();
         let mut backlog = self.backlog();
         for late in late {
-            let (was_live, buried) =
-                backlog.nack(&tickets[late..=late], bury.is_some(), Instant::now());
+            let takes = &mut |message: &_, over| grave.takes(message, over);
+            let (was_live, buried) = backlog.nack(&tickets[late..=late], takes, Instant::now());
             if was_live == [true] {
                 service.counters.strike(Fault::ExpiredAck, 1, 0);
                 service.counters.add(|counts| counts.expired += 1);
@@ -133,7 +134,7 @@ impl Subscription {
         }
         let results = backlog.ack(&tickets);
         drop(backlog);
-        dead_letter::forward(self, service, bury, dead);
+        grave.bury(dead);
         let mut confirmed = Confirmed::default();
         for (id, result) in ids.into_iter().zip(results) {
             match result {
@@ -170,9 +171,10 @@ impl Subscription {
         }
         let now = Instant::now();
         let live = if seconds == 0 {
-            let bury = dead_letter::topic(self, service);
-            let (live, dead) = self.backlog().nack(&tickets, bury.is_some(), now);
-            dead_letter::forward(self, service, bury, dead);
+            let mut grave = Grave::of(self, service);
+            let takes = &mut |message: &_, over| grave.takes(message, over);
+            let (live, dead) = self.backlog().nack(&tickets, takes, now);
+            grave.bury(dead);
             let nacked = live.iter().filter(|live| **live).count() as u64;
             service.counters.add(|counts| counts.nacked += nacked);
             live
@@ -203,19 +205,22 @@ impl Subscription {
 
     /// Fails deliveries whose deadlines have passed.
     pub(super) fn expire(&self, service: &Service, now: Instant) {
-        let bury = dead_letter::topic(self, service);
-        let (expired, dead) = self.backlog().expire(bury.is_some(), now);
+        let mut grave = Grave::of(self, service);
+        let takes = &mut |message: &_, over| grave.takes(message, over);
+        let (expired, dead) = self.backlog().expire(takes, now);
         if expired > 0 {
             service
                 .counters
                 .add(|counts| counts.expired += expired as u64);
         }
-        dead_letter::forward(self, service, bury, dead);
+        grave.bury(dead);
     }
 
     /// Forgets what is past retention.
     pub(super) fn trim(&self, service: &Service, now: SystemTime) {
-        let lost = self.backlog().trim(now);
+        let topic = self.config().topic.clone();
+        let kept = service.topic(&topic).ok().and_then(|topic| topic.kept());
+        let lost = self.backlog().trim(kept, now);
         if lost > 0 {
             service.counters.add(|counts| counts.forgotten += lost);
         }

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use tonic::Status;
 
 use super::limits::{Bucket, KEY_RATE};
-use super::message::{self, AROUND, Message};
+use super::message::{self, AROUND, Message, key_memory};
 use super::service::Service;
 use super::snapshot::Snapshot;
 use super::subscription::Subscription;
@@ -86,17 +86,23 @@ impl Topic {
         Ok(state.write(service, messages))
     }
 
-    /// Whether every backlog takes more.
-    pub(super) fn has_room(&self, service: &Service) -> bool {
+    /// How many bytes every backlog takes yet.
+    pub(super) fn room(&self, service: &Service) -> usize {
         let most = service.terms.backlog_bytes;
         let state = self.state();
-        let mut subscriptions = state.subscriptions.iter();
-        subscriptions.all(|subscription| subscription.backlog().unacked_bytes() < most)
+        let of = state.subscriptions.iter();
+        let room = of.map(|s| most.saturating_sub(s.backlog().unacked_bytes()));
+        room.min().unwrap_or(most)
     }
 
     /// Writes messages whatever limits there are.
     pub(super) fn write(&self, service: &Service, messages: Vec<v1::PubsubMessage>) {
         self.state().write(service, messages);
+    }
+
+    /// How long messages are kept; None where they are not.
+    pub(super) fn kept(&self) -> Option<Duration> {
+        self.state().kept
     }
 
     pub(super) fn trim(&self, now: SystemTime) {
@@ -141,7 +147,9 @@ impl State {
         bytes: usize,
     ) -> Result<(), Status> {
         let most = service.terms.backlog_bytes;
-        let memory = bytes + messages.len() * AROUND;
+        // All of a request are of one key, which may be new.
+        let key = messages.first().map_or("", |m| m.ordering_key.as_str());
+        let memory = bytes + messages.len() * (key.len() + AROUND) + key_memory(key);
         let full = self
             .subscriptions
             .iter()
@@ -166,7 +174,6 @@ impl State {
         messages: &[v1::PubsubMessage],
         bytes: usize,
     ) -> bool {
-        // All of a request are of one key.
         let key = messages.first().map_or("", |m| m.ordering_key.as_str());
         if !service.terms.limits || key.is_empty() {
             return false;

@@ -57,6 +57,39 @@ fn messages_are_published_pulled_extended_nacked_and_acknowledged() {
 }
 
 #[test]
+fn a_project_may_have_a_colon_in_its_name() {
+    let pubsub = PubSub::builder().start().unwrap();
+    let topic = "projects/example.com:p/topics/tweets";
+    let made = ask(&pubsub, "PUT", topic, json!({}));
+    assert_eq!(
+        (made.0, &made.1["name"]),
+        (200, &json!(topic)),
+        "{}",
+        made.1
+    );
+    assert_eq!(ask(&pubsub, "GET", topic, Value::Null), made);
+    let listed = ask(&pubsub, "GET", "projects/example.com:p/topics", Value::Null);
+    assert_eq!(
+        (listed.0, &listed.1["topics"][0]["name"]),
+        (200, &json!(topic))
+    );
+    let body = json!({ "messages": [{ "data": "aGk=" }] });
+    let published = ask(&pubsub, "POST", &format!("{topic}:publish"), body);
+    assert_eq!(published.0, 200, "{}", published.1);
+    let none = ask(
+        &pubsub,
+        "GET",
+        "projects/example.com:p/x/tweets",
+        Value::Null,
+    );
+    let message = none.1["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("/v1/projects/example.com:p/x/tweets"),
+        "{message}"
+    );
+}
+
+#[test]
 fn refusals_say_what_is_wrong() {
     let pubsub = PubSub::builder().start().unwrap();
     for (method, path, body, status, name, text) in [

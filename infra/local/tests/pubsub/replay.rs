@@ -6,8 +6,8 @@ use anyhub_local::PubSub;
 use google_cloud_wkt::Timestamp;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::seek_request::Target;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
-    CreateSnapshotRequest, DeleteSnapshotRequest, PullRequest, SeekRequest, Subscription, Topic,
-    UpdateTopicRequest,
+    CreateSnapshotRequest, DeleteSnapshotRequest, PublishRequest, PullRequest, SeekRequest,
+    Subscription, Topic, UpdateTopicRequest,
 };
 use tonic::{Code, Status};
 
@@ -173,6 +173,42 @@ async fn messages_go_when_their_retention_is_over() {
 }
 
 #[tokio::test]
+async fn what_is_not_acknowledged_stays_for_the_topic_s_retention_too() {
+    let pubsub = PubSub::builder().start().unwrap();
+    pubsub.keep(SUBSCRIPTION, Duration::from_millis(1));
+    let mut raw = raw::connect(&pubsub).await;
+    let topic = |seconds| Topic {
+        name: TOPIC.into(),
+        message_retention_duration: Some(prost_types::Duration { seconds, nanos: 0 }),
+        ..Topic::default()
+    };
+    raw.publisher.create_topic(topic(600)).await.unwrap();
+    // It is looked at after the readers' one.
+    let slow = "projects/p/subscriptions/slow";
+    pubsub.keep(slow, Duration::from_millis(1));
+    let config = |name: &str, topic: &str| Subscription {
+        name: name.into(),
+        topic: topic.into(),
+        ..Subscription::default()
+    };
+    let readers = config(SUBSCRIPTION, TOPIC);
+    raw.subscriber.create_subscription(readers).await.unwrap();
+    let plain = "projects/p/topics/plain";
+    raw.topic(plain).await.unwrap();
+    let slow = config(slow, plain);
+    raw.subscriber.create_subscription(slow).await.unwrap();
+    raw.publish_texts("", &["stays"]).await;
+    let request = PublishRequest {
+        topic: plain.into(),
+        messages: vec![raw::message("", "goes")],
+    };
+    raw.publisher.publish(request).await.unwrap();
+    until(|| pubsub.counts().forgotten > 0).await;
+    assert_eq!(texts(&raw.pull_now().await.unwrap()), ["stays"]);
+    assert_eq!(pubsub.counts().forgotten, 1);
+}
+
+#[tokio::test]
 async fn what_is_kept_for_a_seek_is_bounded() {
     let kept = 100_000;
     let pubsub = PubSub::builder().retained_bytes(kept).start().unwrap();
@@ -273,7 +309,7 @@ async fn snapshots_are_counted_and_bounded() {
     let most = 10_000;
     let pubsub = PubSub::builder().backlog_bytes(most).start().unwrap();
     let mut raw = raw::begin(&pubsub, |config| config).await;
-    raw.publish_texts("k", &[&"x".repeat(6_000)]).await;
+    raw.publish_texts("", &[&"x".repeat(6_000)]).await;
     let once = pubsub.stored_bytes();
     raw.subscriber
         .create_snapshot(snapshot(SNAPSHOT))

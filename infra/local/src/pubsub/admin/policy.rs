@@ -4,14 +4,16 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1;
 use prost_types::Duration;
 use tonic::Status;
 
+use super::bounds::{check_labels, check_size};
 use crate::pubsub::limits;
 use crate::pubsub::name::{self, Kind};
 use crate::pubsub::service::Service;
 use crate::pubsub::status::not_here;
 
 /// # Errors
-/// INVALID_ARGUMENT for a retention that can't be; UNIMPLEMENTED for what isn't here.
+/// INVALID_ARGUMENT for labels or a retention that can't be, and where it is too much; UNIMPLEMENTED for what isn't here.
 pub(super) fn check_topic(topic: &v1::Topic) -> Result<(), Status> {
+    check_size(topic)?;
     for (what, asked) in [
         (
             "A topic with a key of Cloud KMS",
@@ -31,6 +33,7 @@ pub(super) fn check_topic(topic: &v1::Topic) -> Result<(), Status> {
             return Err(not_here(what));
         }
     }
+    check_labels(&topic.labels)?;
     check_retention(topic.message_retention_duration.as_ref())
 }
 
@@ -39,6 +42,8 @@ pub(super) fn check_topic(topic: &v1::Topic) -> Result<(), Status> {
 /// # Errors
 /// INVALID_ARGUMENT for what can't be; NOT_FOUND without the dead-letter topic; UNIMPLEMENTED for what isn't here.
 pub(super) fn complete(service: &Service, config: &mut v1::Subscription) -> Result<(), Status> {
+    check_size(&*config)?;
+    check_labels(&config.labels)?;
     let pushes = |push: &v1::PushConfig| *push != v1::PushConfig::default();
     for (what, asked) in [
         ("A subscription with a filter", !config.filter.is_empty()),

@@ -7,8 +7,10 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::seek_request;
 use tonic::Status;
 
+use super::bounds::{check_labels, check_number, check_size};
 use super::{immutable, missing, page, paths};
 use crate::pubsub::backlog::Target;
+use crate::pubsub::limits;
 use crate::pubsub::message;
 use crate::pubsub::name::{self, DELETED_TOPIC, Kind};
 use crate::pubsub::service::Service;
@@ -17,12 +19,14 @@ use crate::pubsub::{status, subscription};
 
 /// # Errors
 /// INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS; FAILED_PRECONDITION where the oldest message is too old, or the topic gone;
-/// RESOURCE_EXHAUSTED where snapshots keep too much.
+/// RESOURCE_EXHAUSTED where there are too many snapshots, or they keep too much.
 pub(in super::super) fn create(
     service: &Service,
     request: v1::CreateSnapshotRequest,
 ) -> Result<v1::Snapshot, Status> {
     name::check(Kind::Snapshot, &request.name)?;
+    check_size(&request)?;
+    check_labels(&request.labels)?;
     let subscription = subscription::of(service, &request.subscription)?;
     let topic_name = subscription.config().topic.clone();
     if topic_name == DELETED_TOPIC {
@@ -37,6 +41,7 @@ pub(in super::super) fn create(
     if snapshots.contains_key(&request.name) {
         return Err(status::already_exists(&request.name));
     }
+    check_number(&snapshots, &request.name, limits::SNAPSHOTS)?;
     // Nothing is published between the one and the other.
     let mut state = topic.state();
     let unacked = subscription.backlog().unacked().cloned().collect();
@@ -84,7 +89,10 @@ pub(in super::super) fn update(
     let snapshot = service.snapshot(&told.name)?;
     for path in paths(request.update_mask)? {
         match path.as_str() {
-            "labels" => *snapshot.labels() = told.labels.clone(),
+            "labels" => {
+                check_labels(&told.labels)?;
+                *snapshot.labels() = told.labels.clone();
+            }
             "expire_time" => return Err(status::not_here("A snapshot with a new expire_time")),
             path => return Err(immutable(path)),
         }

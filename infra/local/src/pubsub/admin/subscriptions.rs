@@ -5,7 +5,9 @@ use std::sync::Arc;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1;
 use tonic::Status;
 
+use super::bounds::check_number;
 use super::{immutable, missing, page, paths, policy};
+use crate::pubsub::limits;
 use crate::pubsub::name::{self, Kind};
 use crate::pubsub::service::Service;
 use crate::pubsub::status;
@@ -14,7 +16,7 @@ use crate::pubsub::subscription::{End, Subscription};
 /// It gets what is published from now on.
 ///
 /// # Errors
-/// INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, UNIMPLEMENTED.
+/// INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, UNIMPLEMENTED; RESOURCE_EXHAUSTED where there are too many.
 pub(in super::super) fn create(
     service: &Service,
     mut config: v1::Subscription,
@@ -30,6 +32,7 @@ pub(in super::super) fn create(
     if subscriptions.contains_key(&config.name) {
         return Err(status::already_exists(&config.name));
     }
+    check_number(&subscriptions, &config.name, limits::SUBSCRIPTIONS)?;
     let made = Arc::new(Subscription::new(config.clone(), service));
     subscriptions.insert(config.name.clone(), Arc::clone(&made));
     topic.state().subscriptions.push(Arc::clone(&made));

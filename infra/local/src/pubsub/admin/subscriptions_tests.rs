@@ -19,6 +19,7 @@ const ROUNDS: usize = 2_000;
 
 fn service() -> Service {
     let terms = Terms {
+        seed: 1,
         limits: false,
         second: Duration::from_secs(1),
         stream: Duration::from_secs(1),

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1;
 use tonic::Status;
 
+use super::bounds::check_number;
 use super::{immutable, missing, page, paths, policy};
+use crate::pubsub::limits;
 use crate::pubsub::name::{self, DELETED_TOPIC, Kind};
 use crate::pubsub::service::Service;
 use crate::pubsub::status;
 use crate::pubsub::topic::Topic;
 
 /// # Errors
-/// INVALID_ARGUMENT, ALREADY_EXISTS, UNIMPLEMENTED.
+/// INVALID_ARGUMENT, ALREADY_EXISTS, UNIMPLEMENTED; RESOURCE_EXHAUSTED where there are too many.
 pub(in super::super) fn create(
     service: &Service,
     mut topic: v1::Topic,
@@ -25,6 +27,7 @@ pub(in super::super) fn create(
     if topics.contains_key(&topic.name) {
         return Err(status::already_exists(&topic.name));
     }
+    check_number(&topics, &topic.name, limits::TOPICS)?;
     topics.insert(topic.name.clone(), Arc::new(made));
     Ok(topic)
 }

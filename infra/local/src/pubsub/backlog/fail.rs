@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Backlog, Later, State, Ticket};
+use super::{Backlog, Entry, Later, State, Ticket};
 use crate::pubsub::message::Message;
 
 /// A message that failed too often, taken out for the dead-letter topic.
@@ -14,23 +14,30 @@ pub(in super::super) struct Dead {
     pub(in super::super) attempts: u32,
 }
 
+/// Whether the dead-letter topic takes a message that had its last try, and so many more.
+pub(in super::super) type Takes<'a> = &'a mut dyn FnMut(&Message, u32) -> bool;
+
 impl Backlog {
-    /// Nacks what came in one request; false where a delivery is over. `bury` says whether there is a dead-letter topic.
+    /// Nacks what came in one request; false where a delivery is over.
     pub(in super::super) fn nack(
         &mut self,
         tickets: &[Ticket],
-        bury: bool,
+        takes: Takes<'_>,
         now: Instant,
     ) -> (Vec<bool>, Vec<Dead>) {
         let live: Vec<bool> = tickets.iter().map(|t| self.lease(*t).is_some()).collect();
         let failed = tickets.iter().zip(&live).filter(|(_, live)| **live);
         let failed = failed.map(|(ticket, _)| ticket.message).collect();
-        let dead = self.fail(failed, bury, now);
+        let dead = self.fail(failed, takes, now);
         (live, dead)
     }
 
     /// Fails every delivery whose deadline has passed; and what waited for its retry may go out again. How many failed.
-    pub(in super::super) fn expire(&mut self, bury: bool, now: Instant) -> (usize, Vec<Dead>) {
+    pub(in super::super) fn expire(
+        &mut self,
+        takes: Takes<'_>,
+        now: Instant,
+    ) -> (usize, Vec<Dead>) {
         let mut failed = Vec::new();
         while let Some(look) = self.leases.due(now) {
             let ticket = Ticket {
@@ -50,7 +57,7 @@ impl Backlog {
         }
         self.clean();
         let count = failed.len();
-        let dead = self.fail(failed, bury, now);
+        let dead = self.fail(failed, takes, now);
         while let Some((at, later)) = self.later.first().copied()
             && at <= now
         {
@@ -82,7 +89,7 @@ impl Backlog {
         }
     }
 
-    fn fail(&mut self, mut failed: Vec<u64>, bury: bool, now: Instant) -> Vec<Dead> {
+    fn fail(&mut self, mut failed: Vec<u64>, takes: Takes<'_>, now: Instant) -> Vec<Dead> {
         // The last of a key first: once an earlier one has failed, nothing after it is under way.
         failed.sort_unstable_by(|a, b| b.cmp(a));
         failed.dedup();
@@ -97,8 +104,10 @@ impl Backlog {
                 Some(index) => self.rewind(index, id),
                 None => self.reopen(id),
             }
-            let most = self.settings.max_attempts.filter(|_| bury);
-            if most.is_some_and(|most| failures >= most) {
+            let most = self.settings.max_attempts;
+            let over = most.and_then(|most| failures.checked_sub(most));
+            let goes = |entry: &Entry| over.is_some_and(|over| takes(&entry.message, over));
+            if self.entries.get(&id).is_some_and(goes) {
                 dead.extend(self.bury(id, failures));
             } else {
                 self.retry(key, id, now, self.backoff(failures));

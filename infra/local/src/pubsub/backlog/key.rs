@@ -8,6 +8,8 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use crate::pubsub::message::key_memory;
+
 /// Where a key is offered; its entry in another list is void then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listed {
@@ -63,6 +65,7 @@ impl Key {
 pub(super) struct Keys {
     slab: Slab<Key>,
     by_name: FxHashMap<Arc<str>, usize>,
+    memory: usize,
 }
 
 impl Keys {
@@ -81,12 +84,18 @@ impl Keys {
             listed: Listed::Nowhere,
             held: None,
         });
+        self.memory += key_memory(&name);
         self.by_name.insert(name, index);
         index
     }
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    /// What they take beside their messages, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Key)> {
@@ -100,12 +109,14 @@ impl Keys {
     pub(super) fn forget(&mut self, index: usize) {
         if let Some(key) = self.slab.try_remove(index) {
             self.by_name.remove(&key.name);
+            self.memory -= key_memory(&key.name);
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.slab.clear();
         self.by_name.clear();
+        self.memory = 0;
     }
 }
 

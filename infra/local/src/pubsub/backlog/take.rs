@@ -3,8 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::RngExt;
+
 use super::key::Listed;
 use super::{Backlog, Delivery, Entry, Lease, Room, State, Ticket};
+
+/// Among so many in front one without an order is picked.
+const NEAR: usize = 8;
 
 /// What is being taken.
 struct Taken {
@@ -71,6 +76,7 @@ impl Backlog {
         }
     }
 
+    /// A key that waits for its retry is passed over: it is listed again when its time has come.
     fn next_key(&mut self, reader: u64) -> Option<usize> {
         if let Some(own) = self.readers.get_mut(&reader) {
             while let Some(index) = own.ready.pop_front() {
@@ -79,7 +85,9 @@ impl Backlog {
                     && key.listed == Listed::AtReader
                 {
                     key.listed = Listed::Nowhere;
-                    return Some(index);
+                    if key.held.is_none() {
+                        return Some(index);
+                    }
                 }
             }
         }
@@ -88,7 +96,7 @@ impl Backlog {
                 && key.listed == Listed::Free
             {
                 key.listed = Listed::Nowhere;
-                if key.sent == 0 {
+                if key.sent == 0 && key.held.is_none() {
                     key.reader = reader;
                     key.client = self.readers.get(&reader).and_then(|own| own.client);
                     return Some(index);
@@ -110,13 +118,23 @@ impl Backlog {
 
     fn take_loose(&mut self, taken: &mut Taken) {
         while taken.is_open()
-            && let Some(id) = self.loose.pop_front()
+            && let Some(id) = self.next_loose()
         {
             let waits = |entry: &Entry| matches!(entry.state, State::Waiting);
             if self.entries.get(&id).is_some_and(waits) {
                 self.send(id, taken);
             }
         }
+    }
+
+    /// One of the first few.
+    fn next_loose(&mut self) -> Option<u64> {
+        let near = self.loose.len().min(NEAR);
+        let place = match near {
+            0 | 1 => 0,
+            _ => self.rng.random_range(0..near),
+        };
+        self.loose.swap_remove_front(place)
     }
 
     fn send(&mut self, id: u64, taken: &mut Taken) {

@@ -9,6 +9,7 @@ use super::*;
 
 mod bounds;
 mod clients;
+mod loose;
 mod retries;
 
 const TEN: Duration = Duration::from_secs(10);
@@ -41,7 +42,7 @@ fn case() -> Case {
 
 fn case_with(settings: Settings) -> Case {
     let mut case = Case {
-        backlog: Backlog::new(settings),
+        backlog: Backlog::new(settings, 1),
         now: Instant::now(),
         next: 1,
     };
@@ -93,14 +94,14 @@ impl Case {
     }
 
     fn nack(&mut self, tickets: &[Ticket]) -> Vec<bool> {
-        let (live, dead) = self.backlog.nack(tickets, false, self.now);
+        let (live, dead) = self.backlog.nack(tickets, &mut |_, _| false, self.now);
         assert!(dead.is_empty());
         live
     }
 
     fn wait(&mut self, time: Duration) -> usize {
         self.now += time;
-        self.backlog.expire(false, self.now).0
+        self.backlog.expire(&mut |_, _| false, self.now).0
     }
 }
 
@@ -218,7 +219,7 @@ fn a_reader_has_no_more_than_it_wants() {
     };
     case.backlog.attach(4, None, flow, Arc::default());
     case.push(&["", ""]);
-    assert_eq!(case.numbers(4), [5]);
+    assert_eq!(case.numbers(4).len(), 1);
     assert_eq!(case.numbers(4), [0; 0]);
 }
 
@@ -279,10 +280,41 @@ fn what_fails_too_often_is_taken_out() {
         let taken = case.backlog.take(1, ALL, TEN, case.now);
         assert_eq!((taken[0].attempt, taken[1].attempt), (attempt, 1));
         assert_eq!(taken[0].again, attempt > 1);
-        let (_, dead) = case.backlog.nack(&[taken[0].ticket], true, case.now);
+        let (_, dead) = case
+            .backlog
+            .nack(&[taken[0].ticket], &mut |_, _| true, case.now);
         assert_eq!(dead.len(), usize::from(attempt == 5));
     }
     assert_eq!(case.numbers(2), [2], "it was not at fault");
+}
+
+#[test]
+fn what_is_not_taken_comes_again() {
+    let mut case = case_with(Settings {
+        max_attempts: Some(1),
+        ..settings()
+    });
+    case.push(&["a", "b", "", ""]);
+    let taken = case.take(1);
+    let mut room = 2;
+    let mut takes = |_: &Message, _| {
+        let had = room > 0;
+        room -= usize::from(had);
+        had
+    };
+    let (_, dead) = case.backlog.nack(&taken, &mut takes, case.now);
+    assert_eq!(dead.len(), 2);
+    let taken = case.take(1);
+    assert_eq!(taken.len(), 2);
+    let mut over = Vec::new();
+    let mut takes = |_: &Message, tries| {
+        over.push(tries);
+        true
+    };
+    let (_, dead) = case.backlog.nack(&taken, &mut takes, case.now);
+    assert_eq!(over, [1, 1]);
+    assert!(dead.iter().all(|dead| dead.attempts == 2));
+    assert_eq!((dead.len(), case.backlog.stored_bytes()), (2, 0));
 }
 
 #[test]
@@ -327,16 +359,40 @@ fn what_is_past_retention_goes_whatever_its_state() {
     let first = taken.iter().find(|t| t.message == 1).unwrap();
     assert_eq!(case.backlog.ack(&[*first]), [Settled::Done]);
     case.push(&["b", ""]);
-    assert_eq!(case.backlog.trim(at(601)), 0);
-    assert_eq!(case.backlog.trim(at(603)), 2);
+    assert_eq!(case.backlog.trim(None, at(601)), 0);
+    assert_eq!(case.backlog.trim(None, at(603)), 2);
     assert_eq!(case.numbers(1).len(), 2);
     assert_eq!(case.wait(TEN), 3);
-    assert_eq!(case.backlog.trim(at(700)), 3);
+    assert_eq!(case.backlog.trim(None, at(700)), 3);
     assert_eq!(
         (case.backlog.outstanding(), case.backlog.stored_bytes()),
         (0, 0)
     );
     assert_eq!(case.numbers(1), [0; 0]);
+}
+
+#[test]
+fn what_is_not_acknowledged_stays_for_the_topic_s_time_too() {
+    let mut case = case_with(Settings {
+        retain_acked: true,
+        ..settings()
+    });
+    case.push(&["a", "a", "", "b"]);
+    let mut taken = case.take(1);
+    taken.retain(|t| t.message == 1 || t.message == 4);
+    assert_eq!(case.backlog.ack(&taken), [Settled::Done; 2]);
+    // The acknowledged ones go by the subscription's time, from between the others too.
+    let longer = Some(Duration::from_secs(1_000));
+    assert_eq!(case.backlog.trim(longer, at(605)), 0);
+    let left: Vec<_> = case.backlog.entries.keys().copied().collect();
+    assert_eq!((left, case.backlog.acked.len()), (vec![2, 3], 0));
+    assert_eq!(case.backlog.trim(longer, at(1_002)), 1);
+    // A shorter one changes nothing.
+    case.push(&["a"]);
+    let shorter = Some(Duration::from_secs(10));
+    assert_eq!(case.backlog.trim(shorter, at(604)), 1);
+    assert_eq!(case.backlog.trim(shorter, at(605)), 1);
+    assert_eq!(case.backlog.stored_bytes(), 0);
 }
 
 #[test]
@@ -353,6 +409,26 @@ fn acknowledged_messages_are_kept_up_to_so_many_bytes() {
     assert_eq!(case.backlog.stored_bytes(), 2 * size);
     case.backlog.seek(&Target::Time(at(0)), &[], at(5));
     assert_eq!(case.numbers(1), [2, 3]);
+}
+
+#[test]
+fn acknowledged_messages_go_when_they_are_not_to_stay_any_more() {
+    let retain = |retain_acked| Settings {
+        retain_acked,
+        ..settings()
+    };
+    let mut case = case_with(retain(true));
+    case.push(&["a", "", "a"]);
+    let taken = case.take(1);
+    let acked: Vec<_> = taken.into_iter().filter(|t| t.message < 3).collect();
+    assert_eq!(case.backlog.ack(&acked), [Settled::Done; 2]);
+    case.backlog.set(retain(true));
+    assert_eq!(case.backlog.acked.len(), 2);
+    case.backlog.set(retain(false));
+    assert_eq!(case.backlog.stored_bytes(), case.backlog.unacked_bytes());
+    case.backlog.set(retain(true));
+    case.backlog.seek(&Target::Time(at(0)), &[], at(5));
+    assert_eq!(case.numbers(1), [3]);
 }
 
 #[test]

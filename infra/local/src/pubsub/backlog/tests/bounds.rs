@@ -22,11 +22,40 @@ fn times_of_what_is_over_do_not_pile_up() {
 }
 
 #[test]
+fn keys_count_as_long_as_they_have_messages() {
+    let mut case = case_with(Settings {
+        retain_acked: true,
+        ..settings()
+    });
+    let long = "k".repeat(1_000);
+    case.push(&[&long, &long, ""]);
+    let plain = message(1, "").memory();
+    // The text is in each message encoded and once more, and once beside them.
+    let keyed = case.backlog.stored_bytes() - 3 * plain;
+    assert!((5_100..6_000).contains(&keyed), "{keyed}");
+    assert_eq!(case.backlog.stored_bytes(), case.backlog.unacked_bytes());
+    let taken = case.take(1);
+    case.backlog.ack(&taken);
+    let acked: usize = [long.as_str(), &long, ""]
+        .map(|key| message(1, key).memory())
+        .iter()
+        .sum();
+    assert_eq!(
+        (case.backlog.unacked_bytes(), case.backlog.stored_bytes()),
+        (0, acked)
+    );
+    case.backlog.seek(&Target::Time(at(0)), &[], at(5));
+    assert_eq!(case.backlog.stored_bytes(), keyed + 3 * plain);
+    case.backlog.seek(&Target::Time(at(9)), &[], at(5));
+    assert_eq!(case.backlog.unacked_bytes(), 0);
+}
+
+#[test]
 fn keys_that_no_reader_ever_saw_leave_nothing() {
     let mut case = case();
     for n in 0..20_000 {
         case.push(&[&format!("key-{n}")]);
-        case.backlog.trim(at(case.next + 600));
+        case.backlog.trim(None, at(case.next + 600));
     }
     assert!(case.backlog.free.len() < 10_000);
     assert_eq!(

@@ -60,6 +60,25 @@ fn a_key_waits_for_the_last_of_its_failures() {
 }
 
 #[test]
+fn a_key_waits_where_its_reader_had_no_room_for_all_of_it() {
+    let one = Duration::from_secs(1);
+    let mut case = case_with(Settings {
+        retry: Some((one, one)),
+        ..settings()
+    });
+    case.attach(3, Some(2));
+    case.push(&["a", "a", "a"]);
+    let taken = case.take(3);
+    assert_eq!(taken.len(), 2);
+    case.nack(&taken);
+    assert_eq!(case.numbers(3), [0; 0]);
+    case.wait(one - Duration::from_millis(1));
+    assert_eq!((case.numbers(3), case.numbers(1)), (vec![], vec![]));
+    case.wait(Duration::from_millis(1));
+    assert_eq!(case.numbers(3), [1, 2]);
+}
+
+#[test]
 fn a_repeat_does_not_end_the_wait_of_its_key() {
     let one = Duration::from_secs(1);
     let mut case = case_with(Settings {
@@ -86,7 +105,7 @@ fn what_waited_for_a_key_that_is_gone_is_nothing_to_the_next_one() {
     let taken = case.take(1);
     case.nack(&taken);
     // The key goes while it waits, and the next one has its place.
-    case.backlog.trim(at(601));
+    case.backlog.trim(None, at(601));
     case.push(&["b"]);
     case.now += Duration::from_millis(500);
     let taken = case.take(1);
