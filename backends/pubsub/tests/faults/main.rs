@@ -179,6 +179,7 @@ async fn streams_that_are_reset_and_messages_that_come_twice() {
     if let Err(error) = within(consumer.close()).await {
         assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     }
+    drop(consumer);
     let counts = server.counts();
     assert_eq!(counts.strikes(Fault::StreamReset).times, 3);
     assert!(counts.strikes(Fault::Duplicate).times > 0);
