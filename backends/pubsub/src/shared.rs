@@ -1,5 +1,6 @@
 //! What a consumer shares with its acks, its stream and its keeper.
 
+mod inbox;
 mod settle;
 
 use crate::{
@@ -15,6 +16,7 @@ use anyhub_core::{
     driver::{AckSink, Pulse},
 };
 use futures_util::FutureExt;
+use inbox::Inbox;
 use std::{
     fmt,
     panic::AssertUnwindSafe,
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) line: Line,
     pub(crate) subscription: Subscription,
     pub(crate) options: ConsumerOptions,
+    inbox: Inbox,
     keys: Mutex<Keys>,
     pub(crate) pulse: Pulse,
     /// There is something to receive.
@@ -90,6 +93,7 @@ impl Shared {
         let lease = subscription.ack_deadline * 3 / 4;
         Self {
             keys: Mutex::new(Keys::new(&options, lease, subscription.buries)),
+            inbox: Inbox::default(),
             pulse: Pulse::new(still),
             line,
             subscription,
@@ -109,10 +113,6 @@ impl Shared {
             streams: AtomicUsize::new(0),
             ended: watch::Sender::new(None),
         }
-    }
-
-    pub(crate) fn keys(&self) -> MutexGuard<'_, Keys> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether what is held is this consumer's: not after the process stood still, until the keeper has given it up.

@@ -4,10 +4,7 @@ use crate::{
     api::{Pulled, of_subscription, subscriber},
     client::Pause,
     error::{Failure, HUB, failed},
-    keys::Message,
-    message::decode,
     shared::Shared,
-    usage,
 };
 use anyhub_core::{Error, ErrorKind, driver::Outage};
 use futures_util::{Stream, StreamExt, stream};
@@ -286,7 +283,7 @@ async fn read(
                     pulse.hear();
                     health.answered();
                     health.gave |= !response.received_messages.is_empty();
-                    take_in(shared, response);
+                    shared.put(response.received_messages);
                 }
                 Err(status) => break status,
             },
@@ -305,7 +302,7 @@ async fn rest(
     incoming: &mut (impl Stream<Item = Result<pb::StreamingPullResponse, Status>> + Unpin),
 ) {
     while let Ok(Some(Ok(response))) = timeout(QUIET, incoming.next()).await {
-        take_in(shared, response);
+        shared.put(response.received_messages);
     }
 }
 
@@ -321,44 +318,6 @@ fn first(shared: &Shared) -> pb::StreamingPullRequest {
         protocol_version: PROTOCOL,
         ..pb::StreamingPullRequest::default()
     }
-}
-
-fn take_in(shared: &Shared, response: pb::StreamingPullResponse) {
-    // It may have waited here for as long as the process stood still.
-    if response.received_messages.is_empty() || !shared.is_awake() {
-        return;
-    }
-    let now = now();
-    let mut bytes = 0;
-    let messages = response.received_messages.into_iter();
-    let messages: Vec<_> = messages
-        .filter_map(|received| {
-            let message = received.message?;
-            let size = usage::size(&message);
-            bytes += size;
-            let (id, at, arrived) = decode(message);
-            let ack_id = received.ack_id;
-            Some(Message {
-                id,
-                at,
-                ack_id,
-                tries: u32::try_from(received.delivery_attempt).unwrap_or_default(),
-                bytes: size,
-                arrived,
-            })
-        })
-        .collect();
-    shared.line.counters().delivered(messages.len(), bytes);
-    {
-        let mut keys = shared.keys();
-        for message in messages {
-            keys.arrive(message, now);
-        }
-        if keys.next_due().is_some() {
-            shared.asked.notify_one();
-        }
-    }
-    shared.arrived.notify_one();
 }
 
 #[cfg(test)]
