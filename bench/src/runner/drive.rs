@@ -21,7 +21,7 @@ use super::{
     phase::{Kind, Phase},
     process::{self, Spent},
     produce::Sender,
-    session::{DEADLINE, Session},
+    session::Session,
     source::Plan,
 };
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Nothing acknowledged for so long, though something was sent: the hub is gone.
-const UNANSWERED: Duration = DEADLINE.saturating_add(Duration::from_secs(10));
+const UNANSWERED: Duration = Duration::from_secs(40);
 /// Nothing delivered for so long, though something is due: it will not come (check 17).
 const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// After the last event that was due: what still comes is a duplicate or a phantom.
