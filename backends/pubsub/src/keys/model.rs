@@ -8,7 +8,7 @@ use super::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::collections::{HashMap, HashSet};
 
-/// The service's, of which a lease is nine tenths.
+/// The service's. A lease is nine tenths of it here, which leaves less than consumers do.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// So far does the time go with each step: a lease is long enough for most of what is done with an event.
 const STEP: Duration = Duration::from_millis(20);
