@@ -185,7 +185,7 @@ async fn pulse(shared: &Arc<Shared>) {
             hub = HUB,
             subscription = %shared.subscription.name,
             events = ack_ids.len(),
-            "the process stood still: what it held comes again"
+            "the process, or its runtime, stood still: what it held comes again"
         );
         shared.give_back(ack_ids).await;
         shared.pulse.reassured();

@@ -24,7 +24,7 @@
 //! | C7 | a group is the subscription of its name, made with its first consumer; the start is kept as the label `anyhub-start` until it is reached, beside `anyhub-opener`, the one consumer that may move the group there. Who opens it meanwhile waits, and does it itself once that one has been silent for 30 s. Before the end of a topic can be read what its retention keeps: a topic made by others may keep nothing, and then an earlier start is Unsupported |
 //! | C8 | moves the subscription, and so the group; NotFound where its topic was deleted, also where one of the same name was made anew. A position up to 5 minutes ahead of this machine's clock is now by it. The end, and a time to come, are now by this machine's clock: Pub/Sub tells no other |
 //! | C9 | there is no checkpoint that could be compared: the subscription keeps what is acknowledged |
-//! | C10 | a key is with one consumer until nothing of it is outstanding there. One whose process stood still for more than a fifth of `ack_deadline` gives up what it held: Lost, and Assigned anew |
+//! | C10 | a key is with one consumer until nothing of it is outstanding there. One whose process, or its runtime, stood still for more than a fifth of `ack_deadline` gives up what it held: Lost, and Assigned anew |
 //! | C11 | there are no partitions that could be split or merged |
 //! | C12 | a subscription of its own, which goes with the reader, or after a day |
 //! | C13 | there is nothing to resize |
